@@ -1,0 +1,55 @@
+"""Chain: bijectors applied one after another.
+
+    Chain([f, g, h]).forward(x) = f(g(h(x)))        the last of the list acts first
+    fldj(x) = fldj_h(x) + fldj_g(h(x)) + fldj_f(g(h(x)))
+
+Source: tfp.bijectors.Chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.composition import Composition, Step
+from refglow.bijectors.routing import kwargs_for
+
+
+class Chain(Composition):
+    """The composition of a list of bijectors, applied from the end of the list to its start."""
+
+    def __init__(self, bijectors: Sequence[Bijector] | None = None, validate_args: bool = False,
+                 validate_event_size: bool = False, name: str | None = None,
+                 members: Mapping[str, Any] | None = None) -> None:
+        """Compose `bijectors`; an empty list gives the identity.
+
+        Args:
+          bijectors: the parts; the last acts first in `forward`.
+          validate_args: whether to check values.
+          validate_event_size: whether to report parts that act on dependent numbers.
+          name: by default "chain_of_" and the parts' names, joined by "_of_".
+          members: names for the parts in `state_dict`; by default their positions.
+
+        Raises:
+          ValueError: if two parts compute in different dtypes.
+        """
+        parts = list(bijectors or [])
+        default = "_of_".join(["chain", *(part.name for part in parts)]) if parts else "identity"
+        super().__init__(
+            parts, validate_args=validate_args, validate_event_size=validate_event_size,
+            members=members, name=name or default,
+            parameters=dict(bijectors=parts, validate_args=validate_args,
+                            validate_event_size=validate_event_size, name=name))
+
+    def _walk_forward(self, step: Step, x: Any, **kwargs: Any) -> Any:
+        by_name = kwargs_for(self.name, self._bijectors, kwargs)
+        for part in reversed(self._bijectors):
+            x = step(part, x, **by_name(part))
+        return x
+
+    def _walk_inverse(self, step: Step, y: Any, **kwargs: Any) -> Any:
+        by_name = kwargs_for(self.name, self._bijectors, kwargs)
+        for part in self._bijectors:
+            y = step(part, y, **by_name(part))
+        return y

@@ -1,0 +1,116 @@
+"""Expand (channels to pixels) and its inverse, Squeeze (pixels to channels).
+
+With block size n (2 in Glow), an [H, W, C] event becomes [H n, W n, C / n^2]:
+
+    forward   y[h n + a, w n + b, c] = x[h, w, (c n + a) n + b]          fldj = 0
+    inverse   x[h, w, (c n + a) n + b] = y[h n + a, w n + b, c]          ildj = 0
+
+In words, for Squeeze: (h a)(w b) c -> h w (c a b). Each channel of the image owns n^2 consecutive
+channels of the result, its n x n tile in reading order. Other orders, such as space_to_depth's
+(a b c), are different functions.
+
+It is Chain([Reshape, Transpose([0, 3, 1, 4, 2]), Reshape]):
+[H, W, C] -> [H, W, C/n^2, n, n] -> [H, n, W, n, C/n^2] -> [H n, W n, C/n^2].
+
+Source: Kingma & Dhariwal 2018, figure 2b; tfp.bijectors.glow.Expand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from refglow.bijectors.chain import Chain
+from refglow.bijectors.composition import Composition
+from refglow.bijectors.invert import Invert
+from refglow.bijectors.reshape import Reshape
+from refglow.bijectors.transpose import Transpose
+from refglow.dtypes import Array
+
+
+def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
+    """(x with channels moved into n x n tiles of pixels, 0).
+
+    Args:
+      x: [..., H, W, C] with C divisible by block_size^2.
+      block_size: n.
+
+    Returns:
+      y: [..., H n, W n, C / n^2], and the scalar 0.
+    """
+    n, (h, w, c) = block_size, x.shape[-3:]
+    tiles = x.reshape(x.shape[:-3] + (h, w, c // n**2, n, n))
+    rows = np.moveaxis(tiles, (-2, -1), (-4, -2))  # [h, a, w, b, c]
+    return rows.reshape(x.shape[:-3] + (h * n, w * n, c // n**2)), np.zeros((), x.dtype)
+
+
+def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
+    """(y with n x n tiles of pixels moved into channels, 0): the squeeze; shapes the other way."""
+    n, (h, w, c) = block_size, y.shape[-3:]
+    rows = y.reshape(y.shape[:-3] + (h // n, n, w // n, n, c))
+    tiles = np.moveaxis(rows, (-4, -2), (-2, -1))  # [h, w, c, a, b]
+    return tiles.reshape(y.shape[:-3] + (h // n, w // n, c * n**2)), np.zeros((), y.dtype)
+
+
+class Expand(Composition):
+    """Moves channels into space; its inverse is Glow's squeeze."""
+
+    def __init__(self, input_shape: Sequence[int], block_size: int = 2,
+                 validate_args: bool = False, name: str = "Expand") -> None:
+        """Build it.
+
+        Args:
+          input_shape: (..., H, W, C) of the forward input; C divisible by block_size^2.
+          block_size: the side n of a tile.
+          validate_args: whether to check that inputs are finite.
+          name: its name.
+
+        Raises:
+          ValueError: if C is not divisible by n^2.
+        """
+        h, w, c = (int(size) for size in tuple(input_shape)[-3:])
+        n = int(block_size)
+        if n < 1 or c % n**2:
+            raise ValueError(f"{name}: {c} channels cannot be moved into tiles of {n} x {n} "
+                             f"pixels; the number must be divisible by {n**2}.")
+        self._block_size = n
+        super().__init__(
+            Chain([Reshape((h * n, w * n, c // n**2), (h, n, w, n, c // n**2)),
+                   Transpose((0, 3, 1, 4, 2)),
+                   Reshape((h, w, c // n**2, n, n), (h, w, c))]),
+            validate_args=validate_args, name=name,
+            parameters=dict(input_shape=input_shape, block_size=block_size,
+                            validate_args=validate_args, name=name))
+
+    @property
+    def block_size(self) -> int:
+        """The side of a tile."""
+        return self._block_size
+
+
+class Squeeze(Invert):
+    """Moves space into channels: Invert(Expand)."""
+
+    def __init__(self, input_shape: Sequence[int], block_size: int = 2,
+                 validate_args: bool = False, name: str = "Squeeze") -> None:
+        """Build it.
+
+        Args:
+          input_shape: (..., H, W, C) of the forward input; H and W divisible by block_size.
+          block_size: the side n of a tile.
+          validate_args: whether to check that inputs are finite.
+          name: its name.
+
+        Raises:
+          ValueError: if H or W is not divisible by n.
+        """
+        h, w, c = (int(size) for size in tuple(input_shape)[-3:])
+        n = int(block_size)
+        if n < 1 or h % n or w % n:
+            raise ValueError(f"{name}: an image of {h} x {w} pixels cannot be cut into tiles of "
+                             f"{n} x {n}.")
+        super().__init__(Expand((h // n, w // n, c * n**2), n), validate_args=validate_args,
+                         name=name,
+                         parameters=dict(input_shape=input_shape, block_size=block_size,
+                                         validate_args=validate_args, name=name))

@@ -1,0 +1,119 @@
+"""The two affine maps that Glow's networks control, and how a network's output becomes one.
+
+A network's output for C mapped channels is either t (C channels: additive coupling) or [r | t]
+(2C channels, the raw scale r in the low half: affine coupling). With
+
+    s = sigmoid(r + 2)    in the steps of a block ("sigmoid affine"), scales stay below 1
+    s = exp(r + 2)        at the exits ("exp affine")
+
+    forward   y = x * s + t          fldj = sum_c log s_c
+    inverse   x = (y - t) / s        ildj = -sum_c log s_c
+
+The + 2 makes the sigmoid's start, at r = 0, a scale of 0.88 rather than 0.5. log s is taken from r
+directly (log sigmoid(r + 2), or r + 2): the logarithm of the rounded s would lose digits.
+
+RealNVP applies these in the direction latent -> image inverted (Invert(RealNVP)): towards the
+latent, z = s * x + t.
+
+Source: Kingma & Dhariwal 2018, section 3.3 and table 1; tfp.bijectors.glow, make_bijector_fn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.shift import Shift
+from refglow.dtypes import Array, DType, as_array
+from refglow.elementary import exp, log_sigmoid, sigmoid
+
+
+def sigmoid_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """(x * sigmoid(raw_scale + 2) + shift, log sigmoid(raw_scale + 2)), elementwise."""
+    return x * sigmoid(raw_scale + 2) + shift, log_sigmoid(raw_scale + 2)
+
+
+def sigmoid_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """((y - shift) / sigmoid(raw_scale + 2), -log sigmoid(raw_scale + 2)), elementwise."""
+    return (y - shift) / sigmoid(raw_scale + 2), -log_sigmoid(raw_scale + 2)
+
+
+def exp_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """(x * exp(raw_scale + 2) + shift, raw_scale + 2), elementwise."""
+    return x * exp(raw_scale + 2) + shift, raw_scale + 2
+
+
+def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
+    """((y - shift) / exp(raw_scale + 2), -(raw_scale + 2)), elementwise."""
+    return (y - shift) / exp(raw_scale + 2), -(raw_scale + 2)
+
+
+class SigmoidAffine(Bijector):
+    """y = x * sigmoid(raw_scale + 2) + shift, for given arrays; the coupling in Glow's steps."""
+
+    def __init__(self, raw_scale: Array, shift: Array, name: str = "sigmoid_affine") -> None:
+        """Hold a network's output; shapes broadcast against the input."""
+        self._raw_scale, self._shift = raw_scale, shift
+        super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
+                         parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
+
+    def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
+        return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
+
+    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        return sigmoid_affine_forward(x, self._raw_scale, self._shift)
+
+    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
+        return sigmoid_affine_inverse(y, self._raw_scale, self._shift)
+
+
+class ExpAffine(Bijector):
+    """y = x * exp(raw_scale + 2) + shift, for given arrays; the coupling at Glow's exits."""
+
+    def __init__(self, raw_scale: Array, shift: Array, name: str = "exp_affine") -> None:
+        """Hold a network's output; shapes broadcast against the input."""
+        self._raw_scale, self._shift = raw_scale, shift
+        super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
+                         parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
+
+    def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
+        return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
+
+    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        return exp_affine_forward(x, self._raw_scale, self._shift)
+
+    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
+        return exp_affine_inverse(y, self._raw_scale, self._shift)
+
+
+def bijector_fn_of(network: Callable[..., Any], channels: int, affine: type[Bijector],
+                   dtype: DType, owner: str) -> Callable[..., Bijector]:
+    """The bijector_fn (for RealNVP) of a network in one of its three forms.
+
+    Args:
+      network: called with the deciding channels (and any conditioning kwargs); returns `channels`
+        channels (additive), twice as many (affine), or a bijector.
+      channels: C, how many channels the form of the output is measured against.
+      affine: SigmoidAffine or ExpAffine.
+      dtype: the number type the outputs must have.
+      owner: whose network it is, for messages.
+    """
+    def bijector_fn(deciding: Array, output_units: int, **condition: Any) -> Bijector:
+        output = network(deciding, **condition)
+        if isinstance(output, Bijector):
+            return output
+        array = as_array(output, dtype, owner, "network_output")
+        if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == channels:
+            return Shift(array)
+        if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == 2 * channels:
+            return affine(array[..., :channels], array[..., channels:])
+        fit = [list(deciding.shape[:-1]) + [n] for n in (channels, 2 * channels)]
+        raise ValueError(f"{owner}: its network {_name_of(network)} returned an array of shape "
+                         f"{list(array.shape)}; expected {fit[0]} (additive coupling), {fit[1]} "
+                         "(affine coupling) or a bijector.")
+    return bijector_fn
+
+
+def _name_of(network: Callable[..., Any]) -> str:
+    return getattr(network, "__name__", type(network).__name__)

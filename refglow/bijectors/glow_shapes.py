@@ -1,0 +1,83 @@
+"""The arithmetic of Glow's shapes: what fits, and how many channels go where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+Splits = tuple[tuple[int, int, int], ...]
+
+
+def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]:
+    """`output_shape` as (H, W, C), checked to fit the number of blocks.
+
+    Raises:
+      ValueError: if it is not three known positive sizes, the number of blocks is not a positive
+        int, or H or W is not divisible by 2^num_glow_blocks.
+    """
+    sizes = output_shape.as_list() if hasattr(output_shape, "as_list") else list(output_shape)
+    if len(sizes) != 3 or any(s is None or int(s) != s or s < 1 for s in sizes):
+        raise ValueError("output_shape must be three known positive sizes (H, W, C); "
+                         f"got {tuple(sizes)}.")
+    h, w, c = (int(s) for s in sizes)
+    if int(num_glow_blocks) != num_glow_blocks or num_glow_blocks < 1:
+        raise ValueError(f"num_glow_blocks must be a positive integer; got {num_glow_blocks}.")
+    n = int(num_glow_blocks)
+    for what, size in (("height", h), ("width", w)):
+        if size % 2**n:
+            fits = (size & -size).bit_length() - 1
+            raise ValueError(
+                f"The image's {what} {size} must be divisible by 2^num_glow_blocks = 2^{n} = "
+                f"{2**n}, because each block halves it; {size} allows at most {fits} block"
+                f"{'' if fits == 1 else 's'}.")
+    return h, w, c
+
+
+def scale_shapes(shape: tuple[int, int, int], num_blocks: int) -> list[tuple[int, int, int]]:
+    """(h, w, channels) of the whole tensor at block i, squeezed; 0 is the coarsest."""
+    h, w, c = shape
+    return [(h // 2**(num_blocks - i), w // 2**(num_blocks - i), c * 4**(num_blocks - i))
+            for i in range(num_blocks)]
+
+
+def blockwise_splits_of(shape: tuple[int, int, int], num_blocks: int,
+                        grab_after_block: Sequence[float] | None) -> Splits:
+    """(leave, grab, pass) for each block, the coarsest first.
+
+    From the image to the latent, k = 1..n: the tensor has 4^k C channels, of which `pass` have
+    exited before; grab = floor(fraction * (4^k C - pass)) exit now. Squeezing makes four channels
+    of each, so pass_{k+1} = 4 (pass_k + grab_k).
+
+    Raises:
+      ValueError: if a fraction is outside [0, 1], takes all channels though a later block needs
+        some, or is too small to take a single one; names the block and the fraction.
+    """
+    fractions = ([0.5] * (num_blocks - 1) + [0.0] if grab_after_block is None
+                 else [float(fraction) for fraction in grab_after_block])
+    if len(fractions) != num_blocks:
+        raise ValueError(f"grab_after_block has {len(fractions)} fractions; there are {num_blocks} "
+                         "blocks, and each needs one.")
+    splits: list[tuple[int, int, int]] = []
+    passed = 0
+    for k, fraction in enumerate(fractions):
+        remaining = 4**(k + 1) * shape[2] - passed
+        _check_fraction(k, fraction, remaining, last=k == num_blocks - 1)
+        grab = int(remaining * fraction)
+        splits.append((remaining - grab, grab, passed))
+        passed = 4 * (passed + grab)
+    return tuple(splits[::-1])
+
+
+def _check_fraction(k: int, fraction: float, remaining: int, last: bool) -> None:
+    where = (f"grab_after_block[{k}] = {fraction} (after block {k + 1} from the image, where "
+             f"{remaining} channels remain)")
+    if not 0 <= fraction <= 1 or math.isnan(fraction):
+        raise ValueError(f"{where} must be between 0 and 1.")
+    grab = int(remaining * fraction)
+    if grab == remaining and not last:
+        raise ValueError(f"{where} takes all channels out and leaves none for the next block; only "
+                         "the last block may do that. Use a smaller fraction.")
+    if grab == 0 and fraction > 0:
+        raise ValueError(f"{where} takes less than one channel out. Use 0 for none, or at least "
+                         f"{1 / remaining:.4g}.")

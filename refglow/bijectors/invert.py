@@ -1,0 +1,105 @@
+"""Invert: a bijector with its two directions exchanged.
+
+    Invert(g).forward(x) = g^-1(x)        fldj of Invert(g) = ildj of g
+    Invert(g).inverse(y) = g(y)           ildj of Invert(g) = fldj of g
+
+Source: tfp.bijectors.Invert.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refglow.bijectors.bijector import UNSPECIFIED, Bijector
+
+
+class Invert(Bijector):
+    """The inverse of a bijector, as a bijector."""
+
+    def __init__(self, bijector: Bijector, validate_args: bool = False,
+                 name: str | None = None, parameters: dict[str, Any] | None = None) -> None:
+        """Invert `bijector`.
+
+        Args:
+          bijector: the bijector to invert; it must be injective.
+          validate_args: whether to check values.
+          name: by default "invert_" and the bijector's name.
+          parameters: the arguments of a subclass that is an Invert in disguise.
+
+        Raises:
+          NotImplementedError: if `bijector` is not injective.
+        """
+        if not bijector.is_injective:
+            raise NotImplementedError(f"{bijector.name} is not injective and has no inverse map.")
+        self._bijector = bijector
+        super().__init__(
+            forward_min_event_ndims=bijector.inverse_min_event_ndims,
+            inverse_min_event_ndims=bijector.forward_min_event_ndims,
+            is_constant_jacobian=bijector.is_constant_jacobian, validate_args=validate_args,
+            dtype=bijector.dtype, members={"": bijector}, name=name or f"invert_{bijector.name}",
+            parameters=parameters or dict(bijector=bijector, validate_args=validate_args,
+                                          name=name))
+
+    @property
+    def bijector(self) -> Bijector:
+        """The bijector that is inverted."""
+        return self._bijector
+
+    @property
+    def is_permutation(self) -> bool:
+        """As the inverted bijector."""
+        return self._bijector.is_permutation
+
+    @property
+    def parts_interact(self) -> bool:
+        """As the inverted bijector."""
+        return self._bijector.parts_interact
+
+    def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
+        return self._bijector._inverse_and_log_det(x, **kwargs)
+
+    def _inverse_and_log_det(self, y: Any, **kwargs: Any) -> tuple[Any, Any]:
+        return self._bijector._forward_and_log_det(y, **kwargs)
+
+    def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        return self._bijector._inverse_and_event_log_det(x, event_ndims, **kwargs)
+
+    def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        return self._bijector._forward_and_event_log_det(y, event_ndims, **kwargs)
+
+    def _check_domain(self, array: Any, what: str) -> None:
+        self._bijector._check_domain(array, "x" if what == "y" else "y")
+
+    def _forward_event_shape(self, shape: Any) -> Any:
+        return self._bijector.inverse_event_shape(shape)
+
+    def _inverse_event_shape(self, shape: Any) -> Any:
+        return self._bijector.forward_event_shape(shape)
+
+    def forward_dtype(self, dtype: Any = UNSPECIFIED, name: str = "forward_dtype",
+                      **kwargs: Any) -> Any:
+        """The inverted bijector's `inverse_dtype`."""
+        return self._bijector.inverse_dtype(dtype, **kwargs)
+
+    def inverse_dtype(self, dtype: Any = UNSPECIFIED, name: str = "inverse_dtype",
+                      **kwargs: Any) -> Any:
+        """The inverted bijector's `forward_dtype`."""
+        return self._bijector.forward_dtype(dtype, **kwargs)
+
+    def forward_event_ndims(self, event_ndims: Any, **kwargs: Any) -> Any:
+        """The inverted bijector's `inverse_event_ndims`."""
+        return self._bijector.inverse_event_ndims(event_ndims, **kwargs)
+
+    def inverse_event_ndims(self, event_ndims: Any, **kwargs: Any) -> Any:
+        """The inverted bijector's `forward_event_ndims`."""
+        return self._bijector.forward_event_ndims(event_ndims, **kwargs)
+
+    def parameter_batch_shape(self, x_event_ndims: Any) -> tuple[int, ...]:
+        """The inverted bijector's parameters' batch shape."""
+        ndims = self._bijector.inverse_event_ndims(x_event_ndims)
+        return self._bijector.parameter_batch_shape(ndims)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, bijector={self._bijector!r})"

@@ -1,0 +1,93 @@
+"""How log-determinants are summed over event dimensions. One home for the rule.
+
+A bijector gives the log-det of one *minimal* event. If the caller's event has more dimensions, the
+map acts on each minimal event inside it independently, the Jacobian is block diagonal, and the
+log-dets of the blocks add up:
+
+    log|det J| = sum over the extra event dimensions of log|det J_block|
+
+A log-det that does not depend on some dimension (a constant Jacobian, a broadcast parameter) counts
+once for every index of it: an extra dimension of size n multiplies by n. Leaving that factor out is
+the classic "missing H*W" mistake. The result always has the full batch shape.
+
+Source: tfp.bijectors.Bijector, section "Jacobian Determinant".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.structure import flatten
+
+
+def reduction_ndims(event_ndims: Any, min_event_ndims: Any, name: str) -> int:
+    """How many dimensions the caller's events have beyond the minimal ones.
+
+    Raises:
+      ValueError: if the parts of a structured event do not all have the same excess, or if it is
+        negative.
+    """
+    given = flatten(min_event_ndims, event_ndims)
+    excess = {n - m for n, m in zip(given, flatten(min_event_ndims, min_event_ndims), strict=True)}
+    if len(excess) != 1:
+        raise ValueError(f"{name}: event_ndims {event_ndims} must exceed {min_event_ndims} by the "
+                         "same number in every part, because the parts interact.")
+    (result,) = excess
+    if result < 0:
+        raise ValueError(f"{name}: event_ndims must be at least {min_event_ndims}; "
+                         f"got {event_ndims}.")
+    return int(result)
+
+
+def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
+                   name: str) -> Array:
+    """The log-det of events of `event_ndims`, from that of minimal events.
+
+    Args:
+      log_det: broadcastable to the dimensions of x in front of the minimal event; nats.
+      x: the array (structure) the map was applied to.
+      event_ndims, min_event_ndims: ranks of the caller's and of the minimal event (structures).
+      name: the bijector's, for messages.
+
+    Returns:
+      array of the batch shape: x's, broadcast against the parameters'.
+
+    Raises:
+      ValueError: if the parts of x disagree about the extra event dimensions, or if a parameter
+        would enlarge them (then the map is not a bijection of such events).
+    """
+    extra = reduction_ndims(event_ndims, min_event_ndims, name)
+    outer = [part.shape[:part.ndim - ndims]
+             for part, ndims in zip(flatten(min_event_ndims, x),
+                                    flatten(min_event_ndims, min_event_ndims), strict=True)]
+    events = {shape[len(shape) - extra:] for shape in outer}
+    if len(events) > 1:
+        raise ValueError(f"{name}: the parts of the input have different event shapes in front of "
+                         f"their minimal events: {sorted(events)}.")
+    (event,) = events
+    log_det = np.asarray(log_det)
+    shape = np.broadcast_shapes(log_det.shape, *outer)
+    if shape[len(shape) - extra:] != event:
+        raise ValueError(
+            f"{name}: broadcasting against the parameters changes the event shape from {event} to "
+            f"{shape[len(shape) - extra:]}; a map between such events is not a bijection.")
+    return _sum_over_last(log_det, shape, extra)
+
+
+def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
+    """Sum of `log_det`, broadcast to `shape`, over its last `extra` dimensions.
+
+    Dimensions along which it is constant are multiplied out rather than added up, which is exact
+    to one rounding.
+    """
+    log_det = log_det.reshape((1,) * (len(shape) - log_det.ndim) + log_det.shape)
+    axes = range(len(shape) - extra, len(shape))
+    varying = tuple(axis for axis in axes if log_det.shape[axis] != 1)
+    constant = [shape[axis] for axis in axes if log_det.shape[axis] == 1]
+    batch = shape[:len(shape) - extra]
+    summed = log_det.sum(axis=varying, keepdims=True) * int(np.prod(constant, dtype=np.int64))
+    summed = summed.reshape(summed.shape[:len(batch)])
+    return np.array(np.broadcast_to(summed, batch))

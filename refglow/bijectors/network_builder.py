@@ -1,0 +1,39 @@
+"""How Glow asks the user's functions for networks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import DType
+
+
+def build_network(network_fn: Callable[..., Any], *args: Any, dtype: DType,
+                  seed: np.random.Generator, owner: str, **kwargs: Any) -> Callable[..., Any]:
+    """network_fn(*args, **kwargs), given Glow's dtype and seed if it has parameters of that name.
+
+    So the default networks follow `Glow(dtype=np.float64, seed=1)`, and functions that know
+    nothing of either keep working.
+
+    Raises:
+      TypeError: if what it returns cannot be called, or holds variables of another dtype.
+    """
+    offered = {"dtype": dtype, "seed": seed}
+    try:
+        known = inspect.signature(network_fn).parameters
+    except (TypeError, ValueError):
+        known = {}
+    given = kwargs | {key: value for key, value in offered.items() if key in known}
+    network = network_fn(*args, **given)
+    if not callable(network):
+        raise TypeError(f"{owner}: the function for its network returned a "
+                        f"{type(network).__name__}, which cannot be called.")
+    for name, variable in getattr(network, "named_variables", tuple)():
+        if variable.trainable and variable.dtype != dtype:
+            raise TypeError(f"{owner}: its network's variable {name!r} is {variable.dtype}, but the "
+                            f"bijector computes in {dtype}. Build the network with "
+                            f"dtype='{dtype}', or the bijector with dtype='{variable.dtype}'.")
+    return network

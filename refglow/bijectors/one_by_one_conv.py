@@ -1,0 +1,93 @@
+"""OneByOneConv: the invertible 1x1 convolution, with a random start.
+
+Each pixel's channel vector is multiplied by the same C x C matrix W = P L U:
+
+    forward   y[h, w, :] = W x[h, w, :]            fldj = H W log|det W| for an H x W image
+    inverse   x[h, w, :] = W^-1 y[h, w, :]         ildj = -fldj
+
+(The factor H W arises where the log-det of one pixel is summed over the event.) Glow uses it
+inverted: in the direction from image to latent it multiplies by W.
+
+W starts as a random orthonormal matrix (so the log-det starts at 0): Q of the QR decomposition of
+a matrix of uniform [0, 1) numbers, factored once; L and U are trained, P stays.
+
+Source: Kingma & Dhariwal 2018, sections 3.2; tfp.bijectors.glow.OneByOneConv.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.scale_matvec_lu import ScaleMatvecLU
+from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
+from refglow.variable import Variable
+
+
+def random_orthonormal_lu(channels: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The packed LU factors (float64, [C, C]) and permutation (int32, [C]) of a random rotation."""
+    from scipy.linalg import lu_factor
+    orthonormal, _ = np.linalg.qr(rng.random((channels, channels)))
+    lower_upper, swaps = lu_factor(orthonormal)
+    permutation = np.arange(channels, dtype=np.int32)
+    for i, j in enumerate(swaps):
+        permutation[[i, j]] = permutation[[j, i]]
+    return lower_upper, permutation
+
+
+class OneByOneConv(Bijector):
+    """A ScaleMatvecLU that makes its own random orthonormal matrix."""
+
+    def __init__(self, event_size: int, seed: int | np.random.Generator | None = None,
+                 dtype: npt.DTypeLike = DEFAULT_FLOAT, name: str = "OneByOneConv",
+                 **kwargs: Any) -> None:
+        """Build it.
+
+        Args:
+          event_size: the number of channels C.
+          seed: int or NumPy Generator; None for a different matrix every time.
+          dtype: the number type of the factors.
+          name: its name.
+          **kwargs: passed to ScaleMatvecLU (`validate_args`, `name` of the inner bijector).
+        """
+        lower_upper, permutation = self.trainable_lu_factorization(event_size, seed, dtype)
+        self._bijector = ScaleMatvecLU(lower_upper, permutation, **kwargs)
+        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=dtype,
+                         validate_args=self._bijector.validate_args,
+                         members={"": self._bijector}, name=name,
+                         parameters=dict(event_size=event_size, seed=seed, dtype=dtype, name=name,
+                                         **kwargs))
+
+    @property
+    def bijector(self) -> ScaleMatvecLU:
+        """The ScaleMatvecLU that does the work."""
+        return self._bijector
+
+    @staticmethod
+    def trainable_lu_factorization(
+            event_size: int, seed: int | np.random.Generator | None = None,
+            dtype: npt.DTypeLike = DEFAULT_FLOAT) -> tuple[Variable, Variable]:
+        """(lower_upper, permutation) of a random orthonormal matrix, as Variables.
+
+        Args:
+          event_size: the number of channels C.
+          seed: int, NumPy Generator or None.
+          dtype: the number type of lower_upper; the permutation is int32 and not trainable.
+        """
+        lower_upper, permutation = random_orthonormal_lu(event_size, np.random.default_rng(seed))
+        return (Variable(lower_upper, "lower_upper", dtype=canonical_dtype(dtype)),
+                Variable(permutation, "permutation", trainable=False))
+
+    def _forward_and_log_det(self, x: Array, **kwargs: Any) -> tuple[Array, Array]:
+        return self._bijector._forward_and_log_det(x, **kwargs)
+
+    def _inverse_and_log_det(self, y: Array, **kwargs: Any) -> tuple[Array, Array]:
+        return self._bijector._inverse_and_log_det(y, **kwargs)
+
+    def _forward_event_shape(self, shape: Any) -> Any:
+        return self._bijector.forward_event_shape(shape)
+
+    _inverse_event_shape = _forward_event_shape

@@ -1,0 +1,99 @@
+"""Permute: the elements along one dimension in another order.
+
+    forward   y[..., i] = x[..., permutation[i]]          fldj = 0
+    inverse   x[..., permutation[i]] = y[..., i]          ildj = 0
+
+Source: tfp.bijectors.Permute.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refglow.bijectors.bijector import Bijector
+from refglow.dtypes import Array
+from refglow.variable import Variable, value_of
+
+
+def permute_forward(x: Array, permutation: Array, axis: int) -> tuple[Array, Array]:
+    """(x gathered by `permutation` along `axis`, 0)."""
+    return np.take(x, permutation, axis=axis), np.zeros((), dtype=x.dtype)
+
+
+def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Array]:
+    """(y with that undone, 0)."""
+    return np.take(y, np.argsort(permutation), axis=axis), np.zeros((), dtype=y.dtype)
+
+
+def checked_permutation(value: Any, name: str) -> Any:
+    """`value` (kept if a Variable), checked to be a permutation of 0..n-1.
+
+    Raises:
+      TypeError: if it does not hold integers.
+      ValueError: if a number is missing or occurs twice.
+    """
+    array = np.asarray(value_of(value))
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name}: permutation must hold integers; got {array.dtype}.")
+    if array.ndim < 1 or not np.array_equal(np.sort(array, axis=-1),
+                                            np.broadcast_to(np.arange(array.shape[-1]),
+                                                            array.shape)):
+        raise ValueError(f"{name}: permutation must hold each of 0..n-1 once; got {array}.")
+    return value if isinstance(value, Variable) else array
+
+
+class Permute(Bijector):
+    """Permutes the elements along a dimension."""
+
+    def __init__(self, permutation: Any, axis: int = -1, validate_args: bool = False,
+                 name: str = "permute") -> None:
+        """Build it.
+
+        Args:
+          permutation: ints 0..n-1, each once: array or Variable, shape [n].
+          axis: the dimension, counted from the end (negative).
+          validate_args: whether to check that inputs are finite.
+          name: its name.
+
+        Raises:
+          TypeError, ValueError: if `permutation` is not one.
+          NotImplementedError: if axis is not negative.
+        """
+        if axis >= 0:
+            raise NotImplementedError(f"{name}: axis must be negative; got {axis}.")
+        self._permutation, self._axis = checked_permutation(permutation, name), axis
+        super().__init__(forward_min_event_ndims=-axis, is_constant_jacobian=True,
+                         validate_args=validate_args, name=name,
+                         members={"permutation": self._permutation},
+                         parameters=dict(permutation=permutation, axis=axis,
+                                         validate_args=validate_args, name=name))
+
+    @property
+    def permutation(self) -> Any:
+        """The permutation."""
+        return self._permutation
+
+    @property
+    def axis(self) -> int:
+        """The dimension, counted from the end."""
+        return self._axis
+
+    @property
+    def is_permutation(self) -> bool:
+        """True."""
+        return True
+
+    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        self._check_length(x)
+        return permute_forward(x, value_of(self._permutation), self._axis)
+
+    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
+        self._check_length(y)
+        return permute_inverse(y, value_of(self._permutation), self._axis)
+
+    def _check_length(self, array: Array) -> None:
+        if array.shape[self._axis] != len(self._permutation):
+            raise ValueError(f"{self.name}: dimension {self._axis} has {array.shape[self._axis]} "
+                             f"elements; the permutation has {len(self._permutation)}.")

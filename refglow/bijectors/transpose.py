@@ -1,0 +1,96 @@
+"""Transpose: the dimensions of an event in another order.
+
+    forward   y[i_perm(0), i_perm(1), ...] = x[i_0, i_1, ...]          fldj = 0
+    inverse   the same with the inverse permutation                    ildj = 0
+
+Source: tfp.bijectors.Transpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refglow.bijectors.bijector import Bijector
+from refglow.dtypes import Array
+from refglow.event_shape import EventShape
+
+
+def transpose_forward(x: Array, perm: Sequence[int]) -> tuple[Array, Array]:
+    """(x with its last len(perm) dimensions permuted as np.transpose does, 0)."""
+    batch = x.ndim - len(perm)
+    return np.transpose(x, [*range(batch), *(batch + p for p in perm)]), np.zeros((), x.dtype)
+
+
+def transpose_inverse(y: Array, perm: Sequence[int]) -> tuple[Array, Array]:
+    """(y with that undone, 0)."""
+    return transpose_forward(y, [int(p) for p in np.argsort(perm)])
+
+
+class Transpose(Bijector):
+    """Permutes the trailing dimensions."""
+
+    def __init__(self, perm: Any = None, rightmost_transposed_ndims: int | None = None,
+                 validate_args: bool = False, name: str = "transpose") -> None:
+        """Build it from exactly one of the first two arguments.
+
+        Args:
+          perm: a permutation of 0..n-1, meaning the last n dimensions.
+          rightmost_transposed_ndims: n, to reverse the last n dimensions.
+          validate_args: whether to check that inputs are finite.
+          name: its name.
+
+        Raises:
+          ValueError: if neither or both are given, or perm is no permutation.
+        """
+        if (perm is None) == (rightmost_transposed_ndims is None):
+            raise ValueError(f"{name}: give exactly one of perm and rightmost_transposed_ndims.")
+        if rightmost_transposed_ndims is not None:
+            if rightmost_transposed_ndims < 0:
+                raise ValueError(f"{name}: rightmost_transposed_ndims must not be negative; "
+                                 f"got {rightmost_transposed_ndims}.")
+            self._perm = list(range(rightmost_transposed_ndims))[::-1]
+        else:
+            self._perm = [int(p) for p in np.asarray(perm).reshape(-1)]
+        if sorted(self._perm) != list(range(len(self._perm))):
+            raise ValueError(f"{name}: perm must be a permutation of 0..n-1; got {perm}.")
+        super().__init__(forward_min_event_ndims=len(self._perm), is_constant_jacobian=True,
+                         validate_args=validate_args, name=name,
+                         parameters=dict(perm=perm, validate_args=validate_args, name=name,
+                                         rightmost_transposed_ndims=rightmost_transposed_ndims))
+
+    @property
+    def perm(self) -> list[int]:
+        """The permutation of the last dimensions."""
+        return list(self._perm)
+
+    @property
+    def rightmost_transposed_ndims(self) -> int:
+        """How many dimensions are permuted."""
+        return len(self._perm)
+
+    @property
+    def is_permutation(self) -> bool:
+        """True."""
+        return True
+
+    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+        return transpose_forward(x, self._perm)
+
+    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
+        return transpose_inverse(y, self._perm)
+
+    def _forward_event_shape(self, shape: EventShape) -> EventShape:
+        return self._permuted(shape, self._perm)
+
+    def _inverse_event_shape(self, shape: EventShape) -> EventShape:
+        return self._permuted(shape, [int(p) for p in np.argsort(self._perm)])
+
+    def _permuted(self, shape: EventShape, perm: list[int]) -> EventShape:
+        if shape.rank < len(perm):
+            raise ValueError(f"{self.name}: an event of shape {tuple(shape)} has fewer than "
+                             f"{len(perm)} dimensions.")
+        outer = shape.rank - len(perm)
+        return EventShape([*shape[:outer], *(shape[outer + p] for p in perm)])

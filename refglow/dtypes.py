@@ -1,0 +1,104 @@
+"""Which number type a computation runs in, and how foreign values become arrays.
+
+The rules, in one place:
+
+* A Python number, or a list of them, is *weak*: it takes the number type of whatever it meets.
+  On its own it becomes float32, the default of the field's frameworks.
+* Integers and booleans, arrays of them too, convert to the number type of the bijector.
+* A floating array is never converted silently. If its type is not the one that the bijector
+  computes in, the answer is a TypeError that spells out the cast.
+* complex arrays of matching precision (complex-step differentiation) and object arrays (intervals,
+  balls, arbitrary precision) are let through everywhere; NumPy's promotion rules then apply.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+DType: TypeAlias = np.dtype[Any]
+
+DEFAULT_FLOAT: DType = np.dtype(np.float32)
+
+_REAL_OF_COMPLEX = {np.dtype(c): np.dtype(r) for c, r in [
+    (np.complex64, np.float32), (np.complex128, np.float64), (np.clongdouble, np.longdouble)]}
+
+
+def canonical_dtype(dtype: npt.DTypeLike | None) -> DType | None:
+    """The NumPy dtype meant by `dtype`: real or complex floating, object, or None for "any".
+
+    Args:
+      dtype: anything `np.dtype` accepts, a framework's dtype with `as_numpy_dtype`, or None.
+
+    Raises:
+      TypeError: if it is not a number type that a bijector can compute in.
+    """
+    if dtype is None:
+        return None
+    result = np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
+    if result.kind not in "fcO":
+        raise TypeError(f"dtype must be floating, complex or object; got {result}.")
+    return result
+
+
+def is_weak(value: Any) -> bool:
+    """Whether `value` is a Python number or a (nested) list of them, without a type of its own."""
+    if isinstance(value, (list, tuple)):
+        return all(is_weak(item) for item in value)
+    return type(value) in (bool, int, float, complex)
+
+
+def accepts(expected: DType | None, actual: DType) -> bool:
+    """Whether arrays of type `actual` may enter a computation in `expected` (None: any)."""
+    if expected is None or actual == expected or actual.kind == "O" or expected.kind == "O":
+        return True
+    return _REAL_OF_COMPLEX.get(actual) == expected
+
+
+def common_dtype(dtypes: list[DType | None], owner: str) -> DType | None:
+    """The one dtype among `dtypes` that is not None, or None.
+
+    Raises:
+      ValueError: if two of them differ.
+    """
+    known = sorted({d for d in dtypes if d is not None}, key=str)
+    if len(known) > 1:
+        raise ValueError(f"{owner} holds parts of different dtypes: {', '.join(map(str, known))}. "
+                         "Build all parts with the same dtype.")
+    return known[0] if known else None
+
+
+def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
+    """`value` as an array in the number type `dtype` (None: keep its own; weak values: float32).
+
+    Args:
+      value: a number, a nested list, or anything with `__array__` or `__dlpack__`.
+      dtype: the type that `owner` computes in, or None.
+      owner, what: who asks, and what the value is to them; used in messages only.
+
+    Raises:
+      TypeError: for a floating array of another type than `dtype`, or no numbers at all.
+    """
+    weak = is_weak(value)
+    array = _to_numpy(value, owner, what)
+    if array.dtype.kind in "biu" or (weak and array.dtype.kind == "f"):
+        return array.astype(DEFAULT_FLOAT if dtype is None else dtype)
+    if array.dtype.kind not in "fcO":
+        raise TypeError(f"{owner}: {what} must hold numbers; got an array of dtype {array.dtype}.")
+    if not accepts(dtype, array.dtype):
+        raise TypeError(
+            f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
+            f"Cast it with {what}.astype('{dtype}'), or build {owner} with dtype='{array.dtype}'.")
+    return array
+
+
+def _to_numpy(value: Any, owner: str, what: str) -> Array:
+    if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
+        return np.from_dlpack(value)
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"{owner}: {what} is not an array of numbers: {error}.") from error

@@ -1,0 +1,123 @@
+"""Elementary functions for every number type the specification runs in.
+
+NumPy's own functions serve float32, float64, longdouble and complex arrays. Object arrays hold
+numbers of other libraries: a number that has the function as a method (python-flint's balls) is
+asked for it, one that carries its context (mpmath) has the context asked, and a plain Python
+number goes to `math`.
+
+For complex arguments the functions are the analytic continuations of their *real* branch: the
+branch of a piecewise function is chosen by the real part alone. That is what complex-step
+differentiation needs: f(x + ih) = f(x) + ih f'(x) + O(h^2), with no cancellation.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+
+
+def _elementwise(name: str, x: Array) -> Array:
+    """Apply the function called `name` to every number of an object array."""
+    def one(v: Any) -> Any:
+        if hasattr(v, name):
+            return getattr(v, name)()
+        source = v.context if hasattr(v, "context") else math
+        return getattr(source, name)(v)
+    return np.asarray(np.frompyfunc(one, 1, 1)(x), dtype=object)
+
+
+def exp(x: Array) -> Array:
+    """e^x."""
+    return _elementwise("exp", x) if x.dtype == object else np.exp(x)
+
+
+def log(x: Array) -> Array:
+    """The natural logarithm, in nats."""
+    return _elementwise("log", x) if x.dtype == object else np.log(x)
+
+
+def log1p(x: Array) -> Array:
+    """log(1 + x), accurate for small x."""
+    return _elementwise("log1p", x) if x.dtype == object else np.log1p(x)
+
+
+def expm1(x: Array) -> Array:
+    """e^x - 1, accurate for small x."""
+    return _elementwise("expm1", x) if x.dtype == object else np.expm1(x)
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    return _elementwise("tanh", x) if x.dtype == object else np.tanh(x)
+
+
+def atanh(x: Array) -> Array:
+    """The inverse hyperbolic tangent."""
+    return _elementwise("atanh", x) if x.dtype == object else np.arctanh(x)
+
+
+def sqrt(x: Array) -> Array:
+    """The square root."""
+    return _elementwise("sqrt", x) if x.dtype == object else np.sqrt(x)
+
+
+def constant(value: int, like: Array) -> Array:
+    """`value` as a scalar of the number type of `like` (exactly: no detour through float64)."""
+    if like.dtype == object and like.size:
+        return np.asarray(like.flat[0] * 0 + value, dtype=object)
+    return np.asarray(value, dtype=like.dtype)
+
+
+def is_negative(x: Array) -> Array:
+    """Where the (real part of the) number is below zero."""
+    return np.asarray((x.real if x.dtype.kind == "c" else x) < 0, dtype=bool)
+
+
+def is_positive(x: Array) -> Array:
+    """Where the (real part of the) number is above zero."""
+    return np.asarray((x.real if x.dtype.kind == "c" else x) > 0, dtype=bool)
+
+
+def absolute(x: Array) -> Array:
+    """|x|; for complex x the analytic continuation of the branch that the real part selects."""
+    return np.where(is_negative(x), -x, x)
+
+
+def log_absolute(x: Array) -> Array:
+    """log|x|, the log-determinant of multiplication by x, in nats."""
+    return log(absolute(x))
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    if x.dtype.kind == "f":
+        return np.maximum(x, x.dtype.type(0))
+    return np.where(is_positive(x), x, constant(0, x))
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x), without overflow and with full relative accuracy in both tails.
+
+    With e = exp(-|x|) <= 1 it is 1/(1+e) for x >= 0 and e/(1+e) for x < 0: no subtraction occurs,
+    so each factor keeps its relative accuracy, and no exponential can overflow.
+    """
+    e = exp(-absolute(x))
+    return np.where(is_negative(x), e, constant(1, e)) / (1 + e)
+
+
+def log_sigmoid(x: Array) -> Array:
+    """log(1 / (1 + e^-x)) = min(x, 0) - log1p(exp(-|x|)).
+
+    Taking the logarithm of `sigmoid(x)` instead would lose relative accuracy where the sigmoid is
+    near 1 (the logarithm of a rounded number near 1), which is where Glow's scales start.
+    """
+    return np.where(is_negative(x), x, constant(0, x)) - log1p(exp(-absolute(x)))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + e^x) = max(x, 0) + log1p(exp(-|x|)) = -log_sigmoid(-x)."""
+    return -log_sigmoid(-x)

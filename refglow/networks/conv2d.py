@@ -1,0 +1,140 @@
+"""Conv2D: the two-dimensional convolution of neural networks (a cross-correlation).
+
+For x [..., H, W, I], a kernel [KH, KW, I, O] and a bias [O], with (ph, pw) rows and columns of
+zeros around the image ('same': ((KH - 1)/2, (KW - 1)/2); 'valid': none):
+
+    y[h, w, o] = bias[o] + sum_{a, b, i} x[h + a - ph, w + b - pw, i] * kernel[a, b, i, o]
+
+The sum over (a, b) is the sum of KH * KW shifted matrix products. Both of its orders are used:
+gather the shifted inputs side by side and multiply once, or multiply once and add up the shifted
+outputs. Which is cheaper depends on which side has fewer channels to move; the sum is the same.
+
+Source: keras.layers.Conv2D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
+from refglow.networks import initializers
+from refglow.networks.network import Network
+from refglow.variable import Variable
+
+Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
+
+
+def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
+    """The convolution defined above.
+
+    Args:
+      x: [..., H, W, I].
+      kernel: [KH, KW, I, O].
+      bias: [O].
+      padding: "same" (odd KH, KW) or "valid".
+
+    Returns:
+      [..., H, W, O] for "same", [..., H - KH + 1, W - KW + 1, O] for "valid".
+    """
+    kh, kw, inputs, outputs = kernel.shape
+    batch = x.shape[:-3]
+    images = x.reshape(-1, *x.shape[-3:])
+    if (kh, kw) == (1, 1):
+        y = (images.reshape(-1, inputs) @ kernel[0, 0]).reshape(*images.shape[:3], outputs)
+    else:
+        if padding == "same":
+            ph, pw = kh // 2, kw // 2
+            images = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+        product = _gather_then_multiply if inputs <= outputs else _multiply_then_add
+        y = product(images, kernel)
+    y += bias
+    return y.reshape(*batch, *y.shape[1:])
+
+
+def _gather_then_multiply(images: Array, kernel: Array) -> Array:
+    """All shifted inputs of a pixel side by side, then one product [N, KH KW I] @ [KH KW I, O]."""
+    kh, kw, inputs, outputs = kernel.shape
+    n, h, w = images.shape[0], images.shape[1] - kh + 1, images.shape[2] - kw + 1
+    gathered = np.empty((n, h, w, kh, kw, inputs), dtype=images.dtype)
+    for a in range(kh):
+        for b in range(kw):
+            gathered[:, :, :, a, b] = images[:, a:a + h, b:b + w]
+    product = gathered.reshape(n * h * w, kh * kw * inputs) @ kernel.reshape(-1, outputs)
+    return product.reshape(n, h, w, outputs)
+
+
+def _multiply_then_add(images: Array, kernel: Array) -> Array:
+    """One product [N, I] @ [I, KH KW O] for all shifts, then the sum of the shifted outputs."""
+    kh, kw, inputs, outputs = kernel.shape
+    n, h, w = images.shape[0], images.shape[1] - kh + 1, images.shape[2] - kw + 1
+    matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
+    terms = (images.reshape(-1, inputs) @ matrix).reshape(*images.shape[:3], kh, kw, outputs)
+    y = terms[:, :h, :w, 0, 0].copy()
+    for a in range(kh):
+        for b in range(kw):
+            if (a, b) != (0, 0):
+                y += terms[:, a:a + h, b:b + w, a, b]
+    return y
+
+
+class Conv2D(Network):
+    """A convolution layer with a bias."""
+
+    def __init__(self, in_channels: int, filters: int, kernel_size: int | tuple[int, int],
+                 padding: str = "same", kernel_initializer: str = "glorot_uniform",
+                 seed: int | np.random.Generator | None = None,
+                 dtype: npt.DTypeLike = DEFAULT_FLOAT) -> None:
+        """Build it.
+
+        Args:
+          in_channels: I.
+          filters: O.
+          kernel_size: the kernel's side, or (height, width); odd for "same".
+          padding: "same" or "valid".
+          kernel_initializer: "he_normal", "glorot_uniform" or "zeros"; the bias starts at 0.
+          seed: int or NumPy Generator for the start.
+          dtype: the number type.
+
+        Raises:
+          ValueError: if padding, initializer or kernel size are not as above.
+        """
+        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        if padding not in ("same", "valid"):
+            raise ValueError(f"Conv2D: padding must be 'same' or 'valid'; got {padding!r}.")
+        if min(kh, kw) < 1 or (padding == "same" and (kh % 2 == 0 or kw % 2 == 0)):
+            raise ValueError(f"Conv2D: the kernel must have odd sides; got {kh} x {kw}.")
+        initializer: Initializer | None = getattr(initializers, kernel_initializer, None)
+        if initializer is None or kernel_initializer not in ("he_normal", "glorot_uniform", "zeros"):
+            raise ValueError(f"Conv2D: unknown kernel_initializer {kernel_initializer!r}.")
+        number_type = canonical_dtype(dtype)
+        weights = initializer((kh, kw, in_channels, filters), np.random.default_rng(seed))
+        self.kernel = Variable(weights, "kernel", dtype=number_type)
+        self.bias = Variable(np.zeros(filters), "bias", dtype=number_type)
+        self.padding = padding
+
+    def __call__(self, x: Array) -> Array:
+        """The convolution of x [..., H, W, I].
+
+        Raises:
+          ValueError: if x has another number of channels.
+        """
+        kernel = self.kernel.numpy()
+        if x.ndim < 3 or x.shape[-1] != kernel.shape[2]:
+            raise ValueError(f"Conv2D: expected inputs [..., H, W, {kernel.shape[2]}]; "
+                             f"got {list(x.shape)}.")
+        return conv2d(x, kernel, self.bias.numpy(), self.padding)
+
+    def named_variables(self) -> Iterator[tuple[str, Variable]]:
+        """kernel and bias."""
+        yield "kernel", self.kernel
+        yield "bias", self.bias
+
+    def config(self) -> dict[str, Any]:
+        """The arguments, without the random start."""
+        kh, kw, inputs, outputs = self.kernel.shape
+        return {"in_channels": inputs, "filters": outputs, "kernel_size": [kh, kw],
+                "padding": self.padding, "kernel_initializer": "zeros"}

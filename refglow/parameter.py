@@ -1,0 +1,45 @@
+"""Parameters given to bijectors and distributions: numbers, arrays or Variables.
+
+A Python number or list is weak: it takes the number type of the array it is combined with. An
+array or Variable fixes the number type of the bijector that holds it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import DEFAULT_FLOAT, Array, DType, as_array, is_weak
+from refglow.variable import Variable, value_of
+
+
+def parameter(value: Any, owner: str, what: str) -> Any:
+    """`value` as it is to be stored: None, a Variable, a weak number or list, or an array.
+
+    Raises:
+      TypeError: if it holds no numbers.
+    """
+    if value is None or isinstance(value, Variable) or is_weak(value):
+        return value
+    return as_array(value, None, owner, what)
+
+
+def parameter_dtype(stored: Any) -> DType | None:
+    """The number type that a stored parameter fixes; None if it is weak or absent."""
+    return getattr(stored, "dtype", None)
+
+
+def at(stored: Any, x: Array) -> Array:
+    """The parameter's value in the number type of x."""
+    value = value_of(stored)
+    if isinstance(value, np.ndarray):
+        return value
+    return np.asarray(value).astype(x.dtype)
+
+
+def shown(stored: Any) -> Any:
+    """The parameter as its property returns it: None, the Variable, or an array."""
+    if stored is None or isinstance(stored, Variable):
+        return stored
+    return stored if isinstance(stored, np.ndarray) else np.asarray(stored, dtype=DEFAULT_FLOAT)

@@ -1,0 +1,141 @@
+"""Variables: named handles on a bijector's parameters."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refglow.dtypes import Array, DType
+
+_name_scope: ContextVar[str] = ContextVar("refglow_name_scope", default="")
+
+
+class NameScope:
+    """A context manager: variables created inside it carry its name in front of their own."""
+
+    def __init__(self, name: str) -> None:
+        """Name the scope; scopes nest, giving "outer/inner/"."""
+        self.name = name
+        self._tokens: list[Token[str]] = []
+
+    def __enter__(self) -> str:
+        scope = f"{_name_scope.get()}{self.name}/"
+        self._tokens.append(_name_scope.set(scope))
+        return scope
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        _name_scope.reset(self._tokens.pop())
+
+
+class _Cell:
+    """The storage that all handles on one parameter share."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+
+class Variable(np.lib.mixins.NDArrayOperatorsMixin):
+    """A named handle on one parameter array; usable wherever an array is.
+
+    Attributes:
+      name: the parameter's name, as seen from the model it was asked of.
+      trainable: whether training changes it.
+    """
+
+    __slots__ = ("_cell", "name", "trainable")
+
+    def __init__(self, value: npt.ArrayLike, name: str = "Variable", trainable: bool = True,
+                 dtype: npt.DTypeLike | None = None) -> None:
+        """Hold a copy of `value`.
+
+        Args:
+          value: the initial value.
+          name: its name; a surrounding `NameScope` is put in front.
+          trainable: whether training changes it.
+          dtype: its number type; by default that of `value`.
+        """
+        self._cell = _Cell(_frozen(np.array(value, dtype=dtype)))
+        self.name = _name_scope.get() + name
+        self.trainable = trainable
+
+    def renamed(self, name: str) -> Variable:
+        """Another handle on the same storage, under another name."""
+        handle = Variable.__new__(Variable)
+        handle._cell, handle.name, handle.trainable = self._cell, name, self.trainable
+        return handle
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self._cell.array.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The number type of the array."""
+        return self._cell.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions of the array."""
+        return self._cell.array.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._cell.array.size
+
+    def numpy(self) -> Array:
+        """The value: a read-only array that later assignments do not change."""
+        return self._cell.array
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the value by a copy of `value`, cast to this variable's dtype.
+
+        Raises:
+          ValueError: if the shapes differ, or if a number would be lost in the cast (complex
+            to real).
+        """
+        array = np.asarray(value)
+        if array.shape != self.shape:
+            raise ValueError(f"Variable {self.name!r} has shape {self.shape}; "
+                             f"cannot assign an array of shape {array.shape}.")
+        if not np.can_cast(array.dtype, self.dtype, casting="same_kind") and (
+                array.dtype.kind not in "biuf" or self.dtype.kind in "biu"):
+            raise ValueError(f"Variable {self.name!r} holds {self.dtype}; "
+                             f"cannot assign {array.dtype}.")
+        self._cell.array = _frozen(array.astype(self.dtype, copy=True))
+        return self
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.array(self._cell.array, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        plain = [v.numpy() if isinstance(v, Variable) else v for v in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._cell.array[index]
+
+    def __len__(self) -> int:
+        return len(self._cell.array)
+
+    def __repr__(self) -> str:
+        kind = "" if self.trainable else ", trainable=False"
+        return f"<Variable {self.name!r} shape={self.shape} dtype={self.dtype}{kind}>"
+
+
+def _frozen(array: Array) -> Array:
+    array.flags.writeable = False
+    return array
+
+
+def value_of(parameter: Any) -> Any:
+    """The array behind a Variable; anything else as it is."""
+    return parameter.numpy() if isinstance(parameter, Variable) else parameter
