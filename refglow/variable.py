@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any
@@ -35,10 +36,11 @@ class NameScope:
 class _Cell:
     """The storage that all handles on one parameter share."""
 
-    __slots__ = ("array",)
+    __slots__ = ("array", "checks")
 
     def __init__(self, array: Array) -> None:
         self.array = array
+        self.checks: tuple[Callable[[Array], object], ...] = ()
 
 
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
@@ -95,12 +97,19 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """The value: a read-only array that later assignments do not change."""
         return self._cell.array
 
-    def assign(self, value: Any) -> Variable:
-        """Replace the value by a copy of `value`, cast to this variable's dtype.
+    def require(self, check: Callable[[Array], object]) -> None:
+        """From now on assign only values for which `check(value)` raises nothing."""
+        if check not in self._cell.checks:
+            self._cell.checks += (check,)
+
+    def checked(self, value: Any) -> Array:
+        """The array that `assign(value)` would store: a copy of `value` in this variable's dtype.
+
+        NaN and infinity may be stored; `validate_args` is what looks for them.
 
         Raises:
-          ValueError: if the shapes differ, or if a number would be lost in the cast (complex
-            to real).
+          ValueError: if the shapes differ, if numbers would be lost in the cast (complex to real,
+            real to integer, an integer out of range), or if it fails what is required of it.
         """
         array = np.asarray(value)
         if array.shape != self.shape:
@@ -110,13 +119,30 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
                 array.dtype.kind not in "biuf" or self.dtype.kind in "biu"):
             raise ValueError(f"Variable {self.name!r} holds {self.dtype}; "
                              f"cannot assign {array.dtype}.")
-        self._cell.array = _frozen(array.astype(self.dtype, copy=True))
+        stored = array.astype(self.dtype, copy=True)
+        if self.dtype.kind in "iu" and not np.array_equal(stored, array):
+            raise ValueError(f"Variable {self.name!r} holds {self.dtype}; cannot assign integers "
+                             "that are out of its range.")
+        for check in self._cell.checks:
+            check(stored)
+        return stored
+
+    def assign(self, value: Any) -> Variable:
+        """Replace the value by a copy of `value`, cast to this variable's dtype.
+
+        Raises:
+          ValueError: if it does not fit (see `checked`); the variable is then unchanged.
+        """
+        self._cell.array = _frozen(self.checked(value))
         return self
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self._cell.array, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if any(isinstance(out, Variable) for out in kwargs.get("out", ())):
+            raise TypeError(f"Variable {self.name!r} cannot be changed in place; use "
+                            "variable.assign(new_value).")
         plain = [v.numpy() if isinstance(v, Variable) else v for v in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
 
@@ -125,6 +151,15 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __len__(self) -> int:
         return len(self._cell.array)
+
+    def __bool__(self) -> bool:
+        return bool(self._cell.array)
+
+    def __int__(self) -> int:
+        return int(self._cell.array)
+
+    def __float__(self) -> float:
+        return float(self._cell.array)
 
     def __repr__(self) -> str:
         kind = "" if self.trainable else ", trainable=False"

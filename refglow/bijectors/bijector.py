@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refglow.bijectors.log_det import reduce_log_det, reduction_ndims
+from refglow.bijectors.log_det import reduce_log_det, reduction_ndims, rounded_like
 from refglow.dtypes import Array, DType, as_array, canonical_dtype
 from refglow.event_shape import EventShape
 from refglow.structure import broadcast_structure, flatten, is_nested, map_structure

@@ -27,21 +27,32 @@ def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Arr
     return np.take(y, np.argsort(permutation), axis=axis), np.zeros((), dtype=y.dtype)
 
 
+def check_permutation(array: Array) -> None:
+    """Raise TypeError or ValueError unless `array` holds each of 0..n-1 once (in its last dim)."""
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"permutation must hold integers; got {array.dtype}.")
+    if array.ndim < 1 or not np.array_equal(np.sort(array, axis=-1),
+                                            np.broadcast_to(np.arange(array.shape[-1]),
+                                                            array.shape)):
+        raise ValueError(f"permutation must hold each of 0..n-1 once; got {array}.")
+
+
 def checked_permutation(value: Any, name: str) -> Any:
-    """`value` (kept if a Variable), checked to be a permutation of 0..n-1.
+    """`value` (kept if a Variable, to which only permutations can then be assigned), checked.
 
     Raises:
       TypeError: if it does not hold integers.
       ValueError: if a number is missing or occurs twice.
     """
     array = np.asarray(value_of(value))
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name}: permutation must hold integers; got {array.dtype}.")
-    if array.ndim < 1 or not np.array_equal(np.sort(array, axis=-1),
-                                            np.broadcast_to(np.arange(array.shape[-1]),
-                                                            array.shape)):
-        raise ValueError(f"{name}: permutation must hold each of 0..n-1 once; got {array}.")
-    return value if isinstance(value, Variable) else array
+    try:
+        check_permutation(array)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    if not isinstance(value, Variable):
+        return array
+    value.require(check_permutation)
+    return value
 
 
 class Permute(Bijector):
