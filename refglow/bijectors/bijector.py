@@ -173,24 +173,26 @@ class Bijector:
     def load_state_dict(self, arrays: Mapping[str, Any]) -> None:
         """Set every parameter from `arrays`; all of them, or, if anything is wrong, none.
 
+        Values are copied, and cast to the parameter's number type. NaN and infinity are values too.
+
         Raises:
-          ValueError: listing the names that are missing or unknown, and the arrays whose shape or
-            dtype does not fit.
+          ValueError: listing the names that are missing or unknown, and the arrays that do not fit
+            (shape, dtype, or not a permutation where one is needed).
         """
-        variables = dict(self.named_variables())
+        variables = {variable.name: variable for variable in self.variables}
         problems = [f"missing: {name}" for name in variables.keys() - arrays.keys()]
         problems += [f"unknown: {name}" for name in arrays.keys() - variables.keys()]
+        checked: dict[str, Array] = {}
         for name in variables.keys() & arrays.keys():
-            value, variable = np.asarray(arrays[name]), variables[name]
-            if value.shape != variable.shape:
-                problems.append(f"{name}: has shape {value.shape}, needs {variable.shape}")
-            elif value.dtype.kind != variable.dtype.kind and variable.dtype.kind != "O":
-                problems.append(f"{name}: holds {value.dtype}, needs {variable.dtype}")
+            try:
+                checked[name] = variables[name].checked(arrays[name])
+            except (TypeError, ValueError) as error:
+                problems.append(f"misfit: {error}")
         if problems:
             raise ValueError(f"The state does not fit {self.name!r}; nothing was changed.\n  "
                              + "\n  ".join(sorted(problems)))
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
+        for name, value in checked.items():
+            variables[name].assign(value)
 
     # ---- the map ------------------------------------------------------------------------------
 
