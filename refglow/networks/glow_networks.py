@@ -46,10 +46,11 @@ class GlowDefaultNetwork(Sequential):
             "conv2": Conv2D(num_hidden, num_hidden, 1, "same", "he_normal", rng, dtype),
             "relu2": ReLU(),
             "conv3": Conv2D(num_hidden, 2 * channels, kernel_shape, "same", "zeros", rng, dtype)})
-        self._arguments = {"num_hidden": num_hidden, "kernel_shape": kernel_shape}
+        self._arguments = {"input_shape": [channels], "num_hidden": num_hidden,
+                           "kernel_shape": kernel_shape}
 
     def config(self) -> dict[str, Any]:
-        """num_hidden and kernel_shape; the input shape comes from the place in the model."""
+        """The arguments, without the random start; of input_shape, what matters: the channels."""
         return dict(self._arguments)
 
 
@@ -69,8 +70,9 @@ class GlowDefaultExitNetwork(Sequential):
         channels = int(tuple(input_shape)[-1])
         super().__init__({
             "conv1": Conv2D(channels, 2 * output_chan, kernel_shape, "same", "zeros", dtype=dtype)})
-        self._arguments = {"kernel_shape": kernel_shape}
+        self._arguments = {"input_shape": [channels], "output_chan": output_chan,
+                           "kernel_shape": kernel_shape}
 
     def config(self) -> dict[str, Any]:
-        """kernel_shape; the shapes come from the place in the model."""
+        """The arguments; of input_shape, what matters: the channels."""
         return dict(self._arguments)
