@@ -1,0 +1,1 @@
+"""The accelerated operations: same names, parameters and results as the specification."""

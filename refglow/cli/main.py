@@ -1,0 +1,41 @@
+"""The command `refglow`: its subcommands, and how it fails.
+
+Exit codes: 0 all is well, 1 a comparison failed, 2 the request cannot be met (one line on stderr
+says why).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import refglow
+from refglow.cli.validate import validate
+
+app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
+                  rich_markup_mode="markdown", pretty_exceptions_enable=False)
+app.command()(validate)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(refglow.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _refglow(version: Annotated[bool, typer.Option(
+        "--version", callback=_print_version, is_eager=True,
+        help="Print the version and exit.")] = False) -> None:
+    """The reference for the Glow normalizing flow."""
+
+
+def main() -> None:
+    """Run the command line; what cannot be met becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        typer.echo(f"refglow: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
