@@ -1,12 +1,16 @@
 """refglow: the reference for the Glow normalizing flow, in explicit NumPy.
 
+Everything is reached from here, by TFP's names:
+
     import refglow as rg
     tfb, tfd = rg.bijectors, rg.distributions
 """
 
+from importlib.metadata import version as _version
+
 from refglow import bijectors, distributions, networks
 from refglow.variable import Variable
 
-__version__ = "0.1.0"
+__version__ = _version("refglow")
 
 __all__ = ["Variable", "__version__", "bijectors", "distributions", "networks"]
