@@ -19,6 +19,8 @@ import numpy as np
 
 from refglow.dtypes import Array
 
+_LOG_TWO_PI = np.longdouble("1.83787706640934548356065947281123527972")
+
 
 def _elementwise(name: str, x: Array) -> Array:
     """Apply the function called `name` to every number of an object array."""
@@ -72,6 +74,21 @@ def constant(value: int, like: Array) -> Array:
     return np.asarray(value, dtype=like.dtype)
 
 
+def log_two_pi(like: Array) -> Array:
+    """log(2 pi) as a scalar of the number type of `like`, right to that type's last digit.
+
+    Object numbers supply their own pi: by their context (mpmath) or their class (python-flint).
+    """
+    if like.dtype != object or not like.size:
+        return np.asarray(_LOG_TWO_PI).astype(like.dtype)
+    number = like.flat[0]
+    if hasattr(number, "context"):
+        pi = number.context.pi
+    else:
+        pi = type(number).pi() if hasattr(type(number), "pi") else math.pi
+    return log(np.asarray(pi * 2, dtype=object))
+
+
 def is_negative(x: Array) -> Array:
     """Where the (real part of the) number is below zero."""
     return np.asarray((x.real if x.dtype.kind == "c" else x) < 0, dtype=bool)
@@ -92,11 +109,20 @@ def log_absolute(x: Array) -> Array:
     return log(absolute(x))
 
 
+def log_add_exp(a: Array, b: Array) -> Array:
+    """log(e^a + e^b) = max + log1p(exp(min - max)), which cannot overflow."""
+    if a.dtype.kind == b.dtype.kind == "f":
+        return np.asarray(np.logaddexp(a, b))
+    smaller = is_negative(np.asarray(a - b))
+    low, high = np.where(smaller, a, b), np.where(smaller, b, a)
+    return np.asarray(high + log1p(np.asarray(exp(np.asarray(low - high)))))
+
+
 def relu(x: Array) -> Array:
     """max(x, 0)."""
     if x.dtype.kind == "f":
-        return np.maximum(x, x.dtype.type(0))
-    return np.where(is_positive(x), x, constant(0, x))
+        return np.asarray(np.maximum(x, x.dtype.type(0)))
+    return np.asarray(np.where(is_positive(x), x, constant(0, x)))
 
 
 def sigmoid(x: Array) -> Array:
@@ -106,7 +132,7 @@ def sigmoid(x: Array) -> Array:
     so each factor keeps its relative accuracy, and no exponential can overflow.
     """
     e = exp(-absolute(x))
-    return np.where(is_negative(x), e, constant(1, e)) / (1 + e)
+    return np.asarray(np.where(is_negative(x), e, constant(1, e)) / (1 + e))
 
 
 def log_sigmoid(x: Array) -> Array:
