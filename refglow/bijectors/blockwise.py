@@ -90,8 +90,9 @@ def _check_part(part: Bijector) -> None:
     if any(is_nested(n) for n in ndims):
         raise ValueError(f"Blockwise: {part.name} has several inputs or outputs.")
     if ndims[0] != ndims[1] or ndims[0] > 1:
-        raise ValueError(f"Blockwise: {part.name} acts on events of {ndims[0]} dimensions and gives "
-                         f"{ndims[1]}; only scalar and vector bijectors that keep the rank fit.")
+        raise ValueError(f"Blockwise: {part.name} acts on events of {ndims[0]} dimensions and "
+                         f"gives {ndims[1]}; only scalar and vector bijectors that keep the rank "
+                         "fit.")
 
 
 def _sizes_after(parts: list[Bijector], sizes: list[int]) -> list[int]:

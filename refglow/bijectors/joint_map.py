@@ -42,7 +42,9 @@ class JointMap(Composition):
 
     def _walk_forward(self, step: Step, x: Any, **kwargs: Any) -> Any:
         by_name = kwargs_for(self.name, self._flat, kwargs)
-        return map_structure(self._bijectors, lambda part, value: step(part, value, **by_name(part)),
+        return map_structure(self._bijectors,
+                             lambda part, value: step(part, value, **by_name(part)),
                              self._bijectors, x)
 
-    _walk_inverse = _walk_forward  # side by side, the order does not matter
+    def _walk_inverse(self, step: Step, y: Any, **kwargs: Any) -> Any:
+        return self._walk_forward(step, y, **kwargs)  # side by side, the order does not matter

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,17 @@ def build_network(network_fn: Callable[..., Any], *args: Any, dtype: DType,
       TypeError: if what it returns cannot be called, or holds variables of another dtype.
     """
     offered = {"dtype": dtype, "seed": seed}
-    try:
+    known: Mapping[str, Any] = {}
+    with contextlib.suppress(TypeError, ValueError):  # some callables have no signature to read
         known = inspect.signature(network_fn).parameters
-    except (TypeError, ValueError):
-        known = {}
     given = kwargs | {key: value for key, value in offered.items() if key in known}
-    network = network_fn(*args, **given)
+    network: Callable[..., Any] = network_fn(*args, **given)
     if not callable(network):
         raise TypeError(f"{owner}: the function for its network returned a "
                         f"{type(network).__name__}, which cannot be called.")
     for name, variable in getattr(network, "named_variables", tuple)():
         if variable.trainable and variable.dtype != dtype:
-            raise TypeError(f"{owner}: its network's variable {name!r} is {variable.dtype}, but the "
-                            f"bijector computes in {dtype}. Build the network with "
+            raise TypeError(f"{owner}: its network's variable {name!r} is {variable.dtype}, but "
+                            f"the bijector computes in {dtype}. Build the network with "
                             f"dtype='{dtype}', or the bijector with dtype='{variable.dtype}'.")
     return network

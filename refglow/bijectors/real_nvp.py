@@ -107,8 +107,9 @@ class RealNVP(Bijector):
         if bijector.forward_min_event_ndims not in (0, 1) or (
                 bijector.inverse_min_event_ndims != bijector.forward_min_event_ndims):
             raise ValueError(f"{self.name}: bijector_fn returned {bijector.name!r}, which acts on "
-                             f"events of {bijector.forward_min_event_ndims} dimensions and gives "
-                             f"{bijector.inverse_min_event_ndims}; it must keep scalars or vectors.")
+                             f"events of {bijector.forward_min_event_ndims} dimensions and "
+                             f"gives {bijector.inverse_min_event_ndims}; it must keep scalars "
+                             "or vectors.")
         if bijector.dtype is not None and mapped.dtype.kind == "f" and (
                 bijector.dtype.kind == "f" and bijector.dtype != mapped.dtype):
             raise TypeError(f"{self.name}: the inputs are {mapped.dtype}, but bijector_fn returned "

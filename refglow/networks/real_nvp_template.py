@@ -7,6 +7,7 @@ Source: tfp.bijectors.real_nvp_default_template.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -62,7 +63,7 @@ class RealNVPTemplate:
         dtype = x.real.dtype if x.dtype.kind == "c" else x.dtype
         sizes = [x.shape[-1], *self._hidden_layers, outputs]
         self._layers = [Dense(i, o, self._rng, dtype)
-                        for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+                        for i, o in itertools.pairwise(sizes)]
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
         """The layers' parameters, named dense0, dense1, ...; none before the first call."""
