@@ -44,6 +44,18 @@ def canonical_dtype(dtype: npt.DTypeLike | None) -> DType | None:
     return result
 
 
+def accumulator(dtype: DType) -> DType:
+    """The type in which sums of `dtype` numbers are accumulated: float64 for float32.
+
+    Log-dets are sums of thousands of terms; they are rounded to the result's type once, at the
+    end. Other types accumulate in themselves.
+    """
+    if dtype.kind in "fc" and dtype.itemsize < np.dtype(np.float64).itemsize * (
+            2 if dtype.kind == "c" else 1):
+        return np.promote_types(dtype, np.float64)
+    return dtype
+
+
 def is_weak(value: Any) -> bool:
     """Whether `value` is a Python number or a (nested) list of them, without a type of its own."""
     if isinstance(value, (list, tuple)):
@@ -55,7 +67,8 @@ def accepts(expected: DType | None, actual: DType) -> bool:
     """Whether arrays of type `actual` may enter a computation in `expected` (None: any)."""
     if expected is None or actual == expected or actual.kind == "O" or expected.kind == "O":
         return True
-    return _REAL_OF_COMPLEX.get(actual) == expected
+    # (Not `.get(actual) == expected`: NumPy holds that None == dtype('float64').)
+    return actual in _REAL_OF_COMPLEX and _REAL_OF_COMPLEX[actual] == expected
 
 
 def common_dtype(dtypes: list[DType | None], owner: str) -> DType | None:

@@ -25,10 +25,9 @@ _LOG_TWO_PI = np.longdouble("1.83787706640934548356065947281123527972")
 def _elementwise(name: str, x: Array) -> Array:
     """Apply the function called `name` to every number of an object array."""
     def one(v: Any) -> Any:
-        if hasattr(v, name):
-            return getattr(v, name)()
-        source = v.context if hasattr(v, "context") else math
-        return getattr(source, name)(v)
+        if hasattr(v, "context"):
+            return getattr(v.context, name)(v)
+        return getattr(v, name)() if hasattr(v, name) else getattr(math, name)(v)
     return np.asarray(np.frompyfunc(one, 1, 1)(x), dtype=object)
 
 

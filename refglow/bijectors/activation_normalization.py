@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
+from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype
 from refglow.elementary import exp
 from refglow.event_shape import EventShape
 from refglow.variable import Variable
@@ -49,13 +49,18 @@ def activation_normalization_forward(z: Array, shift: Array,
     Returns:
       x of the shape of z, and the log-det of one channel vector, a scalar, in nats.
     """
-    return z / exp(log_scale) - shift, np.asarray(-log_scale.sum())
+    return z / exp(log_scale) - shift, -_total(log_scale)
 
 
 def activation_normalization_inverse(x: Array, shift: Array,
                                      log_scale: Array) -> tuple[Array, Array]:
     """((x + shift) * exp(log_scale), sum(log_scale)); arguments as for the forward function."""
-    return (x + shift) * exp(log_scale), np.asarray(log_scale.sum())
+    return (x + shift) * exp(log_scale), _total(log_scale)
+
+
+def _total(log_scale: Array) -> Array:
+    wide = accumulator(log_scale.dtype)
+    return np.asarray(log_scale.sum(dtype=wide), dtype=wide)
 
 
 def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
@@ -121,6 +126,10 @@ class ActivationNormalization(Bijector):
     def reset(self) -> None:
         """Forget the parameters: the next batch sets them anew."""
         self._initialized.assign(False)
+
+    def mark_initialized(self) -> None:
+        """Keep the parameters as they are: no batch will change them."""
+        self._initialized.assign(True)
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
         self._check_channels(x.shape[-1])

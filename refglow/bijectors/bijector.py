@@ -211,14 +211,14 @@ class Bijector:
           TypeError: if x is a floating array of another dtype than the bijector's.
           ValueError: if its shape does not fit.
         """
-        return self._forward_and_log_det(self._convert(x, "x", self._forward_ndims()), **kwargs)[0]
+        return self._forward(self._convert(x, "x", self._forward_min_event_ndims), **kwargs)
 
     def inverse(self, y: Any, name: str = "inverse", **kwargs: Any) -> Any:
         """x = g^-1(y); for a non-injective bijector the tuple of all x with g(x) = y.
 
         Args, Returns and Raises: as for `forward`.
         """
-        return self._inverse_and_log_det(self._convert(y, "y", self._inverse_ndims()), **kwargs)[0]
+        return self._inverse(self._convert(y, "y", self._inverse_min_event_ndims), **kwargs)
 
     def forward_log_det_jacobian(self, x: Any, event_ndims: Any = None,
                                  name: str = "forward_log_det_jacobian", **kwargs: Any) -> Array:
@@ -256,13 +256,17 @@ class Bijector:
                 f"{self.name}: the forward log-det of a non-injective bijector is not defined; "
                 "use inverse_log_det_jacobian, which has one value for each preimage.")
         ndims = self._event_ndims(event_ndims, self._forward_min_event_ndims)
-        return self._forward_and_event_log_det(self._convert(x, "x", ndims), ndims, **kwargs)
+        array = self._convert(x, "x", ndims)
+        y, fldj = self._forward_and_event_log_det(array, ndims, **kwargs)
+        return y, rounded_like(fldj, array, ndims)
 
     def inverse_and_log_det(self, y: Any, event_ndims: Any = None,
                             **kwargs: Any) -> tuple[Any, Any]:
         """(g^-1(y), ildj(y)) in one pass; arguments as for `inverse_log_det_jacobian`."""
         ndims = self._event_ndims(event_ndims, self._inverse_min_event_ndims)
-        return self._inverse_and_event_log_det(self._convert(y, "y", ndims), ndims, **kwargs)
+        array = self._convert(y, "y", ndims)
+        x, ildj = self._inverse_and_event_log_det(array, ndims, **kwargs)
+        return x, rounded_like(ildj, array, ndims)
 
     def __call__(self, value: Any, name: str | None = None, **kwargs: Any) -> Any:
         """Apply to an array, or compose.
@@ -278,11 +282,21 @@ class Bijector:
 
     # ---- what subclasses implement ------------------------------------------------------------
 
-    def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def _forward_and_log_det(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """(x, **kwargs) -> (y, fldj); those without nested bijectors take x alone."""
         raise NotImplementedError(f"{type(self).__name__} does not implement forward.")
 
-    def _inverse_and_log_det(self, y: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def _inverse_and_log_det(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """(y, **kwargs) -> (x, ildj)."""
         raise NotImplementedError(f"{type(self).__name__} does not implement inverse.")
+
+    def _forward(self, x: Any, **kwargs: Any) -> Any:
+        """The value alone. Compositions override this."""
+        return self._forward_and_log_det(x, **kwargs)[0]
+
+    def _inverse(self, y: Any, **kwargs: Any) -> Any:
+        """The value alone. Compositions override this."""
+        return self._inverse_and_log_det(y, **kwargs)[0]
 
     def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
@@ -419,12 +433,6 @@ class Bijector:
         return scoped
 
     # ---- checks -------------------------------------------------------------------------------
-
-    def _forward_ndims(self) -> Any:
-        return self._forward_min_event_ndims
-
-    def _inverse_ndims(self) -> Any:
-        return self._inverse_min_event_ndims
 
     def _children(self) -> Iterator[Any]:
         """The bijectors and networks directly inside this one."""

@@ -124,12 +124,15 @@ class Composition(Bijector):
         """The same in inverse order."""
         return self._bijectors._walk_inverse(step, y, **kwargs)
 
+    def _forward(self, x: Any, **kwargs: Any) -> Any:
+        return self._walk_forward(lambda part, value, **kw: part._forward(value, **kw), x, **kwargs)
+
+    def _inverse(self, y: Any, **kwargs: Any) -> Any:
+        self._require_injective()
+        return self._walk_inverse(lambda part, value, **kw: part._inverse(value, **kw), y, **kwargs)
+
     def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
-        if self.is_injective:
-            return self._forward_and_event_log_det(x, self._forward_min_event_ndims, **kwargs)
-        y = self._walk_forward(
-            lambda part, value, **kw: part._forward_and_log_det(value, **kw)[0], x, **kwargs)
-        return y, None
+        return self._forward_and_event_log_det(x, self._forward_min_event_ndims, **kwargs)
 
     def _inverse_and_log_det(self, y: Any, **kwargs: Any) -> tuple[Any, Any]:
         return self._inverse_and_event_log_det(y, self._inverse_min_event_ndims, **kwargs)
@@ -142,13 +145,16 @@ class Composition(Bijector):
 
     def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
+        self._require_injective()
+        return self._walk_with_log_det(
+            self._walk_inverse, y, event_ndims, self._inverse_min_event_ndims,
+            self._forward_min_event_ndims, forward=False, **kwargs)
+
+    def _require_injective(self) -> None:
         if not self.is_injective:
             raise NotImplementedError(
                 f"{self.name}: a composition with a non-injective part has no inverse; "
                 "invert the parts one at a time.")
-        return self._walk_with_log_det(
-            self._walk_inverse, y, event_ndims, self._inverse_min_event_ndims,
-            self._forward_min_event_ndims, forward=False, **kwargs)
 
     def _walk_with_log_det(self, walk: Step, x: Any, event_ndims: Any, in_template: Any,
                            out_template: Any, *, forward: bool, **kwargs: Any) -> tuple[Any, Any]:

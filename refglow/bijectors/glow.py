@@ -154,17 +154,14 @@ class Glow(Composition):
                   for k, part in enumerate(parts)]
         return merge_latents(arrays, self._image_shape, self._splits)
 
-    def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
-                                   **kwargs: Any) -> tuple[Any, Any]:
-        self._check_latent(x.shape)
-        return super()._forward_and_event_log_det(x, event_ndims, **kwargs)
-
-    def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
-                                   **kwargs: Any) -> tuple[Any, Any]:
-        if y.shape[-3:] != self._image_shape:
+    def _convert(self, value: Any, what: str, event_ndims: Any) -> Any:
+        array = as_array(value, self.dtype, self.name, what)
+        if what == "x":
+            self._check_latent(array.shape)
+        elif array.shape[-3:] != self._image_shape:
             raise ValueError(f"{self.name}: expected images of shape [..., "
-                             f"{', '.join(map(str, self._image_shape))}]; got {list(y.shape)}.")
-        return super()._inverse_and_event_log_det(y, event_ndims, **kwargs)
+                             f"{', '.join(map(str, self._image_shape))}]; got {list(array.shape)}.")
+        return super()._convert(array, what, event_ndims)
 
     def _check_latent(self, shape: tuple[int, ...]) -> None:
         size = int(np.prod(self._image_shape))

@@ -27,6 +27,7 @@ from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.shift import Shift
 from refglow.dtypes import Array, DType, as_array
 from refglow.elementary import exp, log_sigmoid, sigmoid
+from refglow.parameter import at, parameter
 
 
 def sigmoid_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
@@ -52,43 +53,48 @@ def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array,
 class SigmoidAffine(Bijector):
     """y = x * sigmoid(raw_scale + 2) + shift, for given arrays; the coupling in Glow's steps."""
 
-    def __init__(self, raw_scale: Array, shift: Array, name: str = "sigmoid_affine") -> None:
-        """Hold a network's output; shapes broadcast against the input."""
-        self._raw_scale, self._shift = raw_scale, shift
+    def __init__(self, raw_scale: Any, shift: Any, name: str = "sigmoid_affine") -> None:
+        """Hold a network's output (arrays or Variables); shapes broadcast against the input."""
+        self._raw_scale = parameter(raw_scale, name, "raw_scale")
+        self._shift = parameter(shift, name, "shift")
         super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
+                         members={"raw_scale": self._raw_scale, "shift": self._shift},
                          parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
 
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return sigmoid_affine_forward(x, self._raw_scale, self._shift)
+        return sigmoid_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))
 
     def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return sigmoid_affine_inverse(y, self._raw_scale, self._shift)
+        return sigmoid_affine_inverse(y, at(self._raw_scale, y), at(self._shift, y))
 
 
 class ExpAffine(Bijector):
     """y = x * exp(raw_scale + 2) + shift, for given arrays; the coupling at Glow's exits."""
 
-    def __init__(self, raw_scale: Array, shift: Array, name: str = "exp_affine") -> None:
-        """Hold a network's output; shapes broadcast against the input."""
-        self._raw_scale, self._shift = raw_scale, shift
+    def __init__(self, raw_scale: Any, shift: Any, name: str = "exp_affine") -> None:
+        """Hold a network's output (arrays or Variables); shapes broadcast against the input."""
+        self._raw_scale = parameter(raw_scale, name, "raw_scale")
+        self._shift = parameter(shift, name, "shift")
         super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
+                         members={"raw_scale": self._raw_scale, "shift": self._shift},
                          parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
 
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return exp_affine_forward(x, self._raw_scale, self._shift)
+        return exp_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))
 
     def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return exp_affine_inverse(y, self._raw_scale, self._shift)
+        return exp_affine_inverse(y, at(self._raw_scale, y), at(self._shift, y))
 
 
-def bijector_fn_of(network: Callable[..., Any], channels: int, affine: type[Bijector],
-                   dtype: DType, owner: str) -> Callable[..., Bijector]:
+def bijector_fn_of(network: Callable[..., Any], channels: int,
+                   affine: Callable[[Array, Array], Bijector], dtype: DType,
+                   owner: str) -> Callable[..., Bijector]:
     """The bijector_fn (for RealNVP) of a network in one of its three forms.
 
     Args:

@@ -55,6 +55,12 @@ class Invert(Bijector):
         """As the inverted bijector."""
         return self._bijector.parts_interact
 
+    def _forward(self, x: Any, **kwargs: Any) -> Any:
+        return self._bijector._inverse(x, **kwargs)
+
+    def _inverse(self, y: Any, **kwargs: Any) -> Any:
+        return self._bijector._forward(y, **kwargs)
+
     def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
         return self._bijector._inverse_and_log_det(x, **kwargs)
 

@@ -10,6 +10,9 @@ A log-det that does not depend on some dimension (a constant Jacobian, a broadca
 once for every index of it: an extra dimension of size n multiplies by n. Leaving that factor out is
 the classic "missing H*W" mistake. The result always has the full batch shape.
 
+float32 terms are accumulated in float64; the public methods round the total once, to the type of
+the values.
+
 Source: tfp.bijectors.Bijector, section "Jacobian Determinant".
 """
 
@@ -19,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from refglow.dtypes import Array
+from refglow.dtypes import Array, accumulator
 from refglow.structure import flatten
 
 
@@ -68,13 +71,25 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
         raise ValueError(f"{name}: the parts of the input have different event shapes in front of "
                          f"their minimal events: {sorted(events)}.")
     (event,) = events
-    log_det = np.asarray(log_det)
+    # NumPy unpacks scalars of object arrays; keep them objects.
+    objects = any(part.dtype == object for part in flatten(min_event_ndims, x))
+    log_det = np.asarray(log_det, dtype=object if objects else None)
     shape = np.broadcast_shapes(log_det.shape, *outer)
     if shape[len(shape) - extra:] != event:
         raise ValueError(
             f"{name}: broadcasting against the parameters changes the event shape from {event} to "
             f"{shape[len(shape) - extra:]}; a map between such events is not a bijection.")
     return _sum_over_last(log_det, shape, extra)
+
+
+def rounded_like(log_det: Any, x: Any, min_event_ndims: Any) -> Any:
+    """The accumulated log-det (or tuple of them) in the number type of x."""
+    if isinstance(log_det, tuple):
+        return tuple(rounded_like(part, x, min_event_ndims) for part in log_det)
+    dtype = np.result_type(*flatten(min_event_ndims, x))
+    if log_det.dtype == accumulator(dtype):
+        return log_det.astype(dtype)
+    return log_det
 
 
 def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
@@ -88,6 +103,7 @@ def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
     varying = tuple(axis for axis in axes if log_det.shape[axis] != 1)
     constant = [shape[axis] for axis in axes if log_det.shape[axis] == 1]
     batch = shape[:len(shape) - extra]
-    summed = log_det.sum(axis=varying, keepdims=True) * int(np.prod(constant, dtype=np.int64))
+    summed = log_det.sum(axis=varying, keepdims=True, dtype=accumulator(log_det.dtype))
+    summed = summed * int(np.prod(constant, dtype=np.int64))
     summed = summed.reshape(summed.shape[:len(batch)])
     return np.array(np.broadcast_to(summed, batch))

@@ -26,7 +26,7 @@ import numpy as np
 
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.permute import checked_permutation
-from refglow.dtypes import Array
+from refglow.dtypes import Array, accumulator
 from refglow.elementary import is_negative, is_positive, log_absolute
 from refglow.event_shape import EventShape
 from refglow.parameter import at, parameter, parameter_dtype, shown
@@ -68,15 +68,17 @@ def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
 
 
 def lu_log_det(lower_upper: Array) -> Array:
-    """log|det W| = sum_i log|U_ii|."""
-    return np.asarray(log_absolute(np.diagonal(lower_upper, axis1=-2, axis2=-1)).sum(axis=-1))
+    """log|det W| = sum_i log|U_ii|; for float32 factors in float64, because the terms cancel."""
+    wide = accumulator(lower_upper.dtype)
+    diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1).astype(wide)
+    return np.asarray(log_absolute(diagonal).sum(axis=-1), dtype=wide)
 
 
 def _matvec(matrix: Array, x: Array) -> Array:
     """matrix @ x over the last dimension of x; one matrix product if there is one matrix."""
     if matrix.ndim == 2:
         return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(x.shape)
-    return np.matmul(matrix, x[..., None])[..., 0]
+    return np.asarray(np.matmul(matrix, x[..., None])[..., 0])
 
 
 def _solve_unit_lower(lower_upper: Array, rhs: Array) -> Array:
@@ -164,8 +166,8 @@ class ScaleMatvecLU(Bijector):
         zero = ~(is_positive(diagonal) | is_negative(diagonal))
         if lower_upper.dtype != object and zero.any():
             where = ", ".join(str(int(i)) for i in np.unique(np.nonzero(zero)[-1]))
-            raise ValueError(f"{self.name}: the matrix is singular: lower_upper has a zero (or NaN) "
-                             f"on its diagonal at channel {where}. It has no inverse and its "
+            raise ValueError(f"{self.name}: the matrix is singular: lower_upper has a zero (or "
+                             f"NaN) on its diagonal at channel {where}. It has no inverse and its "
                              "log-determinant is -infinity.")
         return lower_upper, permutation
 

@@ -41,44 +41,59 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
       [..., H, W, O] for "same", [..., H - KH + 1, W - KW + 1, O] for "valid".
     """
     kh, kw, inputs, outputs = kernel.shape
-    batch = x.shape[:-3]
+    ph, pw = (kh // 2, kw // 2) if padding == "same" else (0, 0)
     images = x.reshape(-1, *x.shape[-3:])
-    if (kh, kw) == (1, 1):
-        y = (images.reshape(-1, inputs) @ kernel[0, 0]).reshape(*images.shape[:3], outputs)
-    else:
-        if padding == "same":
-            ph, pw = kh // 2, kw // 2
-            images = np.pad(images, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-        product = _gather_then_multiply if inputs <= outputs else _multiply_then_add
-        y = product(images, kernel)
+    product = _gather_then_multiply if inputs <= outputs else _multiply_then_add
+    y = product(images, kernel, ph, pw)
     y += bias
-    return y.reshape(*batch, *y.shape[1:])
+    return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
-def _gather_then_multiply(images: Array, kernel: Array) -> Array:
+def _gather_then_multiply(images: Array, kernel: Array, ph: int, pw: int) -> Array:
     """All shifted inputs of a pixel side by side, then one product [N, KH KW I] @ [KH KW I, O]."""
     kh, kw, inputs, outputs = kernel.shape
-    n, h, w = images.shape[0], images.shape[1] - kh + 1, images.shape[2] - kw + 1
-    gathered = np.empty((n, h, w, kh, kw, inputs), dtype=images.dtype)
-    for a in range(kh):
-        for b in range(kw):
-            gathered[:, :, :, a, b] = images[:, a:a + h, b:b + w]
+    n, h, w = _output_size(images, kernel, ph, pw)
+    gathered = np.zeros((n, h, w, kh, kw, inputs), dtype=images.dtype)
+    for a, b, to, source in _shifts(images, kernel, ph, pw):
+        gathered[to][..., a, b, :] = images[source]
     product = gathered.reshape(n * h * w, kh * kw * inputs) @ kernel.reshape(-1, outputs)
     return product.reshape(n, h, w, outputs)
 
 
-def _multiply_then_add(images: Array, kernel: Array) -> Array:
+def _multiply_then_add(images: Array, kernel: Array, ph: int, pw: int) -> Array:
     """One product [N, I] @ [I, KH KW O] for all shifts, then the sum of the shifted outputs."""
     kh, kw, inputs, outputs = kernel.shape
-    n, h, w = images.shape[0], images.shape[1] - kh + 1, images.shape[2] - kw + 1
     matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
     terms = (images.reshape(-1, inputs) @ matrix).reshape(*images.shape[:3], kh, kw, outputs)
-    y = terms[:, :h, :w, 0, 0].copy()
-    for a in range(kh):
-        for b in range(kw):
-            if (a, b) != (0, 0):
-                y += terms[:, a:a + h, b:b + w, a, b]
+    y = np.zeros((*_output_size(images, kernel, ph, pw), outputs), dtype=terms.dtype)
+    for a, b, to, source in _shifts(images, kernel, ph, pw):
+        y[to] += terms[source][..., a, b, :]
     return y
+
+
+def _output_size(images: Array, kernel: Array, ph: int, pw: int) -> tuple[int, int, int]:
+    n, h, w, _ = images.shape
+    return n, h + 2 * ph - kernel.shape[0] + 1, w + 2 * pw - kernel.shape[1] + 1
+
+
+def _shifts(images: Array, kernel: Array, ph: int, pw: int) -> Iterator[tuple[int, int, Any, Any]]:
+    """(a, b, where in the output, where in the input) for each kernel position.
+
+    Output pixel (h, w) sees input pixel (h + a - ph, w + b - pw); where that lies outside the image
+    it is a zero and contributes nothing.
+    """
+    _, h_out, w_out = _output_size(images, kernel, ph, pw)
+    for a in range(kernel.shape[0]):
+        rows_to, rows_from = _overlap(h_out, images.shape[1], a - ph)
+        for b in range(kernel.shape[1]):
+            columns_to, columns_from = _overlap(w_out, images.shape[2], b - pw)
+            yield a, b, np.s_[:, rows_to, columns_to], np.s_[:, rows_from, columns_from]
+
+
+def _overlap(n_out: int, n_in: int, offset: int) -> tuple[slice, slice]:
+    """The outputs k, and the inputs k + offset, for which both exist."""
+    start, stop = max(0, -offset), max(0, -offset, min(n_out, n_in - offset))
+    return slice(start, stop), slice(start + offset, stop + offset)
 
 
 class Conv2D(Network):
@@ -108,7 +123,8 @@ class Conv2D(Network):
         if min(kh, kw) < 1 or (padding == "same" and (kh % 2 == 0 or kw % 2 == 0)):
             raise ValueError(f"Conv2D: the kernel must have odd sides; got {kh} x {kw}.")
         initializer: Initializer | None = getattr(initializers, kernel_initializer, None)
-        if initializer is None or kernel_initializer not in ("he_normal", "glorot_uniform", "zeros"):
+        known = ("he_normal", "glorot_uniform", "zeros")
+        if initializer is None or kernel_initializer not in known:
             raise ValueError(f"Conv2D: unknown kernel_initializer {kernel_initializer!r}.")
         number_type = canonical_dtype(dtype)
         weights = initializer((kh, kw, in_channels, filters), np.random.default_rng(seed))

@@ -1,0 +1,83 @@
+"""Compare refglow with the golden files: every bijector, every property, both number types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from refglow.bijectors.bijector import Bijector
+from refglow.structure import iterate, map_structure
+from refglow.validation.cases import ALL_CASES, Case
+from refglow.validation.conditioning import measured_condition
+from refglow.validation.evaluate import evaluate
+from refglow.validation.golden import DTYPES, Golden
+from refglow.validation.row import Row, compared
+from refglow.validation.tolerances import agreement
+
+
+def golden_cases(only: str | None = None) -> list[Case]:
+    """The cases with golden results; with `only`, those whose name begins with or equals it.
+
+    Raises:
+      ValueError: if there is none; lists those there are.
+    """
+    with_tfp = [case for case in ALL_CASES if case.tfp]
+    chosen = [case for case in with_tfp
+              if only is None or case.name.lower().startswith(only.lower())]
+    if not chosen:
+        names = sorted({case.bijector_name for case in with_tfp})
+        raise ValueError(f"No bijector is called {only!r}; there are: {', '.join(names)}.")
+    return chosen
+
+
+def golden_rows(cases: list[Case]) -> Iterator[tuple[Case, list[Row]]]:
+    """For each case, the rows of its comparison in all number types."""
+    files = {dtype: Golden(dtype) for dtype in DTYPES}
+    for case in cases:
+        yield case, [row for dtype, golden in files.items()
+                     for row in _compare(case, np.dtype(dtype), golden)]
+
+
+def _compare(case: Case, dtype: Any, golden: Golden) -> list[Row]:
+    bijector, wide = (_with_state(case, number_type, golden) for number_type in (dtype, np.float64))
+    event_ndims = map_structure(bijector.forward_min_event_ndims, len, case.event_shape)
+    x, y = golden.input(case.name, "x"), golden.input(case.name, "y")
+    results = evaluate(bijector, x, y, event_ndims)
+    conditions = conditions_of(wide, x, y, event_ndims)
+    rows = []
+    for prop, actual in results.items():
+        expected = golden.result(case.name, prop)
+        if expected is None:
+            raise ValueError(f"The golden file lacks {prop} of {case.name!r}; write it again.")
+        tolerance = agreement(dtype, case.layers, conditions[prop])
+        rows.append(compared(case.name, prop, dtype, actual, expected, tolerance,
+                             conditions[prop]))
+    return rows
+
+
+def _with_state(case: Case, dtype: Any, golden: Golden) -> Bijector:
+    bijector, _, _ = case.make(int(golden.metadata["seed"]), dtype)
+    bijector.load_state_dict(golden.state(case.name))
+    return bijector
+
+
+def conditions_of(bijector: Bijector, x: Any, y: Any, event_ndims: Any) -> dict[str, float]:
+    """kappa of each property of a float64 bijector, at x and y."""
+    x_parts, y_parts = ([np.asarray(leaf, np.float64) for _, leaf in iterate(value)]
+                        for value in (x, y))
+
+    def repack(parts: list[Any], like: Any) -> Any:
+        return list(parts) if isinstance(like, (list, tuple)) else parts[0]
+
+    names: list[str] = []
+
+    def results(parts: Any) -> list[Any]:
+        moved_x, moved_y = parts[:len(x_parts)], parts[len(x_parts):]
+        found = evaluate(bijector, repack(moved_x, x), repack(moved_y, y), event_ndims)
+        names[:] = list(found)
+        return list(found.values())
+
+    conditions = measured_condition(bijector, results, x_parts + y_parts)
+    return dict(zip(names, conditions, strict=True))

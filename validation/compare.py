@@ -1,0 +1,68 @@
+"""How far apart two results are. One home for the error measures.
+
+    relative    max|a - b| / max|b|                   over the whole array
+    ulps        max|a - b| / spacing(max|b|)          spacing: the gap between neighbouring floats
+
+Both are normwise: an element that is small because larger ones cancelled in it is measured against
+the larger ones, since no algorithm can know it better. A NaN or infinity in `a` where `b` has
+another value counts as an infinite error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The difference between a result and what it is held against."""
+
+    relative: float
+    ulps: float
+
+
+def difference(actual: Any, expected: Any, dtype: Any = None) -> Difference:
+    """How far `actual` is from `expected`.
+
+    Args:
+      actual, expected: arrays of one shape.
+      dtype: the number type in whose ulps to count; by default that of `actual`.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    a, b = np.asarray(actual), np.asarray(expected)
+    if a.shape != b.shape:
+        raise ValueError(f"The result has shape {list(a.shape)}; expected {list(b.shape)}.")
+    if a.size == 0:
+        return Difference(0.0, 0.0)
+    number_type = np.dtype(a.dtype if dtype is None else dtype)
+    wide_a, wide_b = _widened(a), _widened(b)
+    finite = np.isfinite(wide_b)
+    if not np.array_equal(wide_a[~finite], wide_b[~finite], equal_nan=True) or (
+            not np.isfinite(wide_a[finite]).all()):
+        return Difference(float("inf"), float("inf"))
+    if not finite.any():
+        return Difference(0.0, 0.0)
+    error = float(np.abs(wide_a[finite] - wide_b[finite]).max())
+    scale = float(np.abs(wide_b[finite]).max())
+    if error == 0:
+        return Difference(0.0, 0.0)
+    return Difference(error / scale if scale else float("inf"),
+                      error / float(np.spacing(number_type.type(scale))))
+
+
+def root_mean_square(array: Any) -> float:
+    """sqrt(mean |a|^2), in float64 or better."""
+    wide = _widened(np.asarray(array))
+    return float(np.sqrt((np.abs(wide) ** 2).mean()))
+
+
+def _widened(array: Array) -> Array:
+    return array.astype(np.promote_types(array.dtype, np.float64)) if array.dtype.kind in "fc" else (
+        array.astype(np.float64))

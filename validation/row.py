@@ -1,0 +1,74 @@
+"""One line of a validation report."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.compare import difference
+from refglow.validation.tolerances import Tolerance
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one property of one bijector compares.
+
+    Attributes:
+      bijector, prop, dtype: what was compared.
+      ulps, relative: the largest error (see `compare.py`).
+      tolerance, reason: the largest relative error that passes, and why.
+      condition: kappa, the measured condition of the map.
+      count: how many comparisons the row is the worst of.
+    """
+
+    bijector: str
+    prop: str
+    dtype: str
+    ulps: float
+    relative: float
+    tolerance: float
+    reason: str
+    condition: float
+    count: int = 1
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance (NaN is not)."""
+        return self.relative <= self.tolerance
+
+    @property
+    def severity(self) -> float:
+        """The error as a share of the tolerance."""
+        return self.relative / self.tolerance
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, the verdict included."""
+        return asdict(self) | {"passed": self.passed}
+
+
+def compared(bijector: str, prop: str, dtype: Any, actual: Array, expected: Array,
+             tolerance: Tolerance, condition: float) -> Row:
+    """The row for one comparison. An expected zero is compared absolutely."""
+    found = difference(actual, expected, dtype)
+    relative = found.relative
+    if not np.abs(expected).max(initial=0.0):
+        relative = float(np.abs(np.asarray(actual, dtype=np.float64)).max(initial=0.0))
+    return Row(bijector, prop, np.dtype(dtype).name, found.ulps if relative else 0.0, relative,
+               tolerance.relative, tolerance.reason, condition)
+
+
+def worst_of(rows: list[Row]) -> list[Row]:
+    """One row for each bijector, property and dtype: the one nearest to (or furthest over) its
+    tolerance, with the number of rows it stands for; in order of first appearance."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.bijector, row.prop, row.dtype), []).append(row)
+    return [Row(**(asdict(max(group, key=_order)) | {"count": sum(r.count for r in group)}))
+            for group in groups.values()]
+
+
+def _order(row: Row) -> float:
+    return float("inf") if np.isnan(row.severity) else row.severity

@@ -1,0 +1,52 @@
+"""Every tolerance, and its reason. One home: no other file decides what is close enough.
+
+A stable algorithm gives the exact result for data perturbed by a few roundings. With eps the
+distance from 1 to the next float, L the number of layers that commit such roundings, and kappa the
+measured condition of the map, the relative error to expect is about
+
+    tolerance = c * eps * L * kappa,          c = 8
+
+kappa says how much a relative perturbation of the input and of all parameters grows in the result
+(see `conditioning.py`). c covers the roundings inside one layer: a dot product of n terms commits
+n roundings, which accumulate at random to about sqrt(n), partly in blocks; networks here have n up
+to a few thousand, but their outputs are damped by small weights.
+
+In float64 this stays below the limit the project sets itself against TFP, 1e-12 * kappa, which is
+checked too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+AGAINST_TFP_FLOAT64 = 1e-12  # times kappa: the project's limit for float64, any architecture
+AGAINST_DENSE_JACOBIAN = 1e-10  # log-det against slogdet of the dense Jacobian, float64
+_ROUNDINGS_PER_LAYER = 8.0
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest relative error that passes, and why it is that."""
+
+    relative: float
+    reason: str
+
+
+def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:
+    """For two implementations of one map in the same number type, or one against the truth.
+
+    Args:
+      dtype: the number type of the results.
+      layers: how many parts of the map commit roundings.
+      condition: kappa.
+    """
+    eps = float(np.finfo(np.dtype(dtype)).eps)
+    value = _ROUNDINGS_PER_LAYER * eps * layers * condition
+    reason = f"{_ROUNDINGS_PER_LAYER:g} eps, {layers} layers, kappa {condition:.2g}"
+    limit = AGAINST_TFP_FLOAT64 * condition
+    if np.dtype(dtype) == np.float64 and value > limit:
+        return Tolerance(limit, f"1e-12, kappa {condition:.2g}")
+    return Tolerance(value, reason)
