@@ -1,0 +1,62 @@
+"""The command `refglow` as a program: what it prints, and how it exits."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import refglow
+
+ENTRIES = {"script": [str(Path(sys.executable).with_name("refglow"))],
+           "module": [sys.executable, "-m", "refglow"]}
+
+
+@pytest.fixture(params=ENTRIES)
+def command(request, tmp_path):
+    def run(*arguments):
+        return subprocess.run([*ENTRIES[request.param], *arguments], cwd=tmp_path, text=True,
+                              capture_output=True, check=False)
+    return run
+
+
+def test_version(command):
+    done = command("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{refglow.__version__}\n", "")
+
+
+def test_help_is_fast_and_names_the_subcommands(command):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = command("--help")
+        seconds.append(time.perf_counter() - start)
+    assert done.returncode == 0
+    assert "validate" in done.stdout
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["validate", "--frobnicate"],
+                                       ["validate", "--configs", "none"]])
+def test_wrong_usage_exits_with_2(command, arguments):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Usage:" in done.stderr
+
+
+def test_a_request_that_cannot_be_met_is_one_line_and_exits_with_2(command):
+    done = command("validate", "--only", "NoSuchBijector")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("refglow: ")
+    assert "NoSuchBijector" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_one_line_and_exits_with_2(command):
+    done = command("validate", "--only", "Identity", "--json", "no/such/folder/report.json")
+    assert done.returncode == 2
+    assert "no/such/folder/report.json" in done.stderr
+    assert "Traceback" not in done.stderr
