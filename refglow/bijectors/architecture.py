@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.bijectors.glow import Glow
-from refglow.bijectors.glow_shapes import blockwise_splits_of, image_shape, scale_shapes
+from refglow.bijectors.glow_shapes import blockwise_splits_of, image_shape
 from refglow.bijectors.network_builder import build_network
 from refglow.dtypes import DEFAULT_FLOAT, DType, canonical_dtype
 from refglow.networks.description import (
@@ -101,9 +101,14 @@ class Architecture:
 
     def _network_state(self, networks: Networks, index: int,
                        place: Place | None) -> Iterator[tuple[str, tuple[int, ...], DType]]:
-        if networks is None or place is None:
+        if networks is None:
             return
         description = networks[index] if isinstance(networks, tuple) else networks
+        if place is None:
+            if isinstance(networks, tuple) and description is not None:
+                raise ValueError(f"a network is described for exit {index}, where nothing is "
+                                 "coupled.")
+            return
         try:
             complete = at_place(description, place.determines)
         except ValueError as error:
@@ -205,8 +210,8 @@ def _network_fn(networks: Networks) -> Callable[..., Any] | None:
     """The function that builds the described networks, called for one place after the other."""
     if networks is None:
         return None
-    present = [d for d in (networks if isinstance(networks, tuple) else (networks,)) if d]
-    in_order = itertools.cycle(present)
+    every = networks if isinstance(networks, tuple) else (networks,)
+    in_order = itertools.cycle([d for d in every if d is not None])
 
     def network_fn(input_shape: Any, output_chan: int = 0,
                    dtype: npt.DTypeLike = DEFAULT_FLOAT) -> Any:

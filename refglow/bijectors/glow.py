@@ -154,6 +154,23 @@ class Glow(Composition):
                   for k, part in enumerate(parts)]
         return merge_latents(arrays, self._image_shape, self._splits)
 
+    def astype(self, dtype: npt.DTypeLike) -> Glow:
+        """A new Glow with this one's architecture and parameters, in another number type.
+
+        ActNorms' flags and permutations are copied. refglow's networks are built again in the new
+        type; a user's network that has named variables comes from the user's function, called
+        again with `dtype` if it has such a parameter; one that has none is used as it is.
+
+        Args:
+          dtype: floating, complex or object.
+
+        Raises:
+          TypeError: if a complex model would become real, or a user's network cannot change type.
+          ValueError: if the user's function gives a network with other variables than before.
+        """
+        from refglow.bijectors.architecture import astype
+        return astype(self, dtype)
+
     def _convert(self, value: Any, what: str, event_ndims: Any) -> Any:
         array = as_array(value, self.dtype, self.name, what)
         if what == "x":

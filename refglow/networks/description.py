@@ -13,6 +13,8 @@ channels it sees), a description may leave them out: `relative` and `at_place`.
 
 from __future__ import annotations
 
+import reprlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -31,6 +33,7 @@ Description: TypeAlias = dict[str, Any]
 Shapes: TypeAlias = Iterator[tuple[str, tuple[int, ...]]]
 
 _MAX_DEPTH = 32  # of Sequentials in Sequentials
+_MAX_LAYERS_PER_ARRAY = 16
 
 
 @dataclass(frozen=True)
@@ -65,27 +68,37 @@ def describe(network: Network) -> Description:
     return description
 
 
-def check_description(description: Any, depth: int = 0) -> None:
-    """Raise ValueError unless `description` is one: a known class with arguments that it takes."""
+def check_description(description: Any, depth: int = 0) -> int:
+    """The number of layers described, if `description` is one that can be built.
+
+    Raises:
+      ValueError: if its class is not known, does not take its arguments, or if the layers could not
+        be a network's: nested absurdly deep, nearly all without weights (which would cost a file
+        nothing and the reader much), or with the same name for two arrays.
+    """
     name = description.get("class") if isinstance(description, dict) else None
     if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"network class {_short(name)} is not known; known are "
+        raise ValueError(f"network class {reprlib.repr(name)} is not known; known are "
                          f"{', '.join(_KINDS)}.")
     arguments = _KINDS[name].arguments
     if description.keys() != {"class", *arguments}:
         raise ValueError(f"{name} must have the arguments {sorted(arguments)}; got "
-                         f"{_short(sorted(description.keys() - {'class'}))}.")
+                         f"{reprlib.repr(sorted(description.keys() - {'class'}))}.")
     for key, is_valid in arguments.items():
         if not is_valid(description[key]):
-            raise ValueError(f"{name}: {key} cannot be {_short(description[key])}.")
+            raise ValueError(f"{name}: {key} cannot be {reprlib.repr(description[key])}.")
     if depth > _MAX_DEPTH:
         raise ValueError(f"networks are nested more than {_MAX_DEPTH} deep.")
-    for layer in description.get("layers", {}).values():
-        check_description(layer, depth + 1)
-    names = [name for name, _ in variable_shapes(description)]
-    if len(set(names)) < len(names):
-        twice = {name for name in names if names.count(name) > 1}
-        raise ValueError(f"{name}: more than one array is called {_short(sorted(twice))}.")
+    layers = 1 + sum(check_description(layer, depth + 1)
+                     for layer in description.get("layers", {}).values())
+    if depth == 0:
+        names = Counter(name for name, _ in variable_shapes(description))
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"{name}: more than one array is called {reprlib.repr(twice)}.")
+        if layers > _MAX_LAYERS_PER_ARRAY * (1 + len(names)):
+            raise ValueError(f"{name}: {layers} layers with only {len(names)} arrays.")
+    return layers
 
 
 def relative(description: Description, place: Mapping[str, Any]) -> Description:
@@ -115,14 +128,15 @@ def variable_shapes(description: Description) -> Shapes:
 
 def build_described(description: Description, dtype: DType) -> Network:
     """A network as described, in the number type `dtype`, its weights at their random start."""
-    kind = _KINDS[description["class"]].network
+    kind: Any = _KINDS[description["class"]].network
     arguments = {key: value for key, value in description.items() if key != "class"}
     if kind is Sequential:
         return Sequential({name: build_described(layer, dtype)
                            for name, layer in arguments["layers"].items()})
     if kind is ReLU:
         return ReLU()
-    return kind(**arguments, dtype=dtype)
+    network: Network = kind(**arguments, dtype=dtype)
+    return network
 
 
 def _conv2d_shapes(in_channels: int, filters: int, kernel_size: Any, **_: Any) -> Shapes:
@@ -204,7 +218,3 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, np.integer) else value
 
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."
