@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 
 from refglow.distributions.distribution import Distribution, Shape, check_base
-from refglow.dtypes import Array
+from refglow.dtypes import Array, accumulator
 
 
 def joint_log_prob(log_prob: Array, ndims: int) -> Array:
     """The log density of independent parts together: the sum over the last `ndims` dimensions.
 
-    These are laid out as one contiguous dimension first. There NumPy adds pairwise, with an error
-    that grows with log n; over strided memory it adds one after another, and the error of 3072
-    numbers in float32 was measured 14 times larger.
+    float32 terms are accumulated in float64. The terms are laid out as one contiguous dimension
+    first: there NumPy adds pairwise, with an error that grows with log n; over strided memory it
+    adds one after another, and the error of 3072 terms was measured 14 times larger.
     """
     batch = log_prob.shape[:log_prob.ndim - ndims]
     size = int(np.prod(log_prob.shape[log_prob.ndim - ndims:], dtype=np.int64))
-    return np.asarray(np.ascontiguousarray(log_prob).reshape(*batch, size).sum(axis=-1))
+    terms = np.ascontiguousarray(log_prob).reshape(*batch, size)
+    return np.asarray(terms.sum(axis=-1, dtype=accumulator(terms.dtype))).astype(terms.dtype)
 
 
 class Independent(Distribution):

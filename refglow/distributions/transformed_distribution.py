@@ -67,19 +67,17 @@ class TransformedDistribution(Distribution):
 
         Raises:
           TypeError: if an argument is not refglow's, or the two compute in different dtypes.
-          ValueError: if the bijector cannot act on the distribution's events.
+          ValueError: if the bijector cannot act on the distribution's events, or the batch shapes
+            do not broadcast.
         """
         _check_parts(distribution, bijector)
         self._distribution, self._bijector = distribution, bijector
         self._kwargs_split_fn = kwargs_split_fn or split_kwargs
         event_shape = bijector.forward_event_shape(distribution.event_shape)
-        batch_shape = np.broadcast_shapes(
-            distribution._known_batch(),
-            bijector.parameter_batch_shape(x_event_ndims=distribution._event_ndims))
         super().__init__(
             dtype=bijector.forward_dtype(distribution.dtype), event_shape=event_shape,
             event_ndims=map_structure(bijector.inverse_min_event_ndims, len, event_shape),
-            batch_shape=batch_shape, validate_args=validate_args,
+            batch_shape=_joint_batch_shape(distribution, bijector), validate_args=validate_args,
             name=name or f"{bijector.name}{distribution.name}",
             members={"distribution": distribution, "bijector": bijector},
             parameters=dict(distribution=distribution, bijector=bijector,
@@ -165,3 +163,16 @@ def _check_parts(distribution: Any, bijector: Any) -> None:
             f"TransformedDistribution: {bijector.name!r} acts on events of {minimum} dimensions, "
             f"but {distribution.name!r} has the event shape {distribution.event_shape}. "
             "Sample and Independent add event dimensions.")
+
+
+def _joint_batch_shape(distribution: Distribution, bijector: Bijector) -> Shape:
+    """The distribution's batch shape, broadcast against that of the bijector's parameters."""
+    batch = distribution._known_batch()
+    parameters = bijector.parameter_batch_shape(x_event_ndims=distribution._event_ndims)
+    try:
+        return np.broadcast_shapes(batch, parameters)
+    except ValueError:
+        raise ValueError(
+            f"TransformedDistribution: the batch shape {batch} of {distribution.name!r} does not "
+            f"broadcast against {parameters}, that of the parameters of {bijector.name!r}."
+        ) from None
