@@ -1,0 +1,49 @@
+"""TensorFlow and TFP, imported when they are first needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def tensorflow() -> Any:
+    """The module `tensorflow`.
+
+    Raises:
+      ImportError: if it is not installed; says how to install it.
+    """
+    return _module("tensorflow")
+
+
+def tfp_bijectors() -> Any:
+    """The module `tfp.bijectors`; Raises: as `tensorflow`."""
+    return _module("tensorflow_probability.python.bijectors")
+
+
+def tfp_glow_parts() -> Any:
+    """The module in which TFP keeps the parts of Glow; Raises: as `tensorflow`."""
+    return _module("tensorflow_probability.python.bijectors.glow")
+
+
+def tfp_keras() -> Any:
+    """The Keras that TFP's own networks are made of; Raises: as `tensorflow`."""
+    return _module("tensorflow_probability.python.internal").tf_keras
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"refglow.validation.tfp needs TensorFlow Probability, but {error}. "
+                          'Install it with: pip install "refglow[tfp]"') from error
+
+
+def tfp_kind(bijector: Any) -> str | None:
+    """The public name of the TFP class that `bijector` is an instance of; None if it is not TFP's.
+
+    Chain, Invert and other compositions come in two classes, Chain and _Chain, of one function.
+    """
+    kind = type(bijector)
+    if not kind.__module__.startswith("tensorflow_probability."):
+        return None
+    return str(kind.__name__).lstrip("_")
