@@ -15,7 +15,7 @@ import numpy as np
 from refglow import bijectors as tfb
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
-from refglow.networks import Conv2D, Dense, Network, Sequential
+from refglow.networks import Conv2D, Network, Sequential
 from refglow.structure import map_structure
 from refglow.validation.random_models import randomize_weights
 from refglow.variable import Variable
@@ -37,7 +37,7 @@ def positive(rng: Rng, shape: tuple[int, ...]) -> Array:
 
 def away_from_zero(rng: Rng, shape: tuple[int, ...]) -> Array:
     """Numbers of either sign, 0.2 to 3 in size."""
-    return positive(rng, shape) * rng.choice([-1.0, 1.0], size=shape)
+    return np.asarray(positive(rng, shape) * rng.choice([-1.0, 1.0], size=shape))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Case:
       batch_shape: of x.
       tfp: whether TFP can compute it; if not, `why_no_tfp` says why.
       layers: how many parts commit roundings, for the tolerance.
-      photographs: whether `inverse` is to be evaluated on real images.
+      photographs: whether `inverse` is evaluated on real images, and `forward` on their latents.
+      first_use: whether each property is evaluated as the first use of an ActNorm, which sets its
+        parameters from that input.
       parameter_batch_shape: the batch shape that the parameters have of their own.
     """
 
@@ -65,6 +67,7 @@ class Case:
     layers: int = 1
     photographs: bool = False
     parameter_batch_shape: tuple[int, ...] = ()
+    first_use: bool = False
 
     @property
     def tfp(self) -> bool:
@@ -141,7 +144,9 @@ def _real_nvp(channels: int, masked: int, shift_only: bool = False, **mask: Any)
 def _glow(**arguments: Any) -> Build:
     def build(rng: Rng, dtype: Any) -> Bijector:
         defaults: dict[str, Any] = {"coupling_bijector_fn": small_network}
-        return randomized(tfb.Glow(**(defaults | arguments), seed=rng, dtype=dtype), rng)
+        glow = tfb.Glow(**(defaults | arguments), seed=rng, dtype=dtype)
+        randomize_weights(glow, rng, gain=0.5)
+        return glow
     return build
 
 
@@ -252,20 +257,34 @@ NON_INJECTIVE: tuple[Case, ...] = (
     Case("AbsoluteValue", lambda rng, dtype: tfb.AbsoluteValue(), (3, 4)),
 )
 
+
+def _nearly_constant_channel(rng: Rng, shape: tuple[int, ...]) -> Array:
+    """Data whose last channel varies by so little that the epsilon of ActNorm shows."""
+    data = 3 + 2 * rng.standard_normal(shape)
+    data[..., -1] = 40 * np.finfo(np.float32).eps * rng.standard_normal(shape[:-1])
+    return data
+
+
+FIRST_USE: tuple[Case, ...] = (
+    Case("ActivationNormalization first use",
+         lambda rng, dtype: tfb.ActivationNormalization(5, dtype=dtype), (3, 4, 5),
+         draw=_nearly_constant_channel, batch_shape=(7,), first_use=True),
+)
+
 PHOTOGRAPHS: tuple[Case, ...] = (
-    Case("Glow photographs 16x16x3", _glow(
+    Case("Glow 16x16x3", _glow(
         output_shape=(16, 16, 3), num_glow_blocks=2, num_steps_per_block=2), (768,), layers=18,
         photographs=True),
-    Case("Glow photographs 32x32x3", _glow(
+    Case("Glow 32x32x3", _glow(
         output_shape=(32, 32, 3), num_glow_blocks=3, num_steps_per_block=4), (3072,), layers=50,
         photographs=True),
-    Case("Glow photographs additive", _glow(
+    Case("Glow 32x16x3 additive", _glow(
         output_shape=(32, 16, 3), num_glow_blocks=2, num_steps_per_block=2,
         coupling_bijector_fn=additive_network, exit_bijector_fn=additive_network), (1536,),
         layers=18, photographs=True),
 )
 
-ALL_CASES: tuple[Case, ...] = CASES + NON_INJECTIVE + PHOTOGRAPHS
+ALL_CASES: tuple[Case, ...] = CASES + NON_INJECTIVE + FIRST_USE + PHOTOGRAPHS
 
 
 def case_named(name: str) -> Case:
@@ -277,5 +296,7 @@ def case_named(name: str) -> Case:
     for case in ALL_CASES:
         if case.name == name:
             return case
-    raise KeyError(f"No case is called {name!r}; there are: {', '.join(c.name for c in ALL_CASES)}.")
+    names = ", ".join(case.name for case in ALL_CASES)
+    names = ", ".join(case.name for case in ALL_CASES)
+    raise KeyError(f"No case is called {name!r}; there are: {names}.")
 

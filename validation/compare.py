@@ -64,5 +64,5 @@ def root_mean_square(array: Any) -> float:
 
 
 def _widened(array: Array) -> Array:
-    return array.astype(np.promote_types(array.dtype, np.float64)) if array.dtype.kind in "fc" else (
-        array.astype(np.float64))
+    wide = np.promote_types(array.dtype, np.float64) if array.dtype.kind in "fc" else np.float64
+    return array.astype(wide)

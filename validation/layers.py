@@ -48,7 +48,8 @@ def _steps(block: int, parts: list[Any], channels: int | None) -> list[Layer]:
     for part in parts:
         kind = _class_of(part)
         if kind in kinds:
-            layers.append(Layer(f"block{block}.step{steps - 1}.{kinds[kind]}", kind, part, channels))
+            name = f"block{block}.step{steps - 1}.{kinds[kind]}"
+            layers.append(Layer(name, kind, part, channels))
             steps -= kind == "RealNVP"
     return layers
 

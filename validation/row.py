@@ -61,8 +61,11 @@ def compared(bijector: str, prop: str, dtype: Any, actual: Array, expected: Arra
 
 
 def worst_of(rows: list[Row]) -> list[Row]:
-    """One row for each bijector, property and dtype: the one nearest to (or furthest over) its
-    tolerance, with the number of rows it stands for; in order of first appearance."""
+    """The worst row for each bijector, property and dtype, in order of first appearance.
+
+    Its `count` says how many rows it stands for; the worst is that with the largest share of its
+    tolerance.
+    """
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.bijector, row.prop, row.dtype), []).append(row)

@@ -8,6 +8,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row
 
 PROPERTY_NAMES = {"forward": "forward", "inverse": "inverse",
@@ -16,24 +17,40 @@ PROPERTY_NAMES = {"forward": "forward", "inverse": "inverse",
 
 
 def comparison_table(title: str, rows: Iterable[Row]) -> Table:
-    """One line for each bijector, property and number type."""
+    """One line for each bijector and property, float64 and float32 side by side."""
+    lines: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        lines.setdefault((row.bijector, row.prop), {})[row.dtype] = row
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in ("bijector", "property", "dtype"):
-        table.add_column(column, no_wrap=True)
-    for column in ("ulps", "rel. error", "tolerance"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("because", style="dim", no_wrap=True)
+    table.add_column("bijector", no_wrap=True)
+    table.add_column("property", no_wrap=True)
+    for dtype in DTYPES:
+        table.add_column(f"{dtype}\nulps", justify="right", no_wrap=True)
+        table.add_column("relative\nerror", justify="right", no_wrap=True)
+        table.add_column("toler-\nance", justify="right", no_wrap=True)
+    table.add_column("tolerance is 8 eps x\nlayers^.5 x kappa", style="dim", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     previous = None
-    for row in rows:
-        name = row.bijector if row.bijector != previous else ""
-        if previous is not None and name:
+    for (bijector, prop), by_dtype in lines.items():
+        if previous not in (None, bijector):
             table.add_section()
-        previous = row.bijector
-        table.add_row(name, PROPERTY_NAMES[row.prop], row.dtype, _number(row.ulps),
-                      _number(row.relative), f"{row.tolerance:.1e}", row.reason,
-                      "[green]ok[/]" if row.passed else "[bold red]FAIL[/]")
+        figures = [figure for dtype in DTYPES for figure in _figures(by_dtype.get(dtype))]
+        table.add_row(bijector if bijector != previous else "", PROPERTY_NAMES[prop], *figures,
+                      max(by_dtype.values(), key=lambda row: row.condition).reason,
+                      _verdict(all(row.passed for row in by_dtype.values())))
+        previous = bijector
     return table
+
+
+def _figures(row: Row | None) -> tuple[str, str, str]:
+    if row is None:
+        return "", "", ""
+    style = "" if row.passed else "[bold red]"
+    return f"{style}{_number(row.ulps)}", f"{style}{_number(row.relative)}", f"{row.tolerance:.0e}"
+
+
+def _verdict(passed: bool) -> str:
+    return "[green]ok[/]" if passed else "[bold red]FAIL[/]"
 
 
 def ratio_table(ratios: dict[str, list[float]]) -> Table:
@@ -46,8 +63,7 @@ def ratio_table(ratios: dict[str, list[float]]) -> Table:
     table.add_column("verdict")
     for prop, values in ratios.items():
         table.add_row(PROPERTY_NAMES[prop], str(len(values)), f"{median(values):.3f}",
-                      f"{max(values):.3f}",
-                      "[green]ok[/]" if ratios_pass(values) else "[bold red]FAIL[/]")
+                      f"{max(values):.3f}", _verdict(ratios_pass(values)))
     return table
 
 
@@ -59,7 +75,7 @@ def ratios_pass(values: list[float]) -> bool:
 def console() -> Console:
     """The terminal; wide enough for the tables where there is none to measure."""
     terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=132)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=144)
 
 
 def stderr_console() -> Console:
@@ -70,4 +86,4 @@ def stderr_console() -> Console:
 def _number(value: float) -> str:
     if value == 0:
         return "0"
-    return f"{value:.2f}" if 0.01 <= value < 1e4 else f"{value:.1e}"
+    return f"{value:.1f}" if 0.05 <= value < 1e4 else f"{value:.0e}"

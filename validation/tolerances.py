@@ -4,12 +4,13 @@ A stable algorithm gives the exact result for data perturbed by a few roundings.
 distance from 1 to the next float, L the number of layers that commit such roundings, and kappa the
 measured condition of the map, the relative error to expect is about
 
-    tolerance = c * eps * L * kappa,          c = 8
+    tolerance = c * eps * sqrt(L) * kappa,          c = 8
 
 kappa says how much a relative perturbation of the input and of all parameters grows in the result
-(see `conditioning.py`). c covers the roundings inside one layer: a dot product of n terms commits
-n roundings, which accumulate at random to about sqrt(n), partly in blocks; networks here have n up
-to a few thousand, but their outputs are damped by small weights.
+(see `conditioning.py`). The layers' errors are independent, so they accumulate like sqrt(L). c
+covers the roundings inside one layer: a dot product of n terms commits n roundings, which
+accumulate at random to about sqrt(n), partly in blocks; networks here have n up to a few thousand,
+but their outputs are damped by small weights.
 
 In float64 this stays below the limit the project sets itself against TFP, 1e-12 * kappa, which is
 checked too.
@@ -17,6 +18,7 @@ checked too.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +46,9 @@ def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:
       condition: kappa.
     """
     eps = float(np.finfo(np.dtype(dtype)).eps)
-    value = _ROUNDINGS_PER_LAYER * eps * layers * condition
-    reason = f"{_ROUNDINGS_PER_LAYER:g} eps, {layers} layers, kappa {condition:.2g}"
+    value = _ROUNDINGS_PER_LAYER * eps * math.sqrt(layers) * condition
+    reason = f"8 eps x {layers}^.5 x {condition:.2g}"
     limit = AGAINST_TFP_FLOAT64 * condition
     if np.dtype(dtype) == np.float64 and value > limit:
-        return Tolerance(limit, f"1e-12, kappa {condition:.2g}")
+        return Tolerance(limit, f"1e-12 x {condition:.2g}")
     return Tolerance(value, reason)

@@ -26,9 +26,9 @@ class Golden:
 
     def __init__(self, dtype: str) -> None:
         """Read the file for "float32" or "float64"."""
-        with resources.as_file(_file(dtype)) as path:
-            with safe_open(str(path), framework="numpy") as file:
-                self.metadata: dict[str, str] = file.metadata()
+        with (resources.as_file(_file(dtype)) as path,
+              safe_open(str(path), framework="numpy") as file):
+            self.metadata: dict[str, str] = file.metadata()
         self._arrays = load(_file(dtype).read_bytes())
 
     def names(self) -> set[str]:

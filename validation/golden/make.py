@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from refglow.dtypes import Array
 from refglow.structure import iterate
 from refglow.validation.cases import ALL_CASES, Case
-from refglow.validation.evaluate import evaluate
+from refglow.validation.evaluate import evaluate, forget_data
 from refglow.validation.golden import DTYPES, photographs
 from refglow.validation.tfp import tfp_twin
 
@@ -29,7 +29,7 @@ def main(directory: Path) -> None:
         arrays: dict[str, Array] = {}
         cases = [case for case in ALL_CASES if case.tfp]
         for case in track(cases, description=f"TFP, {dtype}"):
-            arrays |= {f"{case.name}/{key}": np.ascontiguousarray(value)
+            arrays |= {f"{case.name}/{key}": np.asarray(value, order="C")
                        for key, value in record(case, dtype).items()}
         (directory / f"{dtype}.safetensors").write_bytes(save(arrays, metadata=_metadata(dtype)))
 
@@ -37,15 +37,21 @@ def main(directory: Path) -> None:
 def record(case: Case, dtype: str) -> dict[str, Array]:
     """A case's parameters, inputs and TFP's results."""
     bijector, x, event_ndims = case.make(SEED, np.dtype(dtype))
-    twin = tfp_twin(bijector)
+    twin = tfp_twin(bijector, dtype)
+    y: Any = x
     if case.photographs:
-        y: Any = photographs(bijector.forward_event_shape(case.event_shape), dtype)
-    else:
+        y = photographs(bijector.forward_event_shape(case.event_shape), dtype)
+        x = np.asarray(twin.inverse(y))
+    elif not case.first_use:
         y = _as_numpy(twin.forward(x))
     arrays = {f"state/{name}": value for name, value in bijector.state_dict().items()}
     for name, value in (("x", x), ("y", y)):
         arrays |= {f"{name}/{path}" if path else name: leaf for path, leaf in iterate(value)}
-    return arrays | evaluate(twin, x, y, event_ndims)
+    results = evaluate(twin, x, y, event_ndims, forget_data if case.first_use else None)
+    for prop, values in results.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"TFP's {prop} of {case.name!r} is not finite: it would show nothing.")
+    return arrays | results
 
 
 def _as_numpy(structure: Any) -> Any:
