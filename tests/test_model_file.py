@@ -41,6 +41,10 @@ def single_layer(input_shape, dtype=np.float32):
     return Conv2D(input_shape[-1], 2 * input_shape[-1], 3, dtype=dtype)
 
 
+def with_numpy_sizes(input_shape):
+    return tfb.GlowDefaultNetwork(np.array(input_shape), np.int64(3), (1, np.int64(3)))
+
+
 def taking_turns():
     """A function whose networks differ from step to step."""
     turn = itertools.count()
@@ -76,7 +80,7 @@ ARCHITECTURES = {
     "networks take turns": dict(coupling_bijector_fn=taking_turns, num_steps_per_block=3),
     "exits differ": dict(exit_bijector_fn=exits_by_size),
     "NumPy sizes": dict(output_shape=np.array([8, 4, 3]), num_steps_per_block=np.int64(1),
-                        coupling_bijector_fn=lambda s: tfb.GlowDefaultNetwork(s, np.int64(3), (1, 3))),
+                        coupling_bijector_fn=with_numpy_sizes),
     "odd fractions": dict(grab_after_block=(0.3, 0.0), num_steps_per_block=1),
     "an exit in one place": dict(grab_after_block=(0.25, 1.0)),
     "no steps": dict(num_steps_per_block=0),
@@ -282,8 +286,8 @@ def test_a_function_at_load_must_fit_the_arrays(path):
     with pytest.raises(ValueError, match="(?s)misfit: 'block0.step0.coupling.conv1.bias' is "
                                          r"float64\[4\], needs float64\[400\].*block1.step1"):
         rg.load(path, coupling_bijector_fn=tfb.GlowDefaultNetwork)
-    with pytest.raises(ValueError, match="(?s)missing: 'block0.step0.coupling.first.bias'.*"
-                                         "unknown: 'block1.step1.coupling.conv3.kernel'"):
+    with pytest.raises(ValueError, match=r"(?s)missing: 'block0\.step0\.coupling\.first\.bias'.*"
+                                         r"unknown: 'block1.step1.coupling.conv3.kernel'"):
         rg.load(path, coupling_bijector_fn=additive)
     with pytest.raises(TypeError, match="computes in float64"):
         rg.load(path, coupling_bijector_fn=lambda shape: default(shape))
