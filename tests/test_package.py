@@ -122,7 +122,7 @@ def test_constraints_pin_every_requirement_by_public_version():
 def test_import_is_fast(tmp_path):
     timed = ("import time; start = time.perf_counter(); import refglow; "
              "print(time.perf_counter() - start)")
-    assert min(float(python(timed, tmp_path)) for _ in range(3)) < 0.5
+    assert min(float(python(timed, tmp_path)) for _ in range(5)) < 0.5
 
 
 def test_import_loads_nothing_heavy(tmp_path):
