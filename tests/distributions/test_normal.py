@@ -125,6 +125,13 @@ def test_draws_of_unusual_types(dtype):
     assert draws.dtype == dtype and draws.shape == (3, 2)
 
 
+def test_draws_are_numpys_in_the_own_precision():
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(
+            tfd.Normal(dtype(0), dtype(1)).sample(5, seed=2),
+            np.random.default_rng(2).standard_normal(5, dtype))
+
+
 def test_sample_and_log_prob():
     normal = tfd.Normal(0.3, [1.0, 2.0])
     draws, log_prob = normal.sample_and_log_prob(4, seed=5)

@@ -134,8 +134,11 @@ def test_folded_normal_far_out_does_not_underflow():
     folded = tfb.AbsoluteValue()(tfd.Normal(0.0, 1.0))
     expected = scipy.stats.norm.logpdf(60.0) + np.log(2)  # a density of 1e-782
     np.testing.assert_allclose(folded.log_prob(np.float64(60)), expected, rtol=1e-15)
-    one_sided = tfb.AbsoluteValue()(tfd.Normal(50.0, 1.0))
-    np.testing.assert_allclose(one_sided.log_prob(np.float64(49)), scipy.stats.norm.logpdf(1.0))
+    for loc in (50.0, -50.0):
+        one_sided = tfb.AbsoluteValue()(tfd.Normal(loc, 1.0))
+        for dtype in (np.float64, complex):
+            np.testing.assert_allclose(one_sided.log_prob(np.array(49, dtype)),
+                                       scipy.stats.norm.logpdf(1.0), rtol=1e-15)
 
 
 @pytest.mark.parametrize("convert", [
