@@ -120,9 +120,10 @@ def test_constraints_pin_every_requirement_by_public_version():
 
 
 def test_import_is_fast(tmp_path):
-    timed = ("import time; start = time.perf_counter(); import refglow; "
-             "print(time.perf_counter() - start)")
-    assert min(float(python(timed, tmp_path)) for _ in range(5)) < 0.5
+    # Seconds of processor time, on all threads: what an idle machine takes, on a busy one too.
+    timed = ("import time; start = time.process_time(); import refglow; "
+             "print(time.process_time() - start)")
+    assert min(float(python(timed, tmp_path)) for _ in range(3)) < 0.5
 
 
 def test_import_loads_nothing_heavy(tmp_path):
