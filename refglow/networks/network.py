@@ -13,7 +13,8 @@ class Network:
     """A function of one array with trainable parameters.
 
     A subclass implements `__call__(x)` for x [..., event...] with any leading dimensions, and
-    `named_variables`. It also says by `config()` how to build it again (see `refglow.model_file`).
+    `named_variables`. It also says by `config()` how to build it again (see
+    `refglow.networks.description`).
     """
 
     def __call__(self, x: Array) -> Array:
