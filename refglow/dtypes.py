@@ -45,15 +45,27 @@ def canonical_dtype(dtype: npt.DTypeLike | None) -> DType | None:
 
 
 def accumulator(dtype: DType) -> DType:
-    """The type in which sums of `dtype` numbers are accumulated: float64 for float32.
+    """The type in which `dtype` numbers are worked with inside an operation: float64 for float32.
 
-    Log-dets are sums of thousands of terms; they are rounded to the result's type once, at the
-    end. Other types accumulate in themselves.
+    Log-dets are sums of thousands of terms, and a value passes through hundreds of operations. So
+    in float32 an operation on the flow's path computes in float64 and rounds its result once; the
+    networks, whose products are nearly all of the work, stay in float32. Other types compute in
+    themselves.
     """
     if dtype.kind in "fc" and dtype.itemsize < np.dtype(np.float64).itemsize * (
             2 if dtype.kind == "c" else 1):
         return np.promote_types(dtype, np.float64)
     return dtype
+
+
+def widened(array: Array) -> Array:
+    """The array in its accumulator type."""
+    return array.astype(accumulator(array.dtype), copy=False)
+
+
+def rounded(result: Array, *operands: Array) -> Array:
+    """A result that was computed from widened operands, in the number type of the operands."""
+    return np.asarray(result, dtype=np.result_type(*operands))
 
 
 def is_weak(value: Any) -> bool:
@@ -101,11 +113,21 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
         return array.astype(DEFAULT_FLOAT if dtype is None else dtype)
     if array.dtype.kind not in "fcO":
         raise TypeError(f"{owner}: {what} must hold numbers; got an array of dtype {array.dtype}.")
+    if array.dtype == object:
+        _check_numbers(array, owner, what)
     if not accepts(dtype, array.dtype):
-        raise TypeError(
-            f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
-            f"Cast it with {what}.astype('{dtype}'), or build {owner} with dtype='{array.dtype}'.")
+        cast = (f"{what}.astype('{dtype}')" if isinstance(value, np.ndarray)
+                else f"np.asarray({what}, dtype='{dtype}')")
+        raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
+                        f"Cast it with {cast}, or build {owner} with dtype='{array.dtype}'.")
     return array
+
+
+def _check_numbers(array: Array, owner: str, what: str) -> None:
+    """Raise TypeError unless the objects in `array` can be multiplied and divided."""
+    for item in array.flat:
+        if not (hasattr(item, "__mul__") and hasattr(item, "__truediv__")):
+            raise TypeError(f"{owner}: {what} must hold numbers; got a {type(item).__name__}.")
 
 
 def _to_numpy(value: Any, owner: str, what: str) -> Array:

@@ -1,7 +1,9 @@
 """Compare refglow with the installed TFP on random Glows: as a whole, and layer by layer.
 
 For each configuration the same random architecture and weights are built in both libraries, in
-float64 and in float32.
+float64 and in float32. `inverse` and its log-det are evaluated on random images, `forward` and its
+log-det on the latents of other random images: with random weights, latents drawn from the normal
+distribution overflow.
 
 * As a whole: forward, inverse and both log-dets, on the same inputs.
 * Layer by layer, on the way from image to latent: each layer gets the input that TFP's previous
@@ -79,9 +81,8 @@ def _run(rng: np.random.Generator) -> Configuration:
     narrow = random_glow(arguments, rng, np.float32)
     wide = random_glow(arguments, rng, np.float64)
     wide.load_state_dict(narrow.state_dict())
-    size = int(np.prod(arguments["output_shape"]))
-    x = rng.standard_normal((BATCH, size)).astype(np.float32)
-    y = random_images(rng, BATCH, arguments["output_shape"]).astype(np.float32)
+    y, others = (random_images(rng, BATCH, arguments["output_shape"]) for _ in range(2))
+    x, y = wide.inverse(others).astype(np.float32), y.astype(np.float32)
     conditions = conditions_of(wide, x, y, 1)
 
     whole: list[Row] = []

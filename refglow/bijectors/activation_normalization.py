@@ -32,8 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype
-from refglow.elementary import exp
+from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype, rounded, widened
+from refglow.elementary import exp, log, sqrt
 from refglow.event_shape import EventShape
 from refglow.variable import Variable
 
@@ -49,13 +49,15 @@ def activation_normalization_forward(z: Array, shift: Array,
     Returns:
       x of the shape of z, and the log-det of one channel vector, a scalar, in nats.
     """
-    return z / exp(log_scale) - shift, -_total(log_scale)
+    x = widened(z) / exp(widened(log_scale)) - shift
+    return rounded(x, z, shift, log_scale), -_total(log_scale)
 
 
 def activation_normalization_inverse(x: Array, shift: Array,
                                      log_scale: Array) -> tuple[Array, Array]:
     """((x + shift) * exp(log_scale), sum(log_scale)); arguments as for the forward function."""
-    return (x + shift) * exp(log_scale), _total(log_scale)
+    z = (widened(x) + shift) * exp(widened(log_scale))
+    return rounded(z, x, shift, log_scale), _total(log_scale)
 
 
 def _total(log_scale: Array) -> Array:
@@ -70,9 +72,9 @@ def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
     would lose the digits that the variance needs.
     """
     axes = tuple(range(batch.ndim - 1))
-    wide = batch.astype(np.float64) if batch.dtype == np.float32 else batch
-    mean = wide.mean(axis=axes)
-    deviation = np.sqrt(((wide - mean) ** 2).mean(axis=axes)) + epsilon
+    wide = batch.astype(accumulator(batch.dtype))
+    mean = np.asarray(wide.mean(axis=axes))
+    deviation = sqrt(np.asarray(((wide - mean) ** 2).mean(axis=axes))) + epsilon
     return mean, deviation
 
 
@@ -89,12 +91,12 @@ class ActivationNormalization(Bijector):
           validate_args: whether to check that inputs are finite.
           name: its name.
         """
-        number_type = canonical_dtype(dtype)
+        number_type = canonical_dtype(dtype) or DEFAULT_FLOAT
         self._shift = Variable(np.zeros(nchan), "shift", dtype=number_type)
         self._log_scale = Variable(np.zeros(nchan), "log_scale", dtype=number_type)
         self._initialized = Variable(np.asarray(False), "initialized", trainable=False)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True,
-                         validate_args=validate_args, dtype=dtype, name=name,
+                         validate_args=validate_args, dtype=number_type, name=name,
                          members={"shift": self._shift, "log_scale": self._log_scale,
                                   "initialized": self._initialized},
                          parameters=dict(nchan=nchan, dtype=dtype, validate_args=validate_args,
@@ -119,7 +121,7 @@ class ActivationNormalization(Bijector):
         """Set the parameters so that `inverse` normalises this batch of data, [..., C].
 
         Raises:
-          ValueError: if the batch is empty or holds NaN or infinity.
+          ValueError: if the batch is empty, holds NaN or infinity, or has other channels.
         """
         self._set_from(self._convert(batch, "batch", 1), inverse=True)
 
@@ -148,20 +150,21 @@ class ActivationNormalization(Bijector):
         return activation_normalization_inverse(y, self._shift.numpy(), self._log_scale.numpy())
 
     def _set_from(self, batch: Array, *, inverse: bool) -> None:
+        self._check_channels(batch.shape[-1])
         if batch.size == 0:
             raise ValueError(f"{self.name} cannot be initialised from an empty batch.")
-        epsilon = 10 * _eps(batch)
-        mean, deviation = channel_statistics(batch, epsilon)
-        if batch.dtype.kind in "fc" and not np.isfinite(deviation).all():
+        if batch.dtype.kind in "fc" and not np.isfinite(batch).all():
             raise ValueError(f"{self.name} cannot be initialised from a batch that holds NaN or "
                              "infinity; its parameters are unchanged.")
+        epsilon = 10 * _eps(batch)
+        mean, deviation = channel_statistics(batch, epsilon)
         constant = np.flatnonzero(deviation.real <= 2 * epsilon)
         if constant.size:
             warnings.warn(
                 f"{self.name}: channels {constant.tolist()} are constant in the batch that "
                 f"initialises it; their scale becomes {1 / epsilon:.3g}.", UserWarning,
                 stacklevel=3)
-        log_deviation = np.log(deviation.astype(_log_type(batch)))
+        log_deviation = log(deviation)
         self._shift.assign(-mean if inverse else mean / deviation)
         self._log_scale.assign(-log_deviation if inverse else log_deviation)
         self._initialized.assign(True)
@@ -180,10 +183,3 @@ class ActivationNormalization(Bijector):
 
 def _eps(batch: Array) -> float:
     return float(np.finfo(batch.real.dtype if batch.dtype.kind in "fc" else np.float64).eps)
-
-
-def _log_type(batch: Array) -> Any:
-    """The type to take logarithms in: at least float64."""
-    if batch.dtype.kind in "fc":
-        return np.promote_types(batch.dtype, np.float64)
-    return np.float64

@@ -25,29 +25,33 @@ from typing import Any
 
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.shift import Shift
-from refglow.dtypes import Array, DType, as_array
+from refglow.dtypes import Array, DType, as_array, rounded, widened
 from refglow.elementary import exp, log_sigmoid, sigmoid
 from refglow.parameter import at, parameter
 
 
 def sigmoid_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
     """(x * sigmoid(raw_scale + 2) + shift, log sigmoid(raw_scale + 2)), elementwise."""
-    return x * sigmoid(raw_scale + 2) + shift, log_sigmoid(raw_scale + 2)
+    r = widened(raw_scale) + 2
+    return rounded(widened(x) * sigmoid(r) + shift, x, raw_scale, shift), log_sigmoid(r)
 
 
 def sigmoid_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
     """((y - shift) / sigmoid(raw_scale + 2), -log sigmoid(raw_scale + 2)), elementwise."""
-    return (y - shift) / sigmoid(raw_scale + 2), -log_sigmoid(raw_scale + 2)
+    r = widened(raw_scale) + 2
+    return rounded((widened(y) - shift) / sigmoid(r), y, raw_scale, shift), -log_sigmoid(r)
 
 
 def exp_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
     """(x * exp(raw_scale + 2) + shift, raw_scale + 2), elementwise."""
-    return x * exp(raw_scale + 2) + shift, raw_scale + 2
+    r = widened(raw_scale) + 2
+    return rounded(widened(x) * exp(r) + shift, x, raw_scale, shift), r
 
 
 def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
     """((y - shift) / exp(raw_scale + 2), -(raw_scale + 2)), elementwise."""
-    return (y - shift) / exp(raw_scale + 2), -(raw_scale + 2)
+    r = widened(raw_scale) + 2
+    return rounded((widened(y) - shift) / exp(r), y, raw_scale, shift), -r
 
 
 class SigmoidAffine(Bijector):
@@ -109,7 +113,11 @@ def bijector_fn_of(network: Callable[..., Any], channels: int,
         output = network(deciding, **condition)
         if isinstance(output, Bijector):
             return output
-        array = as_array(output, dtype, owner, "network_output")
+        array = as_array(output, dtype, owner, f"{_name_of(network)}(x)")
+        if channels not in (1, output_units):
+            raise ValueError(f"{owner}: its network decides about {channels} channels, but "
+                             f"{output_units} are mapped. Use an even number of channels, or a "
+                             "network that returns a bijector.")
         if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == channels:
             return Shift(array)
         if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == 2 * channels:

@@ -26,7 +26,7 @@ import numpy as np
 
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.permute import checked_permutation
-from refglow.dtypes import Array, accumulator
+from refglow.dtypes import Array, rounded, widened
 from refglow.elementary import is_negative, is_positive, log_absolute
 from refglow.event_shape import EventShape
 from refglow.parameter import at, parameter, parameter_dtype, shown
@@ -45,7 +45,8 @@ def scale_matvec_lu_forward(x: Array, lower_upper: Array,
     Returns:
       y of the shape of x, and the log-det of one vector, in nats: a scalar (or batched).
     """
-    return _matvec(lu_reconstruct(lower_upper, permutation), x), lu_log_det(lower_upper)
+    y = _matvec(lu_reconstruct(widened(lower_upper), permutation), widened(x))
+    return rounded(y, x, lower_upper), lu_log_det(lower_upper)
 
 
 def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
@@ -53,9 +54,10 @@ def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
     """(W^-1 y, -log|det W|); arguments as for the forward function."""
     rows = np.broadcast_to(permutation, y.shape) if permutation.ndim == 1 else (
         np.broadcast_to(permutation, np.broadcast_shapes(permutation.shape, y.shape)))
-    rhs = np.take_along_axis(np.broadcast_to(y, rows.shape), rows, axis=-1)
-    x = _solve_upper(lower_upper, _solve_unit_lower(lower_upper, rhs))
-    return x, -lu_log_det(lower_upper)
+    rhs = np.take_along_axis(np.broadcast_to(widened(y), rows.shape), rows, axis=-1)
+    factors = widened(lower_upper)
+    x = _solve_upper(factors, _solve_unit_lower(factors, rhs))
+    return rounded(x, y, lower_upper), -lu_log_det(lower_upper)
 
 
 def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
@@ -69,9 +71,8 @@ def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
 
 def lu_log_det(lower_upper: Array) -> Array:
     """log|det W| = sum_i log|U_ii|; for float32 factors in float64, because the terms cancel."""
-    wide = accumulator(lower_upper.dtype)
-    diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1).astype(wide)
-    return np.asarray(log_absolute(diagonal).sum(axis=-1), dtype=wide)
+    diagonal = widened(np.diagonal(lower_upper, axis1=-2, axis2=-1))
+    return np.asarray(log_absolute(diagonal).sum(axis=-1), dtype=diagonal.dtype)
 
 
 def _matvec(matrix: Array, x: Array) -> Array:
