@@ -1,0 +1,118 @@
+"""`refglow errata`: where TFP's code and its documentation part, and what refglow does."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def errata(
+    live: Annotated[bool, typer.Option(
+        "--live", help="Also run each demonstration on the installed TFP.")] = False,
+    json: Annotated[Path | None, typer.Option(
+        help="Write the results as JSON to this file ('-': standard output).")] = None,
+) -> None:
+    """List the departures of TensorFlow Probability from its documentation.
+
+    Each entry is demonstrated: refglow's side on every run, TFP's side with --live.
+
+    The exit code is 0 if refglow behaves as each entry says and, with --live, TFP still departs as
+    each entry says; 1 if not; 2 if it could not run.
+    """
+    from refglow.validation.table import console, stderr_console
+
+    version = _tfp_version() if live else None
+    entries = _run(live)
+    report = {"tensorflow_probability": version, "entries": entries,
+              "passed": all(_passed(entry) for entry in entries)}
+    quiet = json is not None and str(json) == "-"
+    out = stderr_console() if quiet else console()
+    out.print(_table(entries, version))
+    for entry in entries:
+        for side in ("refglow", "tfp"):
+            if entry[f"{side}_holds"] is False:
+                out.print(f"[bold red]{entry['identifier']}[/], {side}: ", end="")
+                out.print(entry[f"{side}_observed"], markup=False)
+    out.print(_verdict(entries, version))
+    if json is not None:
+        text = json_module.dumps(report, indent=1) + "\n"
+        if quiet:
+            sys.stdout.write(text)
+        else:
+            json.write_text(text, encoding="utf-8")
+    raise typer.Exit(0 if report["passed"] else 1)
+
+
+def _run(live: bool) -> list[dict[str, Any]]:
+    from rich.progress import track
+
+    from refglow.validation.errata import ERRATA
+    from refglow.validation.table import stderr_console
+
+    entries = []
+    for erratum in track(ERRATA, description="errata", console=stderr_console(), transient=True):
+        ours = erratum.check()
+        theirs = erratum.reproduce() if live else None
+        entries.append({
+            "identifier": erratum.identifier, "title": erratum.title, "where": erratum.where,
+            "documented": erratum.documented, "tfp_does": erratum.tfp_does,
+            "refglow_does": erratum.refglow_does, "refglow_follows": erratum.follows,
+            "refglow_holds": ours.holds, "refglow_observed": ours.observed,
+            "tfp_holds": theirs.holds if theirs else None,
+            "tfp_observed": theirs.observed if theirs else None})
+    return entries
+
+
+def _tfp_version() -> str:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is loaded
+    from refglow.validation.tfp.framework import tfp_bijectors
+
+    tfp_bijectors()  # says how to install it if it is missing
+    return metadata.version("tensorflow-probability")
+
+
+def _passed(entry: dict[str, Any]) -> bool:
+    return bool(entry["refglow_holds"]) and entry["tfp_holds"] is not False
+
+
+def _table(entries: list[dict[str, Any]], version: str | None) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="Where TFP's code and its documentation part", title_justify="left",
+                  header_style="bold", show_lines=True)
+    table.add_column("identifier", no_wrap=True)
+    for column in ("title", "TFP does", "refglow does"):
+        table.add_column(column, overflow="fold")
+    table.add_column("refglow does so", no_wrap=True)
+    if version is not None:
+        table.add_column(f"reproduced today with TFP {version}")
+    for entry in entries:
+        cells = [escape(entry[key]) for key in ("identifier", "title", "tfp_does", "refglow_does")]
+        cells.append(_answer(entry["refglow_holds"]))
+        if version is not None:
+            cells.append(_answer(entry["tfp_holds"]))
+        table.add_row(*cells)
+    return table
+
+
+def _answer(holds: bool) -> str:
+    return "[green]yes[/]" if holds else "[bold red]no[/]"
+
+
+def _verdict(entries: list[dict[str, Any]], version: str | None) -> str:
+    ours = sum(entry["refglow_holds"] for entry in entries)
+    line = f"{len(entries)} errata; refglow does as stated in {ours}"
+    if version is None:
+        return line + ". (--live also runs TFP's side.)"
+    theirs = sum(bool(entry["tfp_holds"]) for entry in entries)
+    return line + f"; reproduced with TFP {version}: {theirs}."
