@@ -45,11 +45,11 @@ class Softplus(Bijector):
           hinge_softness: how soft the bend at 0 is: non-zero number, array or Variable; 1 if
             None. A negative one reflects the function in the origin.
           low: what is added to the result; 0 if None.
-          validate_args: whether to check that inputs are finite, y in range, softness not zero.
+          validate_args: whether to check that inputs are finite and y in range.
           name: its name.
 
         Raises:
-          ValueError: with validate_args, if the softness is zero.
+          ValueError: if the softness is zero.
         """
         self._hinge_softness = parameter(hinge_softness, name, "hinge_softness")
         self._low = parameter(low, name, "low")
@@ -59,7 +59,7 @@ class Softplus(Bijector):
                          members={"hinge_softness": self._hinge_softness, "low": self._low},
                          parameters=dict(hinge_softness=hinge_softness, low=low,
                                          validate_args=validate_args, name=name))
-        if validate_args and hinge_softness is not None and (
+        if hinge_softness is not None and (
                 np.asarray(value_of(self._hinge_softness)) == 0).any():
             raise ValueError(f"{name}: hinge_softness must not be zero.")
 

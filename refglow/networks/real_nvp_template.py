@@ -72,7 +72,7 @@ class RealNVPTemplate:
                 yield f"dense{k}.{name}", variable
 
 
-def real_nvp_default_template(hidden_layers: Sequence[int], shift_only: bool = False,
+def real_nvp_default_template(hidden_layers: Sequence[int] = (512, 512), shift_only: bool = False,
                               activation: Callable[[Array], Array] | None = relu,
                               name: str = "real_nvp_default_template",
                               seed: int | np.random.Generator | None = None) -> RealNVPTemplate:
