@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 
 import refglow
+from refglow.cli.errata import errata
 from refglow.cli.validate import validate
 
 app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
                   rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.command()(validate)
+app.command()(errata)
 
 
 def _print_version(wanted: bool) -> None:
