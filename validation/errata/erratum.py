@@ -108,7 +108,8 @@ def shortened(text: str, length: int = 160) -> str:
 
 def _safely(show: Callable[[], Demonstration]) -> Demonstration:
     try:
-        return show()
+        shown = show()
+        return Demonstration(shown.observed, bool(shown.holds))  # NumPy's bool is no JSON
     except ImportError:
         raise
     except Exception as error:  # one broken demonstration must not hide the others
