@@ -1,20 +1,34 @@
 """Tanh, from the real line onto (-1, 1).
 
     forward   y = tanh(x)          fldj = log(1 - tanh(x)^2)
-                                        = log 4 + log g(2x) + log g(-2x),  g(t) = 1/(1 + exp(-t))
     inverse   x = artanh(y)        ildj = -fldj(x)
 
-The second form of the log-det: tanh(x) = 2 g(2x) - 1, so its derivative is 4 g(2x) g(-2x). Unlike
-1 - tanh^2 it loses nothing where tanh is near 1.
+With t = tanh(x), the log-det is log1p(-t^2). That loses digits where t is near 1; there, because
+t = 2 g(2x) - 1 with g(u) = 1/(1 + exp(-u)) has the derivative 4 g(2x) g(-2x),
+
+    fldj = log 4 + log g(2x) + log g(-2x)
+
+which in turn would cancel near x = 0. So the first form serves |x| < 1, the second the rest.
 
 Source: tfp.bijectors.Tanh.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
-from refglow.elementary import absolute, atanh, constant, is_positive, log, log_sigmoid, tanh
+from refglow.elementary import (
+    absolute,
+    atanh,
+    constant,
+    is_positive,
+    log,
+    log1p,
+    log_sigmoid,
+    tanh,
+)
 
 
 def tanh_forward(x: Array) -> tuple[Array, Array]:
@@ -29,7 +43,10 @@ def tanh_inverse(y: Array) -> tuple[Array, Array]:
 
 
 def _log_derivative(x: Array) -> Array:
-    return log(constant(4, x)) + log_sigmoid(2 * x) + log_sigmoid(-2 * x)
+    t = tanh(x)
+    near_zero = is_positive(1 - absolute(x))
+    near_one = log(constant(4, x)) + log_sigmoid(2 * x) + log_sigmoid(-2 * x)
+    return np.where(near_zero, log1p(-(np.where(near_zero, t, constant(0, x)) ** 2)), near_one)
 
 
 class Tanh(Bijector):
