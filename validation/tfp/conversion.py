@@ -89,7 +89,7 @@ def tfp_twin(bijector: Bijector, dtype: npt.DTypeLike = DEFAULT_FLOAT) -> Any:
         if kind in COMPOSITION_TWINS:
             return COMPOSITION_TWINS[kind](bijector, twin)
         if isinstance(bijector, (rgb.SigmoidAffine, rgb.ExpAffine)):
-            return affine_twin(bijector, twin)
+            return affine_twin(bijector, weak)
         if isinstance(bijector, rgb.RealNVP):
             return real_nvp_twin(bijector, twin, weak)
     if isinstance(bijector, rgb.Composition) and isinstance(bijector._bijectors, rgb.Composition):

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from refglow import bijectors as rgb
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array, DType
 from refglow.elementary import relu
 from refglow.networks import ReLU
 from refglow.networks.real_nvp_template import RealNVPTemplate
-from refglow.validation.tfp.framework import tensorflow, tfp_bijectors
-from refglow.validation.tfp.leaves import Convert
+from refglow.validation.tfp.framework import tensorflow, tfp_bijectors, tfp_deferred_tensor
+from refglow.validation.tfp.leaves import Convert, number_to_tfp
 from refglow.validation.tfp.live import LiveVariable, live_variables, numpy_network
 from refglow.validation.tfp.networks import keras_stack, network_variables
 from refglow.variable import Variable
@@ -105,9 +103,10 @@ def _template_twin(template: RealNVPTemplate) -> tuple[Any, Callable[..., Any]]:
     return network, shift_and_log_scale
 
 
-def affine_twin(affine: Bijector, twin: Convert) -> Any:
+def affine_twin(affine: Bijector, dtype: DType) -> Any:
     """SigmoidAffine or ExpAffine as TFP's Glow makes it: Shift(t)(Scale(s(r + 2)))."""
     tf, tfb, given = tensorflow(), tfp_bijectors(), affine.parameters
-    raw, shift = (tf.constant(np.asarray(given[name])) for name in ("raw_scale", "shift"))
-    scale = tf.nn.sigmoid if isinstance(affine, rgb.SigmoidAffine) else tf.exp
-    return tfb.Chain([tfb.Shift(shift), tfb.Scale(scale(raw + 2.0))], name=affine.name)
+    raw_scale, shift = (number_to_tfp(given[name], dtype) for name in ("raw_scale", "shift"))
+    squash = tf.nn.sigmoid if isinstance(affine, rgb.SigmoidAffine) else tf.exp
+    scale = tfp_deferred_tensor()(raw_scale, lambda raw: squash(raw + 2.0))
+    return tfb.Chain([tfb.Shift(shift), tfb.Scale(scale)], name=affine.name)

@@ -25,9 +25,14 @@ def tfp_glow_parts() -> Any:
     return _module("tensorflow_probability.python.bijectors.glow")
 
 
+def tfp_deferred_tensor() -> Any:
+    """The class `tfp.util.DeferredTensor`; Raises: as `tensorflow`."""
+    return _module("tensorflow_probability.python.util.deferred_tensor").DeferredTensor
+
+
 def tfp_keras() -> Any:
     """The Keras that TFP's own networks are made of; Raises: as `tensorflow`."""
-    return _module("tensorflow_probability.python.internal").tf_keras
+    return _module("tensorflow_probability.python.internal.tf_keras")
 
 
 def _module(name: str) -> Any:

@@ -60,9 +60,10 @@ def _block_from_tfp(block: Any, convert: Convert, dtype: Any) -> Bijector:
 
 
 def _exit_from_tfp(exit_: Any, convert: Convert, dtype: Any) -> Bijector:
-    given = exit_.parameters
+    h, w, _ = exit_shape(exit_)
+    splits = [int(size) for size in exit_.parameters["blockwise_splits"]]
     return rgb.ExitBijector(
-        given["input_shape"], given["blockwise_splits"],
+        (h, w, sum(splits)), splits,  # TFP's Glow states another number of channels, unused there
         lambda shape, output_chan: network_from_tfp(exit_.exit_layer, shape, convert),
         dtype=dtype, name=exit_.name)
 
@@ -87,7 +88,13 @@ def _couplings(block: Any, convert: Convert) -> Iterator[Any]:
 def _in_turn(networks: Iterable[Any]) -> Callable[..., Any]:
     """A network function that returns the given networks one after the other."""
     remaining = iter(networks)
-    return lambda *args, **kwargs: next(remaining)
+
+    def network_fn(*args: Any, **kwargs: Any) -> Any:
+        for network in remaining:
+            return network
+        raise TypeError("This model's networks were converted one by one; its network function "
+                        "cannot build others. Build the Glow with a function of your own.")
+    return network_fn
 
 
 # ---- to TFP -------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def leaf_from_tfp(kind: str, leaf: Any) -> Bijector:
 def leaf_twin(kind: str, leaf: Bijector, dtype: DType) -> Any:
     """The TFP bijector of class `kind` with the function of the refglow bijector `leaf`."""
     row, given = LEAVES[kind], leaf.parameters
-    arguments = {name: _number_to_tfp(given[name], dtype) for name in row.numbers}
+    arguments = {name: number_to_tfp(given[name], dtype) for name in row.numbers}
     arguments |= {name: given[name] for name in row.structure}
     arguments |= {"validate_args": leaf.validate_args, "name": leaf.name}
     if kind == "Pad":
@@ -83,7 +83,7 @@ def _number_from_tfp(value: Any, name: str) -> Any:
     return np.asarray(tf.convert_to_tensor(value))
 
 
-def _number_to_tfp(value: Any, dtype: DType) -> Any:
+def number_to_tfp(value: Any, dtype: DType) -> Any:
     """A parameter as TFP holds it; one without a number type of its own gets `dtype`."""
     tf = tensorflow()
     if value is None:

@@ -30,7 +30,7 @@ class _LiveCell(_Cell):
     __slots__ = ("variable",)
 
     def __init__(self, variable: Any) -> None:
-        self.variable = variable
+        self.variable, self.checks = variable, ()
 
     @property
     def array(self) -> Array:
