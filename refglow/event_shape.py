@@ -57,7 +57,10 @@ class EventShape(tuple[int | None, ...]):
 
 
 def _size(size: Any) -> int:
-    value = int(size)
+    try:
+        value = int(size)
+    except (TypeError, ValueError):
+        value = -1
     if value != size or value < 0:
         raise ValueError(f"Sizes must be non-negative integers or None; got {size!r}.")
     return value

@@ -18,8 +18,11 @@ def parameter(value: Any, owner: str, what: str) -> Any:
     """`value` as it is to be stored: None, a Variable, a weak number or list, or an array.
 
     Raises:
-      TypeError: if it holds no numbers.
+      TypeError: if it holds no numbers, or is a Variable of integers.
     """
+    if isinstance(value, Variable) and value.dtype.kind not in "fcO":
+        raise TypeError(f"{owner}: {what} is a Variable of dtype {value.dtype}; make it a floating "
+                        f"one: Variable(value, dtype='{DEFAULT_FLOAT}').")
     if value is None or isinstance(value, Variable) or is_weak(value):
         return value
     return as_array(value, None, owner, what)

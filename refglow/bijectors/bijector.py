@@ -22,8 +22,9 @@ Source: tfp.bijectors.Bijector.
 from __future__ import annotations
 
 import functools
+import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -163,8 +164,12 @@ class Bijector:
 
     @property
     def trainable_variables(self) -> tuple[Variable, ...]:
-        """Handles on the parameters that training changes."""
-        return tuple(variable for variable in self.variables if variable.trainable)
+        """Handles on the parameters that training changes; each once, even if it has two places."""
+        distinct: list[Variable] = []
+        for variable in self.variables:
+            if variable.trainable and not any(map(variable.is_same, distinct)):
+                distinct.append(variable)
+        return tuple(distinct)
 
     def state_dict(self) -> dict[str, Array]:
         """Every parameter's value by its state name (read-only arrays)."""
@@ -343,13 +348,13 @@ class Bijector:
         Raises:
           ValueError: if no event of that shape can be an input.
         """
-        shape = map_structure(self.forward_min_event_ndims, EventShape, input_shape)
-        return self._forward_event_shape(shape)
+        return self._forward_event_shape(
+            self._event_shape_of(input_shape, self.forward_min_event_ndims))
 
     def inverse_event_shape(self, output_shape: Any) -> Any:
         """The event shape of x, given that of y; otherwise as `forward_event_shape`."""
-        shape = map_structure(self.inverse_min_event_ndims, EventShape, output_shape)
-        return self._inverse_event_shape(shape)
+        return self._inverse_event_shape(
+            self._event_shape_of(output_shape, self.inverse_min_event_ndims))
 
     def forward_event_shape_tensor(self, input_shape: Any,
                                    name: str = "forward_event_shape_tensor") -> Any:
@@ -442,7 +447,12 @@ class Bijector:
         """`event_ndims` checked against the minimum; the minimum itself if None."""
         if event_ndims is None:
             return minimum
-        checked = map_structure(minimum, int, event_ndims)
+        self._check_structure(event_ndims, minimum, "event_ndims")
+        try:
+            checked = map_structure(minimum, operator.index, event_ndims)
+        except TypeError:
+            raise TypeError(f"{self.name}: event_ndims must be integers like {minimum}; "
+                            f"got {event_ndims!r}.") from None
         for given, least in zip(flatten(minimum, checked), flatten(minimum, minimum), strict=True):
             if given < least:
                 raise ValueError(f"{self.name}: event_ndims must be at least {minimum}; "
@@ -450,17 +460,46 @@ class Bijector:
         return checked
 
     def _convert(self, value: Any, what: str, event_ndims: Any) -> Any:
-        """The public input as arrays of the right dtype, rank and (if asked) domain."""
+        """The public input as arrays of the right dtype and rank, its values checked if asked."""
         def one(part: Any, ndims: int) -> Array:
             array = as_array(part, self.dtype, self.name, what)
             if array.ndim < ndims:
                 raise ValueError(f"{self.name}: {what} must have at least {ndims} dimensions for "
                                  f"one event; got shape {array.shape}.")
-            if self.validate_args:
+            return array
+        self._check_structure(value, event_ndims, what)
+        arrays = map_structure(event_ndims, one, value, event_ndims)
+        self._check_values(arrays, what, event_ndims)
+        return arrays
+
+    def _check_values(self, arrays: Any, what: str, template: Any) -> None:
+        """With validate_args, raise ValueError unless all are finite and inside the domain.
+
+        Compositions call it for each of their parts, so that a part's validate_args counts.
+        """
+        if self.validate_args:
+            for array in flatten(template, arrays):
                 _check_finite(array, self.name, what)
                 self._check_domain(array, what)
-            return array
-        return map_structure(event_ndims, one, value, event_ndims)
+
+    def _check_structure(self, value: Any, template: Any, what: str) -> None:
+        try:
+            flatten(template, value)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {what} is not structured like the event. "
+                             f"{error}") from None
+
+    def _event_shape_of(self, shape: Any, minimum: Any) -> Any:
+        """The caller's event shape, checked to have enough dimensions."""
+        self._check_structure(shape, minimum, "the event shape")
+
+        def one(part: Any, least: int) -> EventShape:
+            sizes = EventShape(part)
+            if sizes.rank < least:
+                raise ValueError(f"{self.name}: an event of shape {tuple(sizes)} has fewer than "
+                                 f"{least} dimensions.")
+            return sizes
+        return map_structure(minimum, one, shape, minimum)
 
     def _known_dtype(self, dtype: Any, template: Any) -> Any:
         if dtype is UNSPECIFIED:
@@ -488,6 +527,19 @@ def _check_finite(array: Array, name: str, what: str) -> None:
     bad = np.argwhere(~np.isfinite(array))
     raise ValueError(f"{name}: {what} holds {len(bad)} values that are NaN or infinite; the first "
                      f"is {array[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}.")
+
+
+def checked_bijectors(values: Iterable[Any], owner: str) -> list[Bijector]:
+    """`values` as a list.
+
+    Raises:
+      TypeError: if one of them is not a bijector.
+    """
+    parts = list(values)
+    for part in parts:
+        if not isinstance(part, Bijector):
+            raise TypeError(f"{owner}: expected refglow bijectors; got a {type(part).__name__}.")
+    return parts
 
 
 def _lower_snake(class_name: str) -> str:

@@ -10,10 +10,11 @@ Source: tfp.bijectors.Blockwise.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.bijector import Bijector, checked_bijectors
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.composition import Composition, Step
 from refglow.bijectors.invert import Invert
@@ -39,10 +40,11 @@ class Blockwise(Composition):
           name: by default "blockwise_of_" and the parts' names, joined by "_and_".
 
         Raises:
+          TypeError: if a part is not a bijector, or a size not an integer.
           ValueError: if the lists differ in length, or a bijector is not as above.
         """
-        parts = list(bijectors)
-        sizes = [1] * len(parts) if block_sizes is None else [int(size) for size in block_sizes]
+        parts = checked_bijectors(bijectors, "Blockwise")
+        sizes = [1] * len(parts) if block_sizes is None else list(map(operator.index, block_sizes))
         if len(sizes) != len(parts):
             raise ValueError(f"Blockwise: {len(parts)} bijectors need as many block_sizes; "
                              f"got {sizes}.")

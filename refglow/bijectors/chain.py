@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.bijector import Bijector, checked_bijectors
 from refglow.bijectors.composition import Composition, Step
 from refglow.bijectors.routing import kwargs_for
 
@@ -32,9 +32,12 @@ class Chain(Composition):
           members: names for the parts in `state_dict`; by default their positions.
 
         Raises:
+          TypeError: if `bijectors` is not a list of bijectors.
           ValueError: if two parts compute in different dtypes.
         """
-        parts = list(bijectors or [])
+        if isinstance(bijectors, Bijector):
+            raise TypeError("Chain: expected a list of bijectors, [bijector]; got a bijector.")
+        parts = checked_bijectors(bijectors or [], "Chain")
         default = "_of_".join(["chain", *(part.name for part in parts)]) if parts else "identity"
         super().__init__(
             parts, validate_args=validate_args, validate_event_size=validate_event_size,

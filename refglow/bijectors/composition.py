@@ -125,11 +125,18 @@ class Composition(Bijector):
         return self._bijectors._walk_inverse(step, y, **kwargs)
 
     def _forward(self, x: Any, **kwargs: Any) -> Any:
-        return self._walk_forward(lambda part, value, **kw: part._forward(value, **kw), x, **kwargs)
+        def step(part: Bijector, value: Any, **kw: Any) -> Any:
+            part._check_values(value, "x", part.forward_min_event_ndims)
+            return part._forward(value, **kw)
+        return self._walk_forward(step, x, **kwargs)
 
     def _inverse(self, y: Any, **kwargs: Any) -> Any:
         self._require_injective()
-        return self._walk_inverse(lambda part, value, **kw: part._inverse(value, **kw), y, **kwargs)
+
+        def step(part: Bijector, value: Any, **kw: Any) -> Any:
+            part._check_values(value, "y", part.inverse_min_event_ndims)
+            return part._inverse(value, **kw)
+        return self._walk_inverse(step, y, **kwargs)
 
     def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
         return self._forward_and_event_log_det(x, self._forward_min_event_ndims, **kwargs)
@@ -165,6 +172,7 @@ class Composition(Bijector):
             template = part.forward_min_event_ndims if forward else part.inverse_min_event_ndims
             arrays = map_structure(template, lambda p: p.array, inputs)
             ndims = map_structure(template, lambda p: p.event_ndims, inputs)
+            part._check_values(arrays, "x" if forward else "y", template)
             redundant = self._check_redundancy(part, flatten(template, inputs))
             if forward:
                 values, log_det = part._forward_and_event_log_det(arrays, ndims, **kw)

@@ -32,6 +32,7 @@ from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.blockwise import Blockwise
 from refglow.bijectors.composition import Composition
 from refglow.bijectors.glow_coupling import ExpAffine, bijector_fn_of
+from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.identity import Identity
 from refglow.bijectors.network_builder import build_network
 from refglow.bijectors.real_nvp import RealNVP
@@ -57,9 +58,16 @@ class ExitBijector(Composition):
           seed: for the network's start, if the function takes a `seed`.
           dtype: the number type.
           name: its name.
+
+        Raises:
+          ValueError: if input_shape or blockwise_splits are not as above.
         """
-        leave, grab, passed = (int(n) for n in blockwise_splits)
-        h, w, _ = (int(size) for size in tuple(input_shape)[-3:])
+        leave, grab, passed = (count_of(n, f"{name}: blockwise_splits", 0)
+                               for n in blockwise_splits)
+        h, w, c = sizes_of_image(input_shape, f"{name}: input_shape")
+        if leave + grab + passed != c:
+            raise ValueError(f"{name}: blockwise_splits {leave} + {grab} + {passed} must add up to "
+                             f"the {c} channels of input_shape {tuple(input_shape)}.")
         number_type = canonical_dtype(dtype) or DEFAULT_FLOAT
         self._exit_layer: Any = None
         coupling: Bijector = Identity()

@@ -23,6 +23,7 @@ import numpy as np
 
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.composition import Composition
+from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.invert import Invert
 from refglow.bijectors.reshape import Reshape
 from refglow.bijectors.transpose import Transpose
@@ -67,11 +68,11 @@ class Expand(Composition):
           name: its name.
 
         Raises:
-          ValueError: if C is not divisible by n^2.
+          ValueError: if C is not divisible by n^2, or the arguments are not as above.
         """
-        h, w, c = (int(size) for size in tuple(input_shape)[-3:])
-        n = int(block_size)
-        if n < 1 or c % n**2:
+        h, w, c = sizes_of_image(tuple(input_shape)[-3:], f"{name}: input_shape")
+        n = count_of(block_size, f"{name}: block_size", 1)
+        if c % n**2:
             raise ValueError(f"{name}: {c} channels cannot be moved into tiles of {n} x {n} "
                              f"pixels; the number must be divisible by {n**2}.")
         self._block_size = n
@@ -103,11 +104,11 @@ class Squeeze(Invert):
           name: its name.
 
         Raises:
-          ValueError: if H or W is not divisible by n.
+          ValueError: if H or W is not divisible by n, or the arguments are not as above.
         """
-        h, w, c = (int(size) for size in tuple(input_shape)[-3:])
-        n = int(block_size)
-        if n < 1 or h % n or w % n:
+        h, w, c = sizes_of_image(tuple(input_shape)[-3:], f"{name}: input_shape")
+        n = count_of(block_size, f"{name}: block_size", 1)
+        if h % n or w % n:
             raise ValueError(f"{name}: an image of {h} x {w} pixels cannot be cut into tiles of "
                              f"{n} x {n}.")
         super().__init__(Expand((h // n, w // n, c * n**2), n), validate_args=validate_args,

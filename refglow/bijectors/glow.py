@@ -129,7 +129,7 @@ class Glow(Composition):
             for actnorm in actnorms:
                 actnorm.reset()
             self._inverse_and_log_det(batch)
-        except Exception:
+        except BaseException:  # an interrupt too
             self.load_state_dict(before)
             raise
 

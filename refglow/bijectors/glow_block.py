@@ -29,6 +29,7 @@ from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.composition import Composition
 from refglow.bijectors.glow_coupling import SigmoidAffine, bijector_fn_of
+from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.identity import Identity
 from refglow.bijectors.invert import Invert
 from refglow.bijectors.network_builder import build_network
@@ -49,7 +50,7 @@ class GlowBlock(Composition):
 
         Args:
           input_shape: (H, W, C) of the input; C at least 2.
-          num_steps: the number of steps.
+          num_steps: the number of steps, 0 or more.
           coupling_bijector_fn: called with the shape (H, W, C // 2), returns a network; None means
             the default network. The network returns that many channels (a shift), twice as many
             (raw scale and shift) or a bijector.
@@ -60,9 +61,11 @@ class GlowBlock(Composition):
           name: its name.
 
         Raises:
-          ValueError: if there are fewer than two channels.
+          ValueError: if there are fewer than two channels, or input_shape or num_steps are not
+            as above.
         """
-        h, w, c = (int(size) for size in tuple(input_shape)[-3:])
+        h, w, c = sizes_of_image(input_shape, f"{name}: input_shape")
+        num_steps = count_of(num_steps, f"{name}: num_steps", 0)
         if c < 2:
             raise ValueError(f"{name}: a coupling needs at least 2 channels; got {c}.")
         number_type = canonical_dtype(dtype) or DEFAULT_FLOAT

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from refglow.event_shape import EventShape
+
 Splits = tuple[tuple[int, int, int], ...]
 
 
@@ -16,14 +18,8 @@ def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]
       ValueError: if it is not three known positive sizes, the number of blocks is not a positive
         int, or H or W is not divisible by 2^num_glow_blocks.
     """
-    sizes = output_shape.as_list() if hasattr(output_shape, "as_list") else list(output_shape)
-    if len(sizes) != 3 or any(s is None or int(s) != s or s < 1 for s in sizes):
-        raise ValueError("output_shape must be three known positive sizes (H, W, C); "
-                         f"got {tuple(sizes)}.")
-    h, w, c = (int(s) for s in sizes)
-    if int(num_glow_blocks) != num_glow_blocks or num_glow_blocks < 1:
-        raise ValueError(f"num_glow_blocks must be a positive integer; got {num_glow_blocks}.")
-    n = int(num_glow_blocks)
+    (h, w, c), n = sizes_of_image(output_shape, "output_shape"), count_of(num_glow_blocks,
+                                                                          "num_glow_blocks", 1)
     for what, size in (("height", h), ("width", w)):
         if size % 2**n:
             fits = (size & -size).bit_length() - 1
@@ -32,6 +28,37 @@ def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]
                 f"{2**n}, because each block halves it; {size} allows at most {fits} block"
                 f"{'' if fits == 1 else 's'}.")
     return h, w, c
+
+
+def sizes_of_image(shape: Any, what: str) -> tuple[int, int, int]:
+    """`shape`, which must be (H, W, C), as three ints.
+
+    Raises:
+      ValueError: if it is not three known positive sizes.
+    """
+    try:
+        sizes = EventShape(shape)
+    except (TypeError, ValueError):
+        sizes = EventShape()
+    if len(sizes) != 3 or any(size is None or size < 1 for size in sizes):
+        raise ValueError(f"{what} must be three known positive sizes (H, W, C); got {shape}.")
+    h, w, c = (size for size in sizes if size is not None)
+    return h, w, c
+
+
+def count_of(number: Any, what: str, least: int) -> int:
+    """`number`, which must be a whole number, as an int.
+
+    Raises:
+      ValueError: if it is not, or below `least`.
+    """
+    try:
+        count = int(number)
+    except (TypeError, ValueError):
+        count = least - 1
+    if count != number or count < least:
+        raise ValueError(f"{what} must be a whole number, at least {least}; got {number!r}.")
+    return count
 
 
 def scale_shapes(shape: tuple[int, int, int], num_blocks: int) -> list[tuple[int, int, int]]:
@@ -54,7 +81,7 @@ def blockwise_splits_of(shape: tuple[int, int, int], num_blocks: int,
         some, or is too small to take a single one; names the block and the fraction.
     """
     fractions = ([0.5] * (num_blocks - 1) + [0.0] if grab_after_block is None
-                 else [float(fraction) for fraction in grab_after_block])
+                 else _numbers(grab_after_block))
     if len(fractions) != num_blocks:
         raise ValueError(f"grab_after_block has {len(fractions)} fractions; there are {num_blocks} "
                          "blocks, and each needs one.")
@@ -67,6 +94,14 @@ def blockwise_splits_of(shape: tuple[int, int, int], num_blocks: int,
         splits.append((remaining - grab, grab, passed))
         passed = 4 * (passed + grab)
     return tuple(splits[::-1])
+
+
+def _numbers(grab_after_block: Any) -> list[float]:
+    try:
+        return [float(fraction) for fraction in grab_after_block]
+    except (TypeError, ValueError):
+        raise ValueError("grab_after_block must be a sequence of numbers, one for each block; "
+                         f"got {grab_after_block!r}.") from None
 
 
 def _check_fraction(k: int, fraction: float, remaining: int, last: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refglow.bijectors.bijector import UNSPECIFIED, Bijector
+from refglow.bijectors.bijector import UNSPECIFIED, Bijector, checked_bijectors
 
 
 class Invert(Bijector):
@@ -27,8 +27,10 @@ class Invert(Bijector):
           parameters: the arguments of a subclass that is an Invert in disguise.
 
         Raises:
+          TypeError: if it is not a bijector.
           NotImplementedError: if `bijector` is not injective.
         """
+        (bijector,) = checked_bijectors([bijector], "Invert")
         if not bijector.is_injective:
             raise NotImplementedError(f"{bijector.name} is not injective and has no inverse map.")
         self._bijector = bijector
@@ -76,7 +78,11 @@ class Invert(Bijector):
         return self._bijector._forward_and_event_log_det(y, event_ndims, **kwargs)
 
     def _check_domain(self, array: Any, what: str) -> None:
-        self._bijector._check_domain(array, "x" if what == "y" else "y")
+        self._bijector._check_domain(array, _other_side(what))
+
+    def _check_values(self, arrays: Any, what: str, template: Any) -> None:
+        super()._check_values(arrays, what, template)
+        self._bijector._check_values(arrays, _other_side(what), template)
 
     def _forward_event_shape(self, shape: Any) -> Any:
         return self._bijector.inverse_event_shape(shape)
@@ -109,3 +115,8 @@ class Invert(Bijector):
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, bijector={self._bijector!r})"
+
+
+def _other_side(what: str) -> str:
+    """What the inverted bijector calls its input."""
+    return "x" if what == "y" else "y"

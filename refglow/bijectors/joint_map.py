@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from refglow.bijectors.bijector import checked_bijectors
 from refglow.bijectors.composition import Composition, Step
 from refglow.bijectors.routing import kwargs_for
 from refglow.structure import iterate, map_structure
@@ -28,9 +29,10 @@ class JointMap(Composition):
           name: by default "jointmap_of_" and the parts' names, joined by "_and_".
 
         Raises:
+          TypeError: if one of them is not a bijector.
           ValueError: if there are none, or if two compute in different dtypes.
         """
-        parts = [part for _, part in iterate(bijectors)]
+        parts = checked_bijectors((part for _, part in iterate(bijectors)), "JointMap")
         if not parts:
             raise ValueError("JointMap needs at least one bijector.")
         self._flat = parts

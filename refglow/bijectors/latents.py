@@ -46,8 +46,11 @@ def merge_latents(parts: Sequence[Array], shape: tuple[int, int, int], splits: S
     given = [part.shape[-3:] for part in parts]
     if given != expected:
         raise ValueError(f"Expected latents of shapes {expected}, coarsest first; got {given}.")
+    batches = {part.shape[:-3] for part in parts}
+    if len(batches) > 1:
+        raise ValueError(f"The latents have different batch shapes: {sorted(batches)}.")
+    (batch,) = batches
     remaining = list(parts)
-    batch = remaining[-1].shape[:-3]
     h, w, _ = scale_shapes(shape, len(splits))[-1]
     rest = np.zeros((*batch, h, w, 0), dtype=remaining[-1].dtype)
     for i, (leave, grab, _) in reversed(list(enumerate(splits))):

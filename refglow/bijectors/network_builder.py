@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import DType
+from refglow.networks.network import Network
 
 
 def build_network(network_fn: Callable[..., Any], *args: Any, dtype: DType,
@@ -20,8 +21,13 @@ def build_network(network_fn: Callable[..., Any], *args: Any, dtype: DType,
     nothing of either keep working.
 
     Raises:
-      TypeError: if what it returns cannot be called, or holds variables of another dtype.
+      TypeError: if it is not a function that builds networks, or what it returns cannot be called,
+        or holds variables of another dtype.
     """
+    if not callable(network_fn) or isinstance(network_fn, Network):
+        raise TypeError(f"{owner}: expected a function that builds a network for an input shape; "
+                        f"got a {type(network_fn).__name__}. Pass, for instance, "
+                        "lambda input_shape, **_: my_network(input_shape).")
     offered = {"dtype": dtype, "seed": seed}
     known: Mapping[str, Any] = {}
     with contextlib.suppress(TypeError, ValueError):  # some callables have no signature to read

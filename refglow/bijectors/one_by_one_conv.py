@@ -53,9 +53,10 @@ class OneByOneConv(Bijector):
           name: its name.
           **kwargs: passed to ScaleMatvecLU (`validate_args`, `name` of the inner bijector).
         """
-        lower_upper, permutation = self.trainable_lu_factorization(event_size, seed, dtype)
+        number_type = canonical_dtype(dtype) or DEFAULT_FLOAT
+        lower_upper, permutation = self.trainable_lu_factorization(event_size, seed, number_type)
         self._bijector = ScaleMatvecLU(lower_upper, permutation, **kwargs)
-        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=dtype,
+        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=number_type,
                          validate_args=self._bijector.validate_args,
                          members={"": self._bijector}, name=name,
                          parameters=dict(event_size=event_size, seed=seed, dtype=dtype, name=name,

@@ -80,13 +80,17 @@ class RealNVP(Bijector):
     def _forward_and_log_det(self, x: Array, **condition: Any) -> tuple[Array, Array]:
         num_masked = self._masked_of(x.shape[-1])
         x0, x1 = real_nvp_split(x, num_masked)
-        y1, fldj = self._bijector_for(x0, x1, condition)._forward_and_event_log_det(x1, 1)
+        bijector = self._bijector_for(x0, x1, condition)
+        bijector._check_values(x1, "x", 1)
+        y1, fldj = bijector._forward_and_event_log_det(x1, 1)
         return real_nvp_join(x0, y1, num_masked), fldj
 
     def _inverse_and_log_det(self, y: Array, **condition: Any) -> tuple[Array, Array]:
         num_masked = self._masked_of(y.shape[-1])
         y0, y1 = real_nvp_split(y, num_masked)
-        x1, ildj = self._bijector_for(y0, y1, condition)._inverse_and_event_log_det(y1, 1)
+        bijector = self._bijector_for(y0, y1, condition)
+        bijector._check_values(y1, "y", 1)
+        x1, ildj = bijector._inverse_and_event_log_det(y1, 1)
         return real_nvp_join(y0, x1, num_masked), ildj
 
     def _masked_of(self, channels: int) -> int:
@@ -132,7 +136,11 @@ def _check_mask(num_masked: int | None, fraction_masked: float | None) -> None:
 def _affine_from(shift_and_log_scale_fn: Any) -> Callable[..., Bijector]:
     """The bijector_fn that applies what `shift_and_log_scale_fn` returns: x * exp(v) + shift."""
     def bijector_fn(x0: Array, output_units: int, **condition: Any) -> Bijector:
-        shift, log_scale = shift_and_log_scale_fn(x0, output_units, **condition)
+        pair = shift_and_log_scale_fn(x0, output_units, **condition)
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError("RealNVP: shift_and_log_scale_fn must return a pair (shift, log_scale)"
+                            f"; got a {type(pair).__name__}.")
+        shift, log_scale = pair
         parts: list[Bijector] = [] if shift is None else [Shift(shift)]
         if log_scale is not None:
             parts.append(Scale(log_scale=log_scale))

@@ -97,9 +97,6 @@ class Reshape(Bijector):
 
     def _replaced(self, shape: EventShape, old: tuple[int, ...],
                   new: tuple[int, ...]) -> EventShape:
-        if shape.rank < len(old):
-            raise ValueError(f"{self.name}: an event of shape {tuple(shape)} has fewer than "
-                             f"{len(old)} dimensions.")
         outer, event = shape[:shape.rank - len(old)], shape[shape.rank - len(old):]
         self._check_event(event, old)
         if None in event:

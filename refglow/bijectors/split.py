@@ -9,6 +9,7 @@ Source: tfp.bijectors.Split.
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,7 @@ class Split(Bijector):
           name: its name.
 
         Raises:
+          TypeError: if a size is not an integer.
           ValueError: if the sizes or the axis are not as above.
         """
         if axis >= 0:
@@ -63,7 +65,7 @@ class Split(Bijector):
         if isinstance(num_or_size_splits, numbers.Integral):
             self._num_splits, self._sizes = int(num_or_size_splits), None
         else:
-            self._sizes = [int(size) for size in np.atleast_1d(num_or_size_splits)]
+            self._sizes = [operator.index(size) for size in np.atleast_1d(num_or_size_splits)]
             self._num_splits = len(self._sizes)
             if self._sizes.count(-1) > 1 or min(self._sizes, default=0) < -1:
                 raise ValueError(f"{name}: sizes must be non-negative, at most one of them -1; "

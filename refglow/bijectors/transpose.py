@@ -8,6 +8,7 @@ Source: tfp.bijectors.Transpose.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ class Transpose(Bijector):
           name: its name.
 
         Raises:
+          TypeError: if perm does not hold integers.
           ValueError: if neither or both are given, or perm is no permutation.
         """
         if (perm is None) == (rightmost_transposed_ndims is None):
@@ -53,7 +55,7 @@ class Transpose(Bijector):
                                  f"got {rightmost_transposed_ndims}.")
             self._perm = list(range(rightmost_transposed_ndims))[::-1]
         else:
-            self._perm = [int(p) for p in np.asarray(perm).reshape(-1)]
+            self._perm = [operator.index(p) for p in np.asarray(perm).reshape(-1)]
         if sorted(self._perm) != list(range(len(self._perm))):
             raise ValueError(f"{name}: perm must be a permutation of 0..n-1; got {perm}.")
         super().__init__(forward_min_event_ndims=len(self._perm), is_constant_jacobian=True,
@@ -89,8 +91,5 @@ class Transpose(Bijector):
         return self._permuted(shape, [int(p) for p in np.argsort(self._perm)])
 
     def _permuted(self, shape: EventShape, perm: list[int]) -> EventShape:
-        if shape.rank < len(perm):
-            raise ValueError(f"{self.name}: an event of shape {tuple(shape)} has fewer than "
-                             f"{len(perm)} dimensions.")
         outer = shape.rank - len(perm)
         return EventShape([*shape[:outer], *(shape[outer + p] for p in perm)])

@@ -14,13 +14,14 @@ Source: keras.layers.Conv2D.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
+from refglow.dtypes import DEFAULT_FLOAT, Array, as_array, canonical_dtype
 from refglow.networks import initializers
 from refglow.networks.network import Network
 from refglow.variable import Variable
@@ -42,7 +43,7 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
     """
     kh, kw, inputs, outputs = kernel.shape
     ph, pw = (kh // 2, kw // 2) if padding == "same" else (0, 0)
-    images = x.reshape(-1, *x.shape[-3:])
+    images = x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
     product = _gather_then_multiply if inputs <= outputs else _multiply_then_add
     y = product(images, kernel, ph, pw)
     y += bias
@@ -117,11 +118,13 @@ class Conv2D(Network):
         Raises:
           ValueError: if padding, initializer or kernel size are not as above.
         """
-        kh, kw = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        kh, kw = ((kernel_size, kernel_size) if isinstance(kernel_size, (int, np.integer))
+                  else kernel_size)
         if padding not in ("same", "valid"):
             raise ValueError(f"Conv2D: padding must be 'same' or 'valid'; got {padding!r}.")
         if min(kh, kw) < 1 or (padding == "same" and (kh % 2 == 0 or kw % 2 == 0)):
-            raise ValueError(f"Conv2D: the kernel must have odd sides; got {kh} x {kw}.")
+            raise ValueError(f"Conv2D: the kernel's sides must be positive, and odd for 'same' "
+                             f"padding; got {kh} x {kw}.")
         initializer: Initializer | None = getattr(initializers, kernel_initializer, None)
         known = ("he_normal", "glorot_uniform", "zeros")
         if initializer is None or kernel_initializer not in known:
@@ -132,17 +135,23 @@ class Conv2D(Network):
         self.bias = Variable(np.zeros(filters), "bias", dtype=number_type)
         self.padding = padding
 
-    def __call__(self, x: Array) -> Array:
-        """The convolution of x [..., H, W, I].
+    def __call__(self, x: Any) -> Array:
+        """The convolution of x, array-like [..., H, W, I].
 
         Raises:
-          ValueError: if x has another number of channels.
+          TypeError: if x is a floating array of another dtype than the kernel.
+          ValueError: if x has another number of channels, or is smaller than a 'valid' kernel.
         """
         kernel = self.kernel.numpy()
-        if x.ndim < 3 or x.shape[-1] != kernel.shape[2]:
-            raise ValueError(f"Conv2D: expected inputs [..., H, W, {kernel.shape[2]}]; "
-                             f"got {list(x.shape)}.")
-        return conv2d(x, kernel, self.bias.numpy(), self.padding)
+        images = as_array(x, kernel.dtype, "Conv2D", "x")
+        kh, kw, inputs, _ = kernel.shape
+        if images.ndim < 3 or images.shape[-1] != inputs:
+            raise ValueError(f"Conv2D: expected inputs [..., H, W, {inputs}]; "
+                             f"got {list(images.shape)}.")
+        if self.padding == "valid" and (images.shape[-3] < kh or images.shape[-2] < kw):
+            raise ValueError(f"Conv2D: an image of {images.shape[-3]} x {images.shape[-2]} pixels "
+                             f"is smaller than the kernel, {kh} x {kw}; 'same' padding allows it.")
+        return conv2d(images, kernel, self.bias.numpy(), self.padding)
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
         """kernel and bias."""

@@ -5,13 +5,14 @@ Source: keras.layers.Dense.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
+from refglow.dtypes import DEFAULT_FLOAT, Array, as_array, canonical_dtype
 from refglow.networks.initializers import glorot_uniform
 from refglow.networks.network import Network
 from refglow.variable import Variable
@@ -19,7 +20,7 @@ from refglow.variable import Variable
 
 def dense(x: Array, kernel: Array, bias: Array) -> Array:
     """x @ kernel + bias for x [..., I], kernel [I, O], bias [O]."""
-    product = x.reshape(-1, x.shape[-1]) @ kernel
+    product = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) @ kernel
     return (product + bias).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
@@ -41,16 +42,18 @@ class Dense(Network):
         self.kernel = Variable(weights, "kernel", dtype=number_type)
         self.bias = Variable(np.zeros(units), "bias", dtype=number_type)
 
-    def __call__(self, x: Array) -> Array:
-        """x W + b.
+    def __call__(self, x: Any) -> Array:
+        """x W + b, for array-like x [..., I].
 
         Raises:
+          TypeError: if x is a floating array of another dtype than the kernel.
           ValueError: if x has another number of features.
         """
-        if x.ndim < 1 or x.shape[-1] != self.kernel.shape[0]:
+        vectors = as_array(x, self.kernel.dtype, "Dense", "x")
+        if vectors.ndim < 1 or vectors.shape[-1] != self.kernel.shape[0]:
             raise ValueError(f"Dense: expected inputs [..., {self.kernel.shape[0]}]; "
-                             f"got {list(x.shape)}.")
-        return dense(x, self.kernel.numpy(), self.bias.numpy())
+                             f"got {list(vectors.shape)}.")
+        return dense(vectors, self.kernel.numpy(), self.bias.numpy())
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
         """kernel and bias."""
