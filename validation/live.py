@@ -37,6 +37,7 @@ from refglow.validation.tfp import tfp_twin
 from refglow.validation.tolerances import agreement
 
 BATCH = 16
+WEIGHT_GAIN = 0.5  # larger random weights make maps whose condition exceeds 1e10
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def random_glow(arguments: dict[str, Any], rng: np.random.Generator, dtype: Any)
     architecture = {k: v for k, v in arguments.items() if k not in ("num_hidden", "affine")}
     glow = tfb.Glow(**architecture, coupling_bijector_fn=coupling, seed=rng, dtype=dtype,
                     exit_bijector_fn=None if arguments["affine"] else additive_network)
-    randomize_weights(glow, rng)
+    randomize_weights(glow, rng, WEIGHT_GAIN)
     return glow
 
 

@@ -28,7 +28,7 @@ def main() -> None:
     started = time.perf_counter()
     glow = tfb.Glow(seed=0)
     print(f"refglow builds the default Glow in {time.perf_counter() - started:.2f} s")
-    randomize_weights(glow, np.random.default_rng(0), gain=0.5)
+    randomize_weights(glow, np.random.default_rng(0), gain=0.2)
     images = random_images(np.random.default_rng(1), BATCH, (32, 32, 3)).astype(np.float32)
 
     ours = glow(tfd.Sample(tfd.Normal(0.0, 1.0), [3072])).log_prob

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_module
 import os
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from refglow.cli.json_report import is_standard_output, require_writable, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,12 +30,12 @@ def errata(
     """
     from refglow.validation.table import console, stderr_console
 
+    require_writable(json)
     version = _tfp_version() if live else None
     entries = _run(live)
     report = {"tensorflow_probability": version, "entries": entries,
               "passed": all(_passed(entry) for entry in entries)}
-    quiet = json is not None and str(json) == "-"
-    out = stderr_console() if quiet else console()
+    out = stderr_console() if is_standard_output(json) else console()
     out.print(_table(entries, version))
     for entry in entries:
         for side in ("refglow", "tfp"):
@@ -43,12 +43,7 @@ def errata(
                 out.print(f"[bold red]{entry['identifier']}[/], {side}: ", end="")
                 out.print(entry[f"{side}_observed"], markup=False)
     out.print(_verdict(entries, version))
-    if json is not None:
-        text = json_module.dumps(report, indent=1) + "\n"
-        if quiet:
-            sys.stdout.write(text)
-        else:
-            json.write_text(text, encoding="utf-8")
+    write_json(json, report)
     raise typer.Exit(0 if report["passed"] else 1)
 
 

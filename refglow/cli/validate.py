@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_module
-import math
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from refglow.cli.json_report import is_standard_output, require_writable, write_json
 
 if TYPE_CHECKING:
     from refglow.validation.row import Row
@@ -37,12 +36,12 @@ def validate(
     """
     if live not in (None, "tfp"):
         raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
+    require_writable(json)
     started = time.perf_counter()
     report = _run_live(configs, seed, only) if live else _run_golden(only)
     report["seconds"] = time.perf_counter() - started
-    _print_report(report, quiet=json is not None and str(json) == "-")
-    if json is not None:
-        _write_json(json, report)
+    _print_report(report, to_stderr=is_standard_output(json))
+    write_json(json, _plain(report))
     raise typer.Exit(0 if report["passed"] else 1)
 
 
@@ -92,6 +91,11 @@ def _run_live(configs: int, seed: int, only: str | None) -> dict[str, Any]:
     sections = {"Whole Glows": worst_of(_chosen(whole, only)),
                 "Layer by layer (each on TFP's own input)": worst_of(_chosen(layers, only))}
     rows = [row for section in sections.values() for row in section]
+    if not rows:
+        kinds = sorted({row.bijector for row in whole + layers})
+        raise ValueError(f"Nothing is called {only!r}; there are: {', '.join(kinds)}.")
+    if only is not None:
+        ratios = {}
     return {"against": f"TFP {tfp.__version__} (live)", "configs": configs, "seed": seed,
             "sections": sections, "float32_error_ratio": ratios,
             "passed": all(row.passed for row in rows) and all(map(ratios_pass, ratios.values()))}
@@ -101,10 +105,10 @@ def _chosen(rows: list[Row], only: str | None) -> list[Row]:
     return [row for row in rows if only is None or row.bijector.lower().startswith(only.lower())]
 
 
-def _print_report(report: dict[str, Any], quiet: bool) -> None:
+def _print_report(report: dict[str, Any], to_stderr: bool) -> None:
     from refglow.validation.table import comparison_table, console, ratio_table, stderr_console
 
-    out = stderr_console() if quiet else console()
+    out = stderr_console() if to_stderr else console()
     rows = [row for section in report["sections"].values() for row in section]
     for title, section in report["sections"].items():
         if section:
@@ -114,8 +118,8 @@ def _print_report(report: dict[str, Any], quiet: bool) -> None:
     failed = sum(not row.passed for row in rows)
     comparisons = sum(row.count for row in rows)
     out.print("rel. error = max|refglow - TFP| / max|TFP|; ulps in the same norm. tolerance = "
-              "8 eps x sqrt(layers) x kappa, kappa the\nmeasured condition of the map (at most 1e-12 "
-              "kappa in float64): see refglow.validation.tolerances.", style="dim")
+              "8 eps x sqrt(layers) x kappa, kappa the\nmeasured condition of the map (in float64 "
+              "at most 1e-12 kappa): see refglow.validation.tolerances.", style="dim")
     verdict = ("[bold green]All agree[/]" if report["passed"]
                else f"[bold red]{failed} rows differ[/]" if failed
                else "[bold red]Less accurate than TFP[/]")
@@ -123,20 +127,7 @@ def _print_report(report: dict[str, Any], quiet: bool) -> None:
               f"{report['seconds']:.1f} s.")
 
 
-def _finite(value: Any) -> Any:
-    """`value` for JSON, which knows no infinity or NaN: they become strings."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_json(path: Path, report: dict[str, Any]) -> None:
-    plain = report | {"sections": {title: [row.as_dict() for row in section]
-                                   for title, section in report["sections"].items()}}
-    text = json_module.dumps(_finite(plain), indent=1, allow_nan=False)
-    if str(path) == "-":
-        sys.stdout.write(text + "\n")
-    else:
-        path.write_text(text + "\n", encoding="utf-8")
+def _plain(report: dict[str, Any]) -> dict[str, Any]:
+    """The report with its rows as dicts."""
+    return report | {"sections": {title: [row.as_dict() for row in section]
+                                  for title, section in report["sections"].items()}}

@@ -1,0 +1,50 @@
+"""`--json FILE`: where commands write what they found, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from refglow.atomic_file import write_atomically
+
+
+def is_standard_output(path: Path | None) -> bool:
+    """Whether the user asked for JSON on standard output ("-")."""
+    return path is not None and str(path) == "-"
+
+
+def require_writable(path: Path | None) -> None:
+    """Fail before the work rather than after it.
+
+    Raises:
+      OSError: if the file cannot be written where the user wants it.
+    """
+    if path is None or is_standard_output(path):
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise OSError(f"Cannot write {path}: it must be a file in an existing, writable folder.")
+
+
+def write_json(path: Path | None, report: dict[str, Any]) -> None:
+    """Write the report to the file (atomically) or to standard output; nothing if path is None."""
+    if path is None:
+        return
+    text = json.dumps(_finite(report), indent=1, allow_nan=False) + "\n"
+    if is_standard_output(path):
+        sys.stdout.write(text)
+    else:
+        write_atomically(path, text.encode())
+
+
+def _finite(value: Any) -> Any:
+    """`value` for JSON, which knows no infinity or NaN: they become strings."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
