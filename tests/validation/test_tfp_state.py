@@ -193,3 +193,10 @@ def test_differences_are_listed_and_nothing_is_assigned(tf, arguments, message):
     assert "nothing was assigned" in str(caught.value)
     assert all(np.array_equal(old, variable.numpy())
                for old, variable in zip(before, twin.variables, strict=True))
+
+
+def test_only_a_tfp_glow_has_state_names(tf, tfb):
+    with pytest.raises(TypeError, match=r"Expected a TFP Glow.*; got tensorflow_probability.*Exp"):
+        param_names(tfb.Exp())
+    with pytest.raises(TypeError, match=r"Expected a TFP Glow.*; got refglow.*Glow"):
+        to_tfp(random_glow(), random_glow())

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from refglow.validation.tfp.framework import tfp_kind
+from refglow.validation.tfp.framework import tfp_bijectors, tfp_kind
 from refglow.validation.tfp.networks import network_variables
 
 
@@ -31,8 +31,18 @@ class Step:
 
 
 def tfp_variables(bijector: Any) -> dict[str, Any]:
-    """Every tf.Variable of a TFP Glow, or of a part of it, by its name in refglow's state."""
-    return _VARIABLES[tfp_kind(bijector) or ""](bijector)
+    """Every tf.Variable of a TFP Glow, or of a part of it, by its name in refglow's state.
+
+    Raises:
+      ImportError: if TFP is not installed.
+      TypeError: for anything else.
+    """
+    tfp_bijectors()
+    kind = tfp_kind(bijector)
+    if kind not in _VARIABLES:
+        raise TypeError("Expected a TFP Glow or a part of one; got "
+                        f"{type(bijector).__module__}.{type(bijector).__name__}.")
+    return _VARIABLES[kind](bijector)
 
 
 def _glow_variables(glow: Any) -> dict[str, Any]:
