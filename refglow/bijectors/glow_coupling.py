@@ -54,11 +54,16 @@ def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array,
     return rounded((widened(y) - shift) / exp(r), y, raw_scale, shift), -r
 
 
-class SigmoidAffine(Bijector):
-    """y = x * sigmoid(raw_scale + 2) + shift, for given arrays; the coupling in Glow's steps."""
+class RawAffine(Bijector):
+    """Base of the two affine maps: holds a network's raw scale and shift."""
 
-    def __init__(self, raw_scale: Any, shift: Any, name: str = "sigmoid_affine") -> None:
-        """Hold a network's output (arrays or Variables); shapes broadcast against the input."""
+    def __init__(self, raw_scale: Any, shift: Any, name: str) -> None:
+        """Hold a network's output.
+
+        Args:
+          raw_scale, shift: arrays or Variables whose shapes broadcast against the input.
+          name: its name.
+        """
         self._raw_scale = parameter(raw_scale, name, "raw_scale")
         self._shift = parameter(shift, name, "shift")
         super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
@@ -67,6 +72,14 @@ class SigmoidAffine(Bijector):
 
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
+
+
+class SigmoidAffine(RawAffine):
+    """y = x * sigmoid(raw_scale + 2) + shift, for given arrays; the coupling in Glow's steps."""
+
+    def __init__(self, raw_scale: Any, shift: Any, name: str = "sigmoid_affine") -> None:
+        """As RawAffine."""
+        super().__init__(raw_scale, shift, name)
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
         return sigmoid_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))
@@ -75,19 +88,12 @@ class SigmoidAffine(Bijector):
         return sigmoid_affine_inverse(y, at(self._raw_scale, y), at(self._shift, y))
 
 
-class ExpAffine(Bijector):
+class ExpAffine(RawAffine):
     """y = x * exp(raw_scale + 2) + shift, for given arrays; the coupling at Glow's exits."""
 
     def __init__(self, raw_scale: Any, shift: Any, name: str = "exp_affine") -> None:
-        """Hold a network's output (arrays or Variables); shapes broadcast against the input."""
-        self._raw_scale = parameter(raw_scale, name, "raw_scale")
-        self._shift = parameter(shift, name, "shift")
-        super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
-                         members={"raw_scale": self._raw_scale, "shift": self._shift},
-                         parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
-
-    def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
-        return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}
+        """As RawAffine."""
+        super().__init__(raw_scale, shift, name)
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
         return exp_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))

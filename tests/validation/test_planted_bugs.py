@@ -58,7 +58,8 @@ def transposed_weights(patch: pytest.MonkeyPatch) -> None:
     reconstruct = lu.lu_reconstruct
     patch.setattr(lu, "lu_reconstruct", lambda f, p: np.swapaxes(reconstruct(f, p), -1, -2))
     patch.setattr(lu, "scale_matvec_lu_inverse", lambda y, f, p: (
-        np.linalg.solve(np.swapaxes(reconstruct(f, p), -1, -2), y[..., None])[..., 0], -lu.lu_log_det(f)))
+        np.linalg.solve(np.swapaxes(reconstruct(f, p), -1, -2), y[..., None])[..., 0],
+        -lu.lu_log_det(f)))
 
 
 def inverted_permutation(patch: pytest.MonkeyPatch) -> None:
