@@ -75,11 +75,6 @@ class Blockwise(Composition):
         """The sizes of the output's blocks."""
         return self._join.bijector.parameters["num_or_size_splits"]  # type: ignore[no-any-return]
 
-    @property
-    def parts_interact(self) -> bool:
-        """True: the blocks share one array."""
-        return True
-
     def _walk_forward(self, step: Step, x: Any, **kwargs: Any) -> Any:
         return self._bijectors._walk_forward(step, x, **({"jointmap": kwargs} if kwargs else {}))
 

@@ -114,5 +114,6 @@ def _check_fraction(k: int, fraction: float, remaining: int, last: bool) -> None
         raise ValueError(f"{where} takes all channels out and leaves none for the next block; only "
                          "the last block may do that. Use a smaller fraction.")
     if grab == 0 and fraction > 0:
+        enough = math.ceil(1e6 / remaining) / 1e6  # rounded up, so that it is
         raise ValueError(f"{where} takes less than one channel out. Use 0 for none, or at least "
-                         f"{1 / remaining:.4g}.")
+                         f"{enough:.6f}.")
