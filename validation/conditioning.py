@@ -5,6 +5,9 @@ number by its own sign), and see how far the results move:
 
     kappa = max over draws of  (max|f~(x~) - f(x)| / max|f(x)|) / delta,          at least 1
 
+A log-scale v stands for the scale exp(v), which other implementations keep or compute: it is the
+scale that is perturbed by a relative delta, so v by an absolute one.
+
 Rounding the data once already moves the results by kappa * eps / 2, so no implementation can be
 expected to agree with another to fewer digits lost than that. Measured in float64.
 """
@@ -37,14 +40,21 @@ def measured_condition(bijector: Bijector, f: Callable[[Sequence[Array]], Sequen
     condition = [1.0] * len(base)
     try:
         for _ in range(_DRAWS):
-            bijector.load_state_dict({name: _perturbed(value, rng) if name in trainable else value
-                                      for name, value in state.items()})
+            bijector.load_state_dict({
+                name: _perturbed_parameter(name, value, rng) if name in trainable else value
+                for name, value in state.items()})
             moved = f([_perturbed(array, rng) for array in inputs])
             for k, (there, here) in enumerate(zip(moved, base, strict=True)):
                 condition[k] = max(condition[k], difference(there, here).relative / _DELTA)
     finally:
         bijector.load_state_dict(state)
     return [c if np.isfinite(c) else 1.0 for c in condition]
+
+
+def _perturbed_parameter(name: str, value: Array, rng: np.random.Generator) -> Any:
+    if name.split(".")[-1] == "log_scale":
+        return value + _DELTA * rng.choice([-1.0, 1.0], size=value.shape)
+    return _perturbed(value, rng)
 
 
 def _perturbed(array: Array, rng: np.random.Generator) -> Any:
