@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from refglow.bijectors.bijector import UNSPECIFIED, Bijector, checked_bijectors
+from refglow.bijectors.bijector import Bijector, checked_bijectors
+from refglow.bijectors.signature import UNSPECIFIED
 
 
 class Invert(Bijector):

@@ -26,7 +26,7 @@ Source: tfp.distributions.Distribution.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,14 +34,14 @@ import numpy as np
 from refglow.dtypes import DEFAULT_FLOAT, Array, as_array
 from refglow.elementary import exp
 from refglow.event_shape import EventShape
+from refglow.module import Module
 from refglow.structure import flatten, is_nested, map_structure
-from refglow.variable import Variable
 
 Seed: TypeAlias = int | np.random.Generator | None
 Shape: TypeAlias = tuple[int, ...]
 
 
-class Distribution:
+class Distribution(Module):
     """A probability distribution: its log density, and how to draw from it."""
 
     def __init__(self, *, dtype: Any, event_shape: Any, batch_shape: Sequence[int], name: str,
@@ -62,6 +62,7 @@ class Distribution:
           members: the variables, distributions and bijectors inside it, by name; anything else in
             it is ignored.
         """
+        super().__init__(members or {})
         self._event_ndims = len(event_shape) if event_ndims is None else event_ndims
         self._event_shape = map_structure(self._event_ndims, EventShape, event_shape)
         self._batch_shape = EventShape(batch_shape)
@@ -69,7 +70,6 @@ class Distribution:
         self._name = name
         self._validate_args = validate_args
         self._parameters = dict(parameters or {})
-        self._members = dict(members or {})
 
     # ---- attributes ---------------------------------------------------------------------------
 
@@ -110,34 +110,6 @@ class Distribution:
     def parameters(self) -> dict[str, Any]:
         """The arguments the distribution was built with."""
         return dict(self._parameters)
-
-    @property
-    def submodules(self) -> tuple[Any, ...]:
-        """All distributions, bijectors and networks inside, each before its own, in order."""
-        found: list[Any] = []
-        for member in self._members.values():
-            if hasattr(member, "named_variables"):
-                found += [member, *getattr(member, "submodules", ())]
-        return tuple(found)
-
-    def named_variables(self) -> Iterator[tuple[str, Variable]]:
-        """(name, variable) for every parameter that is a Variable, in the order of the members."""
-        for prefix, member in self._members.items():
-            if isinstance(member, Variable):
-                yield prefix, member
-            elif hasattr(member, "named_variables"):
-                for name, variable in member.named_variables():
-                    yield f"{prefix}.{name}", variable
-
-    @property
-    def variables(self) -> tuple[Variable, ...]:
-        """Handles on all parameters that are Variables."""
-        return tuple(variable.renamed(name) for name, variable in self.named_variables())
-
-    @property
-    def trainable_variables(self) -> tuple[Variable, ...]:
-        """Handles on the parameters that training changes."""
-        return tuple(variable for variable in self.variables if variable.trainable)
 
     # ---- density and draws --------------------------------------------------------------------
 
