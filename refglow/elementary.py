@@ -43,7 +43,21 @@ def log(x: Array) -> Array:
 
 def log1p(x: Array) -> Array:
     """log(1 + x), accurate for small x."""
+    if x.dtype.kind == "c":
+        return _complex_log1p(x)
     return _elementwise("log1p", x) if x.dtype == object else np.log1p(x)
+
+
+def _complex_log1p(x: Array) -> Array:
+    """log(1 + x) for x = a + bi; log|1 + x|^2 = log1p(a (2 + a) + b^2) where a is not near -1.
+
+    NumPy's own log1p adds the 1 first for complex x and loses small ones.
+    """
+    a, b = x.real, x.imag
+    near = a > -0.5
+    inner = np.where(near, a, 0)
+    size = np.where(near, np.log1p(inner * (2 + inner) + b * b) / 2, np.log(np.abs(1 + x)))
+    return np.asarray(size + 1j * np.arctan2(b, 1 + a))
 
 
 def expm1(x: Array) -> Array:
