@@ -16,27 +16,38 @@ PROPERTY_NAMES = {"forward": "forward", "inverse": "inverse",
                   "inverse_log_det_jacobian": "inverse log-det"}
 
 
-def comparison_table(title: str, rows: Iterable[Row]) -> Table:
-    """One line for each bijector and property, float64 and float32 side by side."""
+_FULL_WIDTH = 120
+
+
+def comparison_table(title: str, rows: Iterable[Row], width: int) -> Table:
+    """One line for each bijector and property, float64 and float32 side by side.
+
+    In a terminal of fewer than 120 columns only the relative errors and the verdicts fit.
+    """
     lines: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         lines.setdefault((row.bijector, row.prop), {})[row.dtype] = row
+    full = width >= _FULL_WIDTH
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("bijector", no_wrap=True)
-    table.add_column("property", no_wrap=True)
+    for header in ("bijector", "property"):
+        table.add_column(header, no_wrap=True)
     for dtype in DTYPES:
-        table.add_column(f"{dtype}\nulps", justify="right", no_wrap=True)
-        table.add_column("relative\nerror", justify="right", no_wrap=True)
-        table.add_column("toler-\nance", justify="right", no_wrap=True)
-    table.add_column("tolerance is 8 eps x\nlayers^.5 x kappa", style="dim", no_wrap=True)
+        headers = (f"{dtype}\nulps", "relative\nerror", "toler-\nance") if full else (
+            f"{dtype}\nrel. error",)
+        for header in headers:
+            table.add_column(header, justify="right", no_wrap=True)
+    if full:
+        table.add_column("tolerance is 8 eps x\nlayers^.5 x kappa", style="dim", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     previous = None
     for (bijector, prop), by_dtype in lines.items():
         if previous not in (None, bijector):
             table.add_section()
-        figures = [figure for dtype in DTYPES for figure in _figures(by_dtype.get(dtype))]
+        shown = slice(None) if full else slice(1, 2)
+        figures = [text for dtype in DTYPES for text in _figures(by_dtype.get(dtype))[shown]]
+        reason = max(by_dtype.values(), key=lambda row: row.condition).reason
         table.add_row(bijector if bijector != previous else "", PROPERTY_NAMES[prop], *figures,
-                      max(by_dtype.values(), key=lambda row: row.condition).reason,
+                      *([reason] if full else []),
                       _verdict(all(row.passed for row in by_dtype.values())))
         previous = bijector
     return table

@@ -112,13 +112,13 @@ def _print_report(report: dict[str, Any], to_stderr: bool) -> None:
     rows = [row for section in report["sections"].values() for row in section]
     for title, section in report["sections"].items():
         if section:
-            out.print(comparison_table(title, section))
+            out.print(comparison_table(title, section, out.width))
     if report.get("float32_error_ratio"):
         out.print(ratio_table(report["float32_error_ratio"]))
     failed = sum(not row.passed for row in rows)
     comparisons = sum(row.count for row in rows)
     out.print("rel. error = max|refglow - TFP| / max|TFP|; ulps in the same norm. tolerance = "
-              "8 eps x sqrt(layers) x kappa, kappa the\nmeasured condition of the map (in float64 "
+              "8 eps x sqrt(layers) x kappa, kappa the measured condition of the map (in float64 "
               "at most 1e-12 kappa): see refglow.validation.tolerances.", style="dim")
     verdict = ("[bold green]All agree[/]" if report["passed"]
                else f"[bold red]{failed} rows differ[/]" if failed
