@@ -78,8 +78,8 @@ class Glow(Composition):
           ValueError: if shapes, blocks and fractions do not fit together; says which and why.
         """
         shape = image_shape(output_shape, num_glow_blocks)
-        self._splits = blockwise_splits_of(shape, num_glow_blocks, grab_after_block)
         self._image_shape, self._num_blocks = shape, int(num_glow_blocks)
+        self._splits = blockwise_splits_of(shape, self._num_blocks, grab_after_block)
         number_type = canonical_dtype(dtype) or DEFAULT_FLOAT
         streams = np.random.default_rng(seed).spawn(2 * self._num_blocks)
         (h, w, c), n = shape, self._num_blocks

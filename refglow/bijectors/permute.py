@@ -14,6 +14,7 @@ import numpy as np
 
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
+from refglow.event_shape import EventShape
 from refglow.variable import Variable, value_of
 
 
@@ -97,14 +98,20 @@ class Permute(Bijector):
         return True
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        self._check_length(x)
+        self._check_length(x.shape)
         return permute_forward(x, value_of(self._permutation), self._axis)
 
     def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        self._check_length(y)
+        self._check_length(y.shape)
         return permute_inverse(y, value_of(self._permutation), self._axis)
 
-    def _check_length(self, array: Array) -> None:
-        if array.shape[self._axis] != len(self._permutation):
-            raise ValueError(f"{self.name}: dimension {self._axis} has {array.shape[self._axis]} "
+    def _forward_event_shape(self, shape: EventShape) -> EventShape:
+        self._check_length(shape)
+        return shape
+
+    _inverse_event_shape = _forward_event_shape
+
+    def _check_length(self, shape: tuple[int | None, ...]) -> None:
+        if shape[self._axis] not in (None, len(self._permutation)):
+            raise ValueError(f"{self.name}: dimension {self._axis} has {shape[self._axis]} "
                              f"elements; the permutation has {len(self._permutation)}.")

@@ -25,6 +25,7 @@ from refglow.bijectors.chain import Chain
 from refglow.bijectors.scale import Scale
 from refglow.bijectors.shift import Shift
 from refglow.dtypes import Array
+from refglow.event_shape import EventShape
 
 
 def real_nvp_split(x: Array, num_masked: int) -> tuple[Array, Array]:
@@ -92,6 +93,13 @@ class RealNVP(Bijector):
         bijector._check_values(y1, "y", 1)
         x1, ildj = bijector._inverse_and_event_log_det(y1, 1)
         return real_nvp_join(y0, x1, num_masked), ildj
+
+    def _forward_event_shape(self, shape: EventShape) -> EventShape:
+        if shape[-1] is not None:
+            self._masked_of(shape[-1])
+        return shape
+
+    _inverse_event_shape = _forward_event_shape
 
     def _masked_of(self, channels: int) -> int:
         if self._num_masked is not None:

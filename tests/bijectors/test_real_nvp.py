@@ -155,6 +155,8 @@ def test_something_must_be_left_to_map(mask, channels):
     nvp = rgb.RealNVP(bijector_fn=lambda x, n: rgb.Exp(), **mask)
     with pytest.raises(ValueError, match=f"of {channels} channels would be masked"):
         nvp.forward(np.ones(channels))
+    with pytest.raises(ValueError, match=f"of {channels} channels would be masked"):
+        nvp.forward_event_shape((5, channels))
     with pytest.raises(ValueError, match="at least 1 dimensions"):
         nvp.forward(1.0)
 
