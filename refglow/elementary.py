@@ -13,6 +13,7 @@ differentiation needs: f(x + ih) = f(x) + ih f'(x) + O(h^2), with no cancellatio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,12 @@ from refglow.dtypes import Array
 _LOG_TWO_PI = np.longdouble("1.83787706640934548356065947281123527972")
 
 
-def _elementwise(name: str, x: Array) -> Array:
-    """Apply the function called `name` to every number of an object array."""
+def _apply(name: str, numpy_function: Callable[[Array], Array], x: Array) -> Array:
+    """NumPy's function, or for object arrays the function called `name` of every number."""
+    x = _array(x)
+    if x.dtype != object:
+        return numpy_function(x)
+
     def one(v: Any) -> Any:
         if hasattr(v, "context"):
             return getattr(v.context, name)(v)
@@ -31,21 +36,24 @@ def _elementwise(name: str, x: Array) -> Array:
     return np.asarray(np.frompyfunc(one, 1, 1)(x), dtype=object)
 
 
+def _array(x: Any) -> Array:
+    """x as an array: arithmetic on object arrays of no dimensions gives bare numbers."""
+    return np.asarray(x) if hasattr(x, "dtype") else np.asarray(x, dtype=object)
+
+
 def exp(x: Array) -> Array:
     """e^x."""
-    return _elementwise("exp", x) if x.dtype == object else np.exp(x)
+    return _apply("exp", np.exp, x)
 
 
 def log(x: Array) -> Array:
     """The natural logarithm, in nats."""
-    return _elementwise("log", x) if x.dtype == object else np.log(x)
+    return _apply("log", np.log, x)
 
 
 def log1p(x: Array) -> Array:
     """log(1 + x), accurate for small x."""
-    if x.dtype.kind == "c":
-        return _complex_log1p(x)
-    return _elementwise("log1p", x) if x.dtype == object else np.log1p(x)
+    return _complex_log1p(x) if _array(x).dtype.kind == "c" else _apply("log1p", np.log1p, x)
 
 
 def _complex_log1p(x: Array) -> Array:
@@ -62,28 +70,32 @@ def _complex_log1p(x: Array) -> Array:
 
 def expm1(x: Array) -> Array:
     """e^x - 1, accurate for small x."""
-    return _elementwise("expm1", x) if x.dtype == object else np.expm1(x)
+    return _apply("expm1", np.expm1, x)
 
 
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent."""
-    return _elementwise("tanh", x) if x.dtype == object else np.tanh(x)
+    return _apply("tanh", np.tanh, x)
 
 
 def atanh(x: Array) -> Array:
     """The inverse hyperbolic tangent."""
-    return _elementwise("atanh", x) if x.dtype == object else np.arctanh(x)
+    return _apply("atanh", np.arctanh, x)
 
 
 def sqrt(x: Array) -> Array:
     """The square root."""
-    return _elementwise("sqrt", x) if x.dtype == object else np.sqrt(x)
+    return _apply("sqrt", np.sqrt, x)
 
 
-def constant(value: int, like: Array) -> Array:
-    """`value` as a scalar of the number type of `like` (exactly: no detour through float64)."""
+def constant(value: Any, like: Array) -> Array:
+    """`value` (a number or list of them) in the number type of `like`, exactly.
+
+    For object arrays that is the class of their numbers, called on each of the value's.
+    """
+    like = _array(like)
     if like.dtype == object and like.size:
-        return np.asarray(like.flat[0] * 0 + value, dtype=object)
+        return np.asarray(np.frompyfunc(type(like.flat[0]), 1, 1)(value), dtype=object)
     return np.asarray(value, dtype=like.dtype)
 
 
@@ -92,6 +104,7 @@ def log_two_pi(like: Array) -> Array:
 
     Object numbers supply their own pi: by their context (mpmath) or their class (python-flint).
     """
+    like = _array(like)
     if like.dtype != object or not like.size:
         return np.asarray(_LOG_TWO_PI).astype(like.dtype)
     number = like.flat[0]
@@ -104,11 +117,13 @@ def log_two_pi(like: Array) -> Array:
 
 def is_negative(x: Array) -> Array:
     """Where the (real part of the) number is below zero."""
+    x = _array(x)
     return np.asarray((x.real if x.dtype.kind == "c" else x) < 0, dtype=bool)
 
 
 def is_positive(x: Array) -> Array:
     """Where the (real part of the) number is above zero."""
+    x = _array(x)
     return np.asarray((x.real if x.dtype.kind == "c" else x) > 0, dtype=bool)
 
 
@@ -124,15 +139,17 @@ def log_absolute(x: Array) -> Array:
 
 def log_add_exp(a: Array, b: Array) -> Array:
     """log(e^a + e^b) = max + log1p(exp(min - max)), which cannot overflow."""
+    a, b = _array(a), _array(b)
     if a.dtype.kind == b.dtype.kind == "f":
         return np.asarray(np.logaddexp(a, b))
-    smaller = is_negative(np.asarray(a - b))
+    smaller = is_negative(a - b)
     low, high = np.where(smaller, a, b), np.where(smaller, b, a)
-    return np.asarray(high + log1p(np.asarray(exp(np.asarray(low - high)))))
+    return _array(high + log1p(exp(low - high)))
 
 
 def relu(x: Array) -> Array:
     """max(x, 0)."""
+    x = _array(x)
     if x.dtype.kind == "f":
         return np.asarray(np.maximum(x, x.dtype.type(0)))
     return np.asarray(np.where(is_positive(x), x, constant(0, x)))
@@ -145,7 +162,7 @@ def sigmoid(x: Array) -> Array:
     so each factor keeps its relative accuracy, and no exponential can overflow.
     """
     e = exp(-absolute(x))
-    return np.asarray(np.where(is_negative(x), e, constant(1, e)) / (1 + e))
+    return _array(np.where(is_negative(x), e, constant(1, e)) / (1 + e))
 
 
 def log_sigmoid(x: Array) -> Array:
@@ -154,9 +171,9 @@ def log_sigmoid(x: Array) -> Array:
     Taking the logarithm of `sigmoid(x)` instead would lose relative accuracy where the sigmoid is
     near 1 (the logarithm of a rounded number near 1), which is where Glow's scales start.
     """
-    return np.where(is_negative(x), x, constant(0, x)) - log1p(exp(-absolute(x)))
+    return _array(np.where(is_negative(x), x, constant(0, x)) - log1p(exp(-absolute(x))))
 
 
 def softplus(x: Array) -> Array:
     """log(1 + e^x) = max(x, 0) + log1p(exp(-|x|)) = -log_sigmoid(-x)."""
-    return -log_sigmoid(-x)
+    return _array(-log_sigmoid(-x))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import DEFAULT_FLOAT, Array, DType, as_array, is_weak
+from refglow.elementary import constant
 from refglow.variable import Variable, value_of
 
 
@@ -38,7 +39,7 @@ def at(stored: Any, x: Array) -> Array:
     value = value_of(stored)
     if isinstance(value, np.ndarray):
         return value
-    return np.asarray(value).astype(x.dtype)
+    return constant(value, x)
 
 
 def shown(stored: Any) -> Any:

@@ -25,7 +25,9 @@ Source: Kingma & Dhariwal 2018, section 3.1; tfp.bijectors.glow.ActivationNormal
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,6 +181,18 @@ class ActivationNormalization(Bijector):
         if channels is not None and channels != self._shift.size:
             raise ValueError(f"{self.name}: inputs have {channels} channels; it was built for "
                              f"{self._shift.size}.")
+
+
+@contextlib.contextmanager
+def undone_on_error(actnorms: Sequence[ActivationNormalization]) -> Iterator[None]:
+    """Whatever the body sets in these ActNorms is taken back if it raises (an interrupt too)."""
+    before = [(actnorm, actnorm.state_dict()) for actnorm in actnorms]
+    try:
+        yield
+    except BaseException:
+        for actnorm, state in before:
+            actnorm.load_state_dict(state)
+        raise
 
 
 def _eps(batch: Array) -> float:

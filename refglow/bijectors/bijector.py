@@ -28,7 +28,7 @@ import numpy as np
 from refglow.bijectors.log_det import reduce_log_det, rounded_like
 from refglow.bijectors.signature import Signature
 from refglow.dtypes import Array, as_array
-from refglow.structure import flatten, map_structure
+from refglow.structure import flatten, iterate, map_structure
 
 
 class Bijector(Signature):
@@ -51,14 +51,16 @@ class Bijector(Signature):
           TypeError: if x is a floating array of another dtype than the bijector's.
           ValueError: if its shape does not fit.
         """
-        return self._forward(self._convert(x, "x", self._forward_min_event_ndims), **kwargs)
+        array = self._convert(x, "x", self._forward_min_event_ndims)
+        return _as_arrays(self._forward(array, **kwargs), array)
 
     def inverse(self, y: Any, name: str = "inverse", **kwargs: Any) -> Any:
         """x = g^-1(y); for a non-injective bijector the tuple of all x with g(x) = y.
 
         Args, Returns and Raises: as for `forward`.
         """
-        return self._inverse(self._convert(y, "y", self._inverse_min_event_ndims), **kwargs)
+        array = self._convert(y, "y", self._inverse_min_event_ndims)
+        return _as_arrays(self._inverse(array, **kwargs), array)
 
     def forward_log_det_jacobian(self, x: Any, event_ndims: Any = None,
                                  name: str = "forward_log_det_jacobian", **kwargs: Any) -> Array:
@@ -98,7 +100,7 @@ class Bijector(Signature):
         ndims = self._event_ndims(event_ndims, self._forward_min_event_ndims)
         array = self._convert(x, "x", ndims)
         y, fldj = self._forward_and_event_log_det(array, ndims, **kwargs)
-        return y, rounded_like(fldj, array, ndims)
+        return _as_arrays(y, array), rounded_like(fldj, array, ndims)
 
     def inverse_and_log_det(self, y: Any, event_ndims: Any = None,
                             **kwargs: Any) -> tuple[Any, Any]:
@@ -106,7 +108,7 @@ class Bijector(Signature):
         ndims = self._event_ndims(event_ndims, self._inverse_min_event_ndims)
         array = self._convert(y, "y", ndims)
         x, ildj = self._inverse_and_event_log_det(array, ndims, **kwargs)
-        return x, rounded_like(ildj, array, ndims)
+        return _as_arrays(x, array), rounded_like(ildj, array, ndims)
 
     def __call__(self, value: Any, name: str | None = None, **kwargs: Any) -> Any:
         """Apply to an array, or compose.
@@ -192,6 +194,13 @@ class Bijector(Signature):
             for array in flatten(template, arrays):
                 _check_finite(array, self.name, what)
                 self._check_domain(array, what)
+
+
+def _as_arrays(result: Any, like: Any) -> Any:
+    """The result with arrays at all leaves: NumPy turns those of no dimensions into scalars."""
+    objects = any(leaf.dtype == object for _, leaf in iterate(like))
+    return map_structure(result, lambda leaf: np.asarray(leaf, dtype=object if objects else None),
+                         result)
 
 
 def _check_finite(array: Array, name: str, what: str) -> None:

@@ -10,8 +10,9 @@ Source: tfp.bijectors.Composition.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,11 +109,11 @@ class Composition(Bijector):
     @property
     def submodules(self) -> tuple[Any, ...]:
         """All bijectors and networks inside, each before its own, in the order of the parts."""
-        found: list[Any] = []
+        found: dict[int, Any] = {}  # by identity, in order
         for child in [part for _, part in iterate(self._bijectors)] + list(self._children()):
-            found += [m for m in (child, *getattr(child, "submodules", ()))
-                      if not any(m is known for known in found)]
-        return tuple(found)
+            for module in (child, *getattr(child, "submodules", ())):
+                found.setdefault(id(module), module)
+        return tuple(found.values())
 
     # ---- walks --------------------------------------------------------------------------------
 
@@ -126,16 +127,18 @@ class Composition(Bijector):
 
     def _forward(self, x: Any, **kwargs: Any) -> Any:
         def step(part: Bijector, value: Any, **kw: Any) -> Any:
-            part._check_values(value, "x", part.forward_min_event_ndims)
-            return part._forward(value, **kw)
+            with self._saying_where(part):
+                part._check_values(value, "x", part.forward_min_event_ndims)
+                return part._forward(value, **kw)
         return self._walk_forward(step, x, **kwargs)
 
     def _inverse(self, y: Any, **kwargs: Any) -> Any:
         self._require_injective()
 
         def step(part: Bijector, value: Any, **kw: Any) -> Any:
-            part._check_values(value, "y", part.inverse_min_event_ndims)
-            return part._inverse(value, **kw)
+            with self._saying_where(part):
+                part._check_values(value, "y", part.inverse_min_event_ndims)
+                return part._inverse(value, **kw)
         return self._walk_inverse(step, y, **kwargs)
 
     def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -157,6 +160,18 @@ class Composition(Bijector):
             self._walk_inverse, y, event_ndims, self._inverse_min_event_ndims,
             self._forward_min_event_ndims, forward=False, **kwargs)
 
+    @contextlib.contextmanager
+    def _saying_where(self, part: Bijector) -> Iterator[None]:
+        """Add to an error from `part` where it is, by the name it has in `state_dict`."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            inside = (part, getattr(part, "bijector", None), *getattr(part, "bijectors", ()))
+            places = [name for name, member in self._members.items()
+                      if name and any(member is one for one in inside)]
+            error.add_note(f"(in {self.name}, at {places[0] if places else part.name})")
+            raise
+
     def _require_injective(self) -> None:
         if not self.is_injective:
             raise NotImplementedError(
@@ -172,14 +187,15 @@ class Composition(Bijector):
             template = part.forward_min_event_ndims if forward else part.inverse_min_event_ndims
             arrays = map_structure(template, lambda p: p.array, inputs)
             ndims = map_structure(template, lambda p: p.event_ndims, inputs)
-            part._check_values(arrays, "x" if forward else "y", template)
             redundant = self._check_redundancy(part, flatten(template, inputs))
-            if forward:
-                values, log_det = part._forward_and_event_log_det(arrays, ndims, **kw)
-                ndims_out = part.forward_event_ndims(ndims)
-            else:
-                values, log_det = part._inverse_and_event_log_det(arrays, ndims, **kw)
-                ndims_out = part.inverse_event_ndims(ndims)
+            with self._saying_where(part):
+                part._check_values(arrays, "x" if forward else "y", template)
+                if forward:
+                    values, log_det = part._forward_and_event_log_det(arrays, ndims, **kw)
+                    ndims_out = part.forward_event_ndims(ndims)
+                else:
+                    values, log_det = part._inverse_and_event_log_det(arrays, ndims, **kw)
+                    ndims_out = part.inverse_event_ndims(ndims)
             log_dets.append(log_det)
             return self._outputs(values, ndims_out, flatten(template, inputs), redundant)
 
@@ -301,5 +317,5 @@ def _sum_of(log_dets: list[Array]) -> Array:
     """The sum of the parts' log-dets, in their order."""
     total = log_dets[0]
     for log_det in log_dets[1:]:
-        total = total + log_det
-    return np.asarray(total)
+        total = np.asarray(total + log_det, dtype=np.result_type(total, log_det))
+    return total

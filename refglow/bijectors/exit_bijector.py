@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.blockwise import Blockwise
-from refglow.bijectors.composition import Composition
+from refglow.bijectors.composition import Composition, Step
 from refglow.bijectors.glow_coupling import ExpAffine, bijector_fn_of
 from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.identity import Identity
@@ -83,6 +83,19 @@ class ExitBijector(Composition):
             parameters=dict(input_shape=input_shape, blockwise_splits=blockwise_splits,
                             coupling_bijector_fn=coupling_bijector_fn, seed=seed, dtype=dtype,
                             name=name))
+
+    def _walk_forward(self, step: Step, x: Any, **kwargs: Any) -> Any:
+        return super()._walk_forward(step, x, **self._for_coupling(kwargs))
+
+    def _walk_inverse(self, step: Step, y: Any, **kwargs: Any) -> Any:
+        return super()._walk_inverse(step, y, **self._for_coupling(kwargs))
+
+    def _for_coupling(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The conditioning arguments; an exit without a coupling has nothing to condition.
+
+        All exits of a Glow have one name and so get the same arguments.
+        """
+        return {} if self._exit_layer is None else kwargs
 
     @property
     def exit_layer(self) -> Any:

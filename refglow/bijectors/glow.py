@@ -26,7 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refglow.bijectors.activation_normalization import ActivationNormalization
+from refglow.bijectors.activation_normalization import (
+    ActivationNormalization,
+    undone_on_error,
+)
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.blockwise import Blockwise
 from refglow.bijectors.chain import Chain
@@ -105,6 +108,7 @@ class Glow(Composition):
                             exit_bijector_fn=exit_bijector_fn, grab_after_block=grab_after_block,
                             use_actnorm=use_actnorm, seed=seed, validate_args=validate_args,
                             name=name, dtype=dtype))
+        self._actnorms = [m for m in self.submodules if isinstance(m, ActivationNormalization)]
 
     @property
     def blockwise_splits(self) -> list[list[int]]:
@@ -119,19 +123,14 @@ class Glow(Composition):
         Raises:
           ValueError: if there are no ActNorms, or the images do not fit, are empty or not finite.
         """
-        actnorms = [m for m in self.submodules if isinstance(m, ActivationNormalization)]
-        if not actnorms:
+        if not self._actnorms:
             raise ValueError(f"{self.name} was built with use_actnorm=False: there is nothing to "
                              "initialise.")
         batch = self._convert(images, "images", 3)
-        before = self.state_dict()
-        try:
-            for actnorm in actnorms:
+        with undone_on_error(self._actnorms):
+            for actnorm in self._actnorms:
                 actnorm.reset()
-            self._inverse_and_log_det(batch)
-        except BaseException:  # an interrupt too
-            self.load_state_dict(before)
-            raise
+            self._inverse(batch)
 
     def split_latents(self, z: Any) -> list[Array]:
         """The latent vector taken apart by scale.
@@ -170,6 +169,29 @@ class Glow(Composition):
         """
         from refglow.bijectors.architecture import astype
         return astype(self, dtype)
+
+    # A first use that fails half-way leaves no ActNorm initialised.
+
+    def _forward(self, x: Any, **kwargs: Any) -> Any:
+        with undone_on_error(self._fresh_actnorms()):
+            return super()._forward(x, **kwargs)
+
+    def _inverse(self, y: Any, **kwargs: Any) -> Any:
+        with undone_on_error(self._fresh_actnorms()):
+            return super()._inverse(y, **kwargs)
+
+    def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        with undone_on_error(self._fresh_actnorms()):
+            return super()._forward_and_event_log_det(x, event_ndims, **kwargs)
+
+    def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        with undone_on_error(self._fresh_actnorms()):
+            return super()._inverse_and_event_log_det(y, event_ndims, **kwargs)
+
+    def _fresh_actnorms(self) -> list[ActivationNormalization]:
+        return [actnorm for actnorm in self._actnorms if not actnorm.initialized]
 
     def _convert(self, value: Any, what: str, event_ndims: Any) -> Any:
         array = as_array(value, self.dtype, self.name, what)

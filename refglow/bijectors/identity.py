@@ -8,8 +8,6 @@ Source: tfp.bijectors.Identity.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from refglow.bijectors.bijector import Bijector
@@ -45,8 +43,8 @@ class Identity(Bijector):
         """True."""
         return True
 
-    def _forward_and_log_det(self, x: Array, **kwargs: Any) -> tuple[Array, Array]:
+    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
         return identity_forward(x)
 
-    def _inverse_and_log_det(self, y: Array, **kwargs: Any) -> tuple[Array, Array]:
+    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
         return identity_inverse(y)

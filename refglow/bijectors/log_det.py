@@ -103,7 +103,7 @@ def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
     varying = tuple(axis for axis in axes if log_det.shape[axis] != 1)
     constant = [shape[axis] for axis in axes if log_det.shape[axis] == 1]
     batch = shape[:len(shape) - extra]
-    summed = log_det.sum(axis=varying, keepdims=True, dtype=accumulator(log_det.dtype))
-    summed = summed * int(np.prod(constant, dtype=np.int64))
-    summed = summed.reshape(summed.shape[:len(batch)])
-    return np.array(np.broadcast_to(summed, batch))
+    wide = accumulator(log_det.dtype)
+    summed = np.asarray(log_det.sum(axis=varying, keepdims=True, dtype=wide), dtype=wide)
+    total = np.asarray(summed * int(np.prod(constant, dtype=np.int64)), dtype=wide)
+    return np.array(np.broadcast_to(total.reshape(total.shape[:len(batch)]), batch))

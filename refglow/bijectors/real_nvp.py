@@ -122,6 +122,9 @@ class RealNVP(Bijector):
                              f"events of {bijector.forward_min_event_ndims} dimensions and "
                              f"gives {bijector.inverse_min_event_ndims}; it must keep scalars "
                              "or vectors.")
+        if not bijector.is_injective:
+            raise ValueError(f"{self.name}: bijector_fn returned {bijector.name!r}, which is not "
+                             "injective and cannot be inverted.")
         if bijector.dtype is not None and mapped.dtype.kind == "f" and (
                 bijector.dtype.kind == "f" and bijector.dtype != mapped.dtype):
             raise TypeError(f"{self.name}: the inputs are {mapped.dtype}, but bijector_fn returned "

@@ -3,7 +3,8 @@
     forward   y = c * log(1 + exp(x/c)) + low          fldj = log g(x/c),  g(t) = 1/(1 + exp(-t))
     inverse   x = c * log(exp((y - low)/c) - 1)
               computed as u + log(1 - exp(-u)) with u = (y - low)/c, which cannot overflow
-              ildj = -log(1 - exp(-u))                 because g(x/c) = 1 - exp(-u)
+              ildj = -log g(x/c)                       rather than -log(1 - exp(-u)), whose
+                                                       argument rounds to 1 for large u
 
 Source: tfp.bijectors.Softplus.
 """
@@ -30,8 +31,8 @@ def softplus_forward(x: Array, hinge_softness: Array, low: Array) -> tuple[Array
 def softplus_inverse(y: Array, hinge_softness: Array, low: Array) -> tuple[Array, Array]:
     """The x with softplus(x) = y, for (y - low)/c > 0, and its log-det; shapes broadcast."""
     u = (y - low) / hinge_softness
-    log_one_minus_exp = log(-expm1(-u))
-    return hinge_softness * (u + log_one_minus_exp), -log_one_minus_exp
+    t = u + log(-expm1(-u))
+    return hinge_softness * t, -log_sigmoid(t)
 
 
 class Softplus(Bijector):

@@ -39,5 +39,6 @@ def main() -> None:
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError) as error:
-        typer.echo(f"refglow: {' '.join(str(error).split())}", err=True)
+        message = " ".join([str(error), *getattr(error, "__notes__", [])])
+        typer.echo(f"refglow: {' '.join(message.split())}", err=True)
         sys.exit(2)
