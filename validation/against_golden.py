@@ -15,7 +15,7 @@ from refglow.validation.conditioning import measured_condition
 from refglow.validation.evaluate import evaluate, forget_data
 from refglow.validation.golden import DTYPES, Golden
 from refglow.validation.row import Row, compared
-from refglow.validation.tolerances import agreement
+from refglow.validation.tolerances import agreement, rounding_layers
 
 
 def golden_cases(only: str | None = None) -> list[Case]:
@@ -56,7 +56,7 @@ def _compare(case: Case, dtype: Any, golden: Golden) -> list[Row]:
         expected = golden.result(case.name, prop)
         if expected is None:
             raise ValueError(f"The golden file lacks {prop} of {case.name!r}; write it again.")
-        tolerance = agreement(dtype, case.layers, conditions[prop])
+        tolerance = agreement(dtype, rounding_layers(bijector), conditions[prop])
         rows.append(compared(case.name, prop, dtype, actual, expected, tolerance,
                              conditions[prop]))
     return rows

@@ -38,12 +38,21 @@ def check_log_dets_are_opposite(bijector: Bijector, x: Any, event_ndims: Any,
 
 
 def check_log_det_is_per_example(bijector: Bijector, x: Any, event_ndims: Any) -> None:
-    """The log-det has the batch shape, and an example's does not depend on its neighbours."""
+    """The log-det has the batch shape, and an example's does not depend on its neighbours.
+
+    (For bijectors whose parameters have no batch shape of their own.)
+    """
     fldj = bijector.forward_log_det_jacobian(x, event_ndims)
     template = bijector.forward_min_event_ndims
     first, ndims = flatten(template, x)[0], flatten(template, event_ndims)[0]
     batch = first.shape[:first.ndim - ndims]
     assert fldj.shape == batch, f"log-det of shape {fldj.shape} for a batch of shape {batch}"
+    for index in np.ndindex(*batch):
+        alone = bijector.forward_log_det_jacobian(
+            map_structure(template, lambda part, i=index: part[i], x), event_ndims)
+        error = float(np.abs(alone - fldj[index]))
+        assert error <= AGAINST_DENSE_JACOBIAN * max(1.0, float(np.abs(alone))), (
+            f"the log-det of example {index} is {fldj[index]} in its batch, {alone} alone")
 
 
 def check_log_det_against_dense_jacobian(bijector: Bijector, x: Any, event_ndims: Any) -> None:

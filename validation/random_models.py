@@ -41,7 +41,7 @@ def random_architecture(rng: np.random.Generator) -> dict[str, Any]:
 
     Returns:
       output_shape, num_glow_blocks, num_steps_per_block, grab_after_block, use_actnorm, and
-      num_hidden, affine (coupling or additive).
+      num_hidden, affine and affine_exits (or additive).
     """
     blocks = int(rng.integers(1, 4))
     side = 2**blocks
@@ -51,7 +51,8 @@ def random_architecture(rng: np.random.Generator) -> dict[str, Any]:
         "output_shape": (height, width, int(rng.integers(1, 5))),
         "num_glow_blocks": blocks, "num_steps_per_block": int(rng.integers(1, 4)),
         "grab_after_block": tuple(fractions), "use_actnorm": bool(rng.random() < 0.7),
-        "num_hidden": int(rng.integers(3, 24)), "affine": bool(rng.random() < 0.7)}
+        "num_hidden": int(rng.integers(3, 24)), "affine": bool(rng.random() < 0.7),
+        "affine_exits": bool(rng.random() < 0.7)}
 
 
 def random_images(rng: np.random.Generator, batch: int, shape: tuple[int, ...]) -> Array:

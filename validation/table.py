@@ -4,53 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from statistics import median
+from typing import TypeAlias
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row
+
+Lines: TypeAlias = dict[tuple[str, str], dict[str, Row]]
 
 PROPERTY_NAMES = {"forward": "forward", "inverse": "inverse",
                   "forward_log_det_jacobian": "forward log-det",
                   "inverse_log_det_jacobian": "inverse log-det"}
 
 
-_FULL_WIDTH = 120
+SHORT_NAMES = {"forward": "forward", "inverse": "inverse", "forward_log_det_jacobian": "fldj",
+               "inverse_log_det_jacobian": "ildj"}
+_SIDE_BY_SIDE_WIDTH = 142
 
 
 def comparison_table(title: str, rows: Iterable[Row], width: int) -> Table:
-    """One line for each bijector and property, float64 and float32 side by side.
-
-    In a terminal of fewer than 120 columns only the relative errors and the verdicts fit.
-    """
+    """Every bijector and property; float64 and float32 side by side if `width` allows it."""
     lines: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         lines.setdefault((row.bijector, row.prop), {})[row.dtype] = row
-    full = width >= _FULL_WIDTH
     table = Table(title=title, title_justify="left", header_style="bold")
-    for header in ("bijector", "property"):
-        table.add_column(header, no_wrap=True)
+    fill = _side_by_side if width >= _SIDE_BY_SIDE_WIDTH else _one_below_the_other
+    fill(table, lines)
+    return table
+
+
+def _side_by_side(table: Table, lines: Lines) -> None:
+    """One line for each bijector and property."""
+    _add_columns(table, ["bijector", "property"])
     for dtype in DTYPES:
-        headers = (f"{dtype}\nulps", "relative\nerror", "toler-\nance") if full else (
-            f"{dtype}\nrel. error",)
-        for header in headers:
-            table.add_column(header, justify="right", no_wrap=True)
-    if full:
-        table.add_column("tolerance is 8 eps x\nlayers^.5 x kappa", style="dim", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    previous = None
+        _add_columns(table, [f"{dtype}\nulps", "relative\nerror", "toler-\nance"], "right")
+    _add_columns(table, ["tolerance is 4 eps x\nlayers^.5 x kappa", "verdict"])
+    previous = ""
     for (bijector, prop), by_dtype in lines.items():
-        if previous not in (None, bijector):
+        if previous not in ("", bijector):
             table.add_section()
-        shown = slice(None) if full else slice(1, 2)
-        figures = [text for dtype in DTYPES for text in _figures(by_dtype.get(dtype))[shown]]
+        figures = [text for dtype in DTYPES for text in _figures(by_dtype.get(dtype))]
         reason = max(by_dtype.values(), key=lambda row: row.condition).reason
         table.add_row(bijector if bijector != previous else "", PROPERTY_NAMES[prop], *figures,
-                      *([reason] if full else []),
-                      _verdict(all(row.passed for row in by_dtype.values())))
+                      reason, _verdict(all(row.passed for row in by_dtype.values())))
         previous = bijector
-    return table
+
+
+def _one_below_the_other(table: Table, lines: Lines) -> None:
+    """One line for each bijector, property and number type, in 80 columns."""
+    table.box, table.padding = box.SIMPLE_HEAD, (0, 0)
+    _add_columns(table, ["bijector", "property", "type"])
+    _add_columns(table, ["ulps", "error", "toler."], "right")
+    _add_columns(table, ["= 4 eps x", ""])
+    previous = ""
+    for (bijector, prop), by_dtype in lines.items():
+        for dtype, row in by_dtype.items():
+            table.add_row(bijector if bijector != previous else "", SHORT_NAMES[prop],
+                          dtype.replace("float", "f"), *_figures(row), row.reason,
+                          _verdict(row.passed))
+            previous = bijector
+
+
+def _add_columns(table: Table, headers: list[str], justify: JustifyMethod = "left") -> None:
+    for header in headers:
+        table.add_column(header, no_wrap=True, justify=justify)
 
 
 def _figures(row: Row | None) -> tuple[str, str, str]:

@@ -118,7 +118,7 @@ def _print_report(report: dict[str, Any], to_stderr: bool) -> None:
     failed = sum(not row.passed for row in rows)
     comparisons = sum(row.count for row in rows)
     out.print("rel. error = max|refglow - TFP| / max|TFP|; ulps in the same norm. tolerance = "
-              "8 eps x sqrt(layers) x kappa, kappa the measured condition of the map (in float64 "
+              "4 eps x sqrt(layers) x kappa, kappa the measured condition of the map (in float64 "
               "at most 1e-12 kappa): see refglow.validation.tolerances.", style="dim")
     verdict = ("[bold green]All agree[/]" if report["passed"]
                else f"[bold red]{failed} rows differ[/]" if failed
