@@ -42,17 +42,36 @@ def _array(x: Any) -> Array:
 
 
 def exp(x: Array) -> Array:
-    """e^x."""
+    """e^x.
+
+    Args:
+      x: [...], floating, complex or object.
+
+    Returns:
+      the value for each element: the shape and dtype of x.
+
+    Source: numpy.exp.
+    """
     return _apply("exp", np.exp, x)
 
 
 def log(x: Array) -> Array:
-    """The natural logarithm, in nats."""
+    """The natural logarithm, in nats, of x > 0.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.log.
+    """
     return _apply("log", np.log, x)
 
 
 def log1p(x: Array) -> Array:
-    """log(1 + x), accurate for small x."""
+    """log(1 + x), accurate for small x; x > -1.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.log1p.
+    """
     return _complex_log1p(x) if _array(x).dtype.kind == "c" else _apply("log1p", np.log1p, x)
 
 
@@ -69,29 +88,58 @@ def _complex_log1p(x: Array) -> Array:
 
 
 def expm1(x: Array) -> Array:
-    """e^x - 1, accurate for small x."""
+    """e^x - 1, accurate for small x.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.expm1.
+    """
     return _apply("expm1", np.expm1, x)
 
 
 def tanh(x: Array) -> Array:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.tanh.
+    """
     return _apply("tanh", np.tanh, x)
 
 
 def atanh(x: Array) -> Array:
-    """The inverse hyperbolic tangent."""
+    """The inverse hyperbolic tangent, of -1 < x < 1.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.arctanh.
+    """
     return _apply("atanh", np.arctanh, x)
 
 
 def sqrt(x: Array) -> Array:
-    """The square root."""
+    """The square root of x >= 0.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.sqrt.
+    """
     return _apply("sqrt", np.sqrt, x)
 
 
 def constant(value: Any, like: Array) -> Array:
-    """`value` (a number or list of them) in the number type of `like`, exactly.
+    """`value` in the number type of `like`, exactly.
 
     For object arrays that is the class of their numbers, called on each of the value's.
+
+    Args:
+      value: a number, or a (nested) list or array of them.
+      like: [...], any number type.
+
+    Returns:
+      an array of the shape of value and the dtype of like.
+
+    Source: numpy.asarray.
     """
     like = _array(like)
     if like.dtype == object and like.size:
@@ -100,9 +148,17 @@ def constant(value: Any, like: Array) -> Array:
 
 
 def log_two_pi(like: Array) -> Array:
-    """log(2 pi) as a scalar of the number type of `like`, right to that type's last digit.
+    """log(2 pi), right to the last digit of the number type of `like`.
 
     Object numbers supply their own pi: by their context (mpmath) or their class (python-flint).
+
+    Args:
+      like: [...], any number type.
+
+    Returns:
+      a scalar of that type, in nats.
+
+    Source: the constant in the normal distribution's log-density.
     """
     like = _array(like)
     if like.dtype != object or not like.size:
@@ -116,29 +172,62 @@ def log_two_pi(like: Array) -> Array:
 
 
 def is_negative(x: Array) -> Array:
-    """Where the (real part of the) number is below zero."""
+    """Where the (real part of the) number is below zero.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      bool, the shape of x.
+
+    Source: numpy.less.
+    """
     x = _array(x)
     return np.asarray((x.real if x.dtype.kind == "c" else x) < 0, dtype=bool)
 
 
 def is_positive(x: Array) -> Array:
-    """Where the (real part of the) number is above zero."""
+    """Where the (real part of the) number is above zero.
+
+    Args, Returns: as for `is_negative`.
+
+    Source: numpy.greater.
+    """
     x = _array(x)
     return np.asarray((x.real if x.dtype.kind == "c" else x) > 0, dtype=bool)
 
 
 def absolute(x: Array) -> Array:
-    """|x|; for complex x the analytic continuation of the branch that the real part selects."""
+    """|x|; for complex x the analytic continuation of the branch that the real part selects.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.abs, for real x.
+    """
     return np.where(is_negative(x), -x, x)
 
 
 def log_absolute(x: Array) -> Array:
-    """log|x|, the log-determinant of multiplication by x, in nats."""
+    """log|x|, the log-determinant of multiplication by x, in nats; x != 0.
+
+    Args, Returns: as for `exp`.
+
+    Source: numpy.log, numpy.abs.
+    """
     return log(absolute(x))
 
 
 def log_add_exp(a: Array, b: Array) -> Array:
-    """log(e^a + e^b) = max + log1p(exp(min - max)), which cannot overflow."""
+    """log(e^a + e^b) = max + log1p(exp(min - max)), which cannot overflow.
+
+    Args:
+      a, b: floating, complex or object; their shapes broadcast.
+
+    Returns:
+      the value for each element of the broadcast shape.
+
+    Source: numpy.logaddexp.
+    """
     a, b = _array(a), _array(b)
     if a.dtype.kind == b.dtype.kind == "f":
         return np.asarray(np.logaddexp(a, b))
@@ -148,7 +237,12 @@ def log_add_exp(a: Array, b: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0)."""
+    """max(x, 0).
+
+    Args, Returns: as for `exp`.
+
+    Source: keras.activations.relu.
+    """
     x = _array(x)
     if x.dtype.kind == "f":
         return np.asarray(np.maximum(x, x.dtype.type(0)))
@@ -160,6 +254,10 @@ def sigmoid(x: Array) -> Array:
 
     With e = exp(-|x|) <= 1 it is 1/(1+e) for x >= 0 and e/(1+e) for x < 0: no subtraction occurs,
     so each factor keeps its relative accuracy, and no exponential can overflow.
+
+    Args, Returns: as for `exp`.
+
+    Source: scipy.special.expit.
     """
     e = exp(-absolute(x))
     return _array(np.where(is_negative(x), e, constant(1, e)) / (1 + e))
@@ -170,10 +268,19 @@ def log_sigmoid(x: Array) -> Array:
 
     Taking the logarithm of `sigmoid(x)` instead would lose relative accuracy where the sigmoid is
     near 1 (the logarithm of a rounded number near 1), which is where Glow's scales start.
+
+    Args, Returns: as for `exp`.
+
+    Source: scipy.special.log_expit.
     """
     return _array(np.where(is_negative(x), x, constant(0, x)) - log1p(exp(-absolute(x))))
 
 
 def softplus(x: Array) -> Array:
-    """log(1 + e^x) = max(x, 0) + log1p(exp(-|x|)) = -log_sigmoid(-x)."""
+    """log(1 + e^x) = max(x, 0) + log1p(exp(-|x|)) = -log_sigmoid(-x).
+
+    Args, Returns: as for `exp`.
+
+    Source: keras.activations.softplus.
+    """
     return _array(-log_sigmoid(-x))

@@ -19,12 +19,31 @@ from refglow.elementary import absolute, is_negative
 
 
 def absolute_value_forward(x: Array) -> Array:
-    """|x|, elementwise."""
+    """|x|, elementwise.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      y of the shape and dtype of x, and no log-det.
+
+    Source: as the module.
+    """
     return absolute(x)
 
 
 def absolute_value_inverse(y: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """((-y, y), (0, 0)): the preimages of y >= 0 and the log-det on each branch."""
+    """((-y, y), (0, 0)): the preimages of y >= 0 and the log-det on each branch.
+
+    Args:
+      y: [...], any number type.
+
+    Returns:
+      two arrays of the shape of y; the log-det 0 of every element twice, scalars, in
+      nats.
+
+    Source: as the module.
+    """
     zero = np.zeros((), dtype=y.dtype)
     return (-y, y), (zero, zero)
 

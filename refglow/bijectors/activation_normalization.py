@@ -45,11 +45,14 @@ def activation_normalization_forward(z: Array, shift: Array,
     """(z / exp(log_scale) - shift, -sum(log_scale)).
 
     Args:
-      z: [..., C].
+      z: [..., C], any number type.
       shift, log_scale: [C].
 
     Returns:
-      x of the shape of z, and the log-det of one channel vector, a scalar, in nats.
+      x of the shape of z; the log-det of one channel vector, a scalar, in nats, in the accumulator
+      type (float64 for float32).
+
+    Source: as the module.
     """
     x = widened(z) / exp(widened(log_scale)) - shift
     return rounded(x, z, shift, log_scale), -_total(log_scale)
@@ -57,7 +60,12 @@ def activation_normalization_forward(z: Array, shift: Array,
 
 def activation_normalization_inverse(x: Array, shift: Array,
                                      log_scale: Array) -> tuple[Array, Array]:
-    """((x + shift) * exp(log_scale), sum(log_scale)); arguments as for the forward function."""
+    """((x + shift) * exp(log_scale), sum(log_scale)).
+
+    Args, Returns: as for the forward function, with x for z.
+
+    Source: as the module.
+    """
     z = (widened(x) + shift) * exp(widened(log_scale))
     return rounded(z, x, shift, log_scale), _total(log_scale)
 
@@ -72,6 +80,15 @@ def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
 
     float32 batches are accumulated in float64: a float32 sum over 10^5 pixels of raw 0-255 data
     would lose the digits that the variance needs.
+
+    Args:
+      batch: [..., C], any number type.
+      epsilon: added to the deviations; in the unit of the data.
+
+    Returns:
+      two arrays [C] in the accumulator type (float64 for float32).
+
+    Source: as the module.
     """
     axes = tuple(range(batch.ndim - 1))
     wide = batch.astype(accumulator(batch.dtype))
@@ -185,7 +202,16 @@ class ActivationNormalization(Bijector):
 
 @contextlib.contextmanager
 def undone_on_error(actnorms: Sequence[ActivationNormalization]) -> Iterator[None]:
-    """Whatever the body sets in these ActNorms is taken back if it raises (an interrupt too)."""
+    """Whatever the body sets in these ActNorms is taken back if it raises (an interrupt too).
+
+    Args:
+      actnorms: the layers to protect.
+
+    Returns:
+      a context manager, which lets the error pass.
+
+    Source: none (refglow's own).
+    """
     before = [(actnorm, actnorm.state_dict()) for actnorm in actnorms]
     try:
         yield

@@ -15,12 +15,26 @@ from refglow.elementary import exp, is_positive, log
 
 
 def exp_forward(x: Array) -> tuple[Array, Array]:
-    """(e^x, x), elementwise."""
+    """(e^x, x), elementwise.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      y and the log-det of each element in nats, both of the shape and dtype of x.
+
+    Source: as the module.
+    """
     return exp(x), x
 
 
 def exp_inverse(y: Array) -> tuple[Array, Array]:
-    """(log y, -log y), elementwise, for y > 0."""
+    """(log y, -log y), elementwise, for y > 0.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     x = log(y)
     return x, -x
 

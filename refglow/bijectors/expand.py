@@ -34,11 +34,16 @@ def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
     """(x with channels moved into n x n tiles of pixels, 0).
 
     Args:
-      x: [..., H, W, C] with C divisible by block_size^2.
+      x: [..., H, W, C], any dtype, with C divisible by block_size^2.
       block_size: n.
 
     Returns:
-      y: [..., H n, W n, C / n^2], and the scalar 0.
+      y: [..., H n, W n, C / n^2]; the log-det 0 of one image, a scalar, in nats.
+
+    Raises:
+      ValueError: if the sizes are not divisible as above.
+
+    Source: as the module.
     """
     n, (h, w, c) = block_size, x.shape[-3:]
     tiles = x.reshape(x.shape[:-3] + (h, w, c // n**2, n, n))
@@ -47,7 +52,20 @@ def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
 
 
 def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
-    """(y with n x n tiles of pixels moved into channels, 0): the squeeze; shapes the other way."""
+    """(y with n x n tiles of pixels moved into channels, 0): the squeeze.
+
+    Args:
+      y: [..., H, W, C], any dtype, with H and W divisible by block_size.
+      block_size: n.
+
+    Returns:
+      x: [..., H / n, W / n, C n^2]; the log-det 0 of one image, a scalar, in nats.
+
+    Raises:
+      ValueError: if the sizes are not divisible as above.
+
+    Source: as the module.
+    """
     n, (h, w, c) = block_size, y.shape[-3:]
     rows = y.reshape(y.shape[:-3] + (h // n, n, w // n, n, c))
     tiles = np.moveaxis(rows, (-4, -2), (-2, -1))  # [h, w, c, a, b]

@@ -31,25 +31,57 @@ from refglow.parameter import at, parameter
 
 
 def sigmoid_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """(x * sigmoid(raw_scale + 2) + shift, log sigmoid(raw_scale + 2)), elementwise."""
+    """(x * sigmoid(raw_scale + 2) + shift, log sigmoid(raw_scale + 2)), elementwise.
+
+    Args:
+      x: [..., C], any number type.
+      raw_scale, shift: a network's output, broadcasting against x.
+
+    Returns:
+      y of the broadcast shape; the log-det of each element, of the shape of raw_scale, in nats,
+      in the accumulator type (float64 for float32).
+
+    Source: as the module.
+    """
     r = widened(raw_scale) + 2
     return rounded(widened(x) * sigmoid(r) + shift, x, raw_scale, shift), log_sigmoid(r)
 
 
 def sigmoid_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """((y - shift) / sigmoid(raw_scale + 2), -log sigmoid(raw_scale + 2)), elementwise."""
+    """((y - shift) / sigmoid(raw_scale + 2), -log sigmoid(raw_scale + 2)), elementwise.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     r = widened(raw_scale) + 2
     return rounded((widened(y) - shift) / sigmoid(r), y, raw_scale, shift), -log_sigmoid(r)
 
 
 def exp_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """(x * exp(raw_scale + 2) + shift, raw_scale + 2), elementwise."""
+    """(x * exp(raw_scale + 2) + shift, raw_scale + 2), elementwise.
+
+    Args:
+      x: [..., C], any number type.
+      raw_scale, shift: a network's output, broadcasting against x.
+
+    Returns:
+      y of the broadcast shape; the log-det of each element, of the shape of raw_scale, in nats,
+      in the accumulator type (float64 for float32).
+
+    Source: as the module.
+    """
     r = widened(raw_scale) + 2
     return rounded(widened(x) * exp(r) + shift, x, raw_scale, shift), r
 
 
 def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
-    """((y - shift) / exp(raw_scale + 2), -(raw_scale + 2)), elementwise."""
+    """((y - shift) / exp(raw_scale + 2), -(raw_scale + 2)), elementwise.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     r = widened(raw_scale) + 2
     return rounded((widened(y) - shift) / exp(r), y, raw_scale, shift), -r
 
@@ -114,6 +146,12 @@ def bijector_fn_of(network: Callable[..., Any], channels: int,
       affine: SigmoidAffine or ExpAffine.
       dtype: the number type the outputs must have.
       owner: whose network it is, for messages.
+
+    Returns:
+      a function of the deciding channels [..., D] and of how many are mapped, giving the bijector.
+      It raises TypeError or ValueError if the network's output has none of the three forms.
+
+    Source: as the module.
     """
     def bijector_fn(deciding: Array, output_units: int, **condition: Any) -> Bijector:
         output = network(deciding, **condition)

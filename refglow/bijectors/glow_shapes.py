@@ -14,9 +14,18 @@ Splits = tuple[tuple[int, int, int], ...]
 def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]:
     """`output_shape` as (H, W, C), checked to fit the number of blocks.
 
+    Args:
+      output_shape: three sizes.
+      num_glow_blocks: the number of blocks, each of which halves H and W.
+
+    Returns:
+      three ints.
+
     Raises:
       ValueError: if it is not three known positive sizes, the number of blocks is not a positive
         int, or H or W is not divisible by 2^num_glow_blocks.
+
+    Source: tfp.bijectors.Glow, arguments output_shape and num_glow_blocks.
     """
     (h, w, c), n = sizes_of_image(output_shape, "output_shape"), count_of(num_glow_blocks,
                                                                           "num_glow_blocks", 1)
@@ -33,8 +42,17 @@ def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]
 def sizes_of_image(shape: Any, what: str) -> tuple[int, int, int]:
     """`shape`, which must be (H, W, C), as three ints.
 
+    Args:
+      shape: three sizes, or an EventShape of them.
+      what: what the shape is, for messages.
+
+    Returns:
+      (H, W, C).
+
     Raises:
       ValueError: if it is not three known positive sizes.
+
+    Source: as for `image_shape`.
     """
     try:
         sizes = EventShape(shape)
@@ -49,8 +67,18 @@ def sizes_of_image(shape: Any, what: str) -> tuple[int, int, int]:
 def count_of(number: Any, what: str, least: int) -> int:
     """`number`, which must be a whole number, as an int.
 
+    Args:
+      number: an int, or a float without a fraction.
+      what: what is counted, for messages.
+      least: the least number allowed.
+
+    Returns:
+      the int.
+
     Raises:
-      ValueError: if it is not, or below `least`.
+      ValueError: if it is not whole, or below `least`.
+
+    Source: as for `image_shape`.
     """
     try:
         count = int(number)
@@ -62,7 +90,17 @@ def count_of(number: Any, what: str, least: int) -> int:
 
 
 def scale_shapes(shape: tuple[int, int, int], num_blocks: int) -> list[tuple[int, int, int]]:
-    """(h, w, channels) of the whole tensor at block i, squeezed; 0 is the coarsest."""
+    """The sizes (H / 2^k, W / 2^k, 4^k C), k = num_blocks - i, of the whole tensor at block i.
+
+    Args:
+      shape: (H, W, C) of the image.
+      num_blocks: the number of blocks.
+
+    Returns:
+      one (h, w, channels) for each block; 0 is the coarsest.
+
+    Source: Kingma & Dhariwal 2018, section 3.6 and figure 2b.
+    """
     h, w, c = shape
     return [(h // 2**(num_blocks - i), w // 2**(num_blocks - i), c * 4**(num_blocks - i))
             for i in range(num_blocks)]
@@ -76,9 +114,19 @@ def blockwise_splits_of(shape: tuple[int, int, int], num_blocks: int,
     exited before; grab = floor(fraction * (4^k C - pass)) exit now. Squeezing makes four channels
     of each, so pass_{k+1} = 4 (pass_k + grab_k).
 
+    Args:
+      shape: (H, W, C) of the image.
+      num_blocks: n.
+      grab_after_block: n fractions, the block next to the image first; None for 1/2, ..., 1/2, 0.
+
+    Returns:
+      n triples of channel counts.
+
     Raises:
       ValueError: if a fraction is outside [0, 1], takes all channels though a later block needs
         some, or is too small to take a single one; names the block and the fraction.
+
+    Source: tfp.bijectors.Glow, argument grab_after_block and property blockwise_splits.
     """
     fractions = ([0.5] * (num_blocks - 1) + [0.0] if grab_after_block is None
                  else _numbers(grab_after_block))

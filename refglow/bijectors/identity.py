@@ -15,12 +15,26 @@ from refglow.dtypes import Array
 
 
 def identity_forward(x: Array) -> tuple[Array, Array]:
-    """(x, 0)."""
+    """(x, 0).
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      x itself; the log-det 0 of every element, a scalar of x's dtype, in nats.
+
+    Source: as the module.
+    """
     return x, np.zeros((), dtype=x.dtype)
 
 
 def identity_inverse(y: Array) -> tuple[Array, Array]:
-    """(y, 0)."""
+    """(y, 0).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return y, np.zeros((), dtype=y.dtype)
 
 

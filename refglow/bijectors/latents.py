@@ -21,7 +21,18 @@ from refglow.dtypes import Array
 
 
 def split_latents(z: Array, shape: tuple[int, int, int], splits: Splits) -> list[Array]:
-    """[z_coarsest, ..., z_finest] from z [..., H*W*C]; scales without channels are left out."""
+    """[z_coarsest, ..., z_finest] from the latent vector; scales without channels are left out.
+
+    Args:
+      z: [..., H*W*C], any dtype.
+      shape: (H, W, C) of the image.
+      splits: (leave, grab, pass) of each block, the coarsest first.
+
+    Returns:
+      arrays [..., h, w, channels], each in its own scale's resolution.
+
+    Source: Kingma & Dhariwal 2018, figure 2b; tfp.bijectors.Glow.
+    """
     sizes = scale_shapes(shape, len(splits))
     rest = z.reshape(z.shape[:-1] + sizes[0])
     parts: list[Array] = []
@@ -39,8 +50,17 @@ def split_latents(z: Array, shape: tuple[int, int, int], splits: Splits) -> list
 def merge_latents(parts: Sequence[Array], shape: tuple[int, int, int], splits: Splits) -> Array:
     """The inverse of `split_latents`.
 
+    Args:
+      parts: arrays [..., h, w, channels] as `split_latents` returns them, of one batch shape.
+      shape, splits: as for `split_latents`.
+
+    Returns:
+      z: [..., H*W*C].
+
     Raises:
       ValueError: if the parts are not as `split_latents` returns them.
+
+    Source: as for `split_latents`.
     """
     expected = _part_shapes(shape, splits)
     given = [part.shape[-3:] for part in parts]

@@ -29,9 +29,18 @@ from refglow.structure import flatten
 def reduction_ndims(event_ndims: Any, min_event_ndims: Any, name: str) -> int:
     """How many dimensions the caller's events have beyond the minimal ones.
 
+    Args:
+      event_ndims, min_event_ndims: ranks of the caller's and of the minimal event (structures).
+      name: the bijector's, for messages.
+
+    Returns:
+      the difference, the same for all parts.
+
     Raises:
       ValueError: if the parts of a structured event do not all have the same excess, or if it is
         negative.
+
+    Source: as the module.
     """
     given = flatten(min_event_ndims, event_ndims)
     excess = {n - m for n, m in zip(given, flatten(min_event_ndims, min_event_ndims), strict=True)}
@@ -56,11 +65,14 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
       name: the bijector's, for messages.
 
     Returns:
-      array of the batch shape: x's, broadcast against the parameters'.
+      array of the batch shape: x's, broadcast against the parameters'; in nats, in the accumulator
+      type (float64 for float32).
 
     Raises:
       ValueError: if the parts of x disagree about the extra event dimensions, or if a parameter
         would enlarge them (then the map is not a bijection of such events).
+
+    Source: as the module.
     """
     extra = reduction_ndims(event_ndims, min_event_ndims, name)
     outer = [part.shape[:part.ndim - ndims]
@@ -83,7 +95,18 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
 
 
 def rounded_like(log_det: Any, x: Any, min_event_ndims: Any) -> Any:
-    """The accumulated log-det (or tuple of them) in the number type of x."""
+    """The accumulated log-det (or tuple of them) in the number type of x.
+
+    Args:
+      log_det: [batch...], nats; or a tuple of such arrays.
+      x: the array (structure) the map was applied to.
+      min_event_ndims: the structure of x.
+
+    Returns:
+      as log_det; an array that is not in the accumulator type of x is left as it is.
+
+    Source: as the module.
+    """
     if isinstance(log_det, tuple):
         return tuple(rounded_like(part, x, min_event_ndims) for part in log_det)
     dtype = np.result_type(*flatten(min_event_ndims, x))

@@ -28,7 +28,17 @@ from refglow.variable import Variable
 
 
 def random_orthonormal_lu(channels: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """The packed LU factors (float64, [C, C]) and permutation (int32, [C]) of a random rotation."""
+    """The packed LU factors and the permutation of a random orthonormal matrix.
+
+    Args:
+      channels: C.
+      rng: the source of the C x C uniform numbers.
+
+    Returns:
+      lower_upper: float64, [C, C]; permutation: int32, [C].
+
+    Source: as the module.
+    """
     from scipy.linalg import lu_factor
     orthonormal, _ = np.linalg.qr(rng.random((channels, channels)))
     lower_upper, swaps = lu_factor(orthonormal)

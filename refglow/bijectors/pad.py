@@ -28,7 +28,24 @@ _NUMPY_MODES: dict[str, Literal["constant", "reflect", "symmetric"]] = {
 
 def pad_forward(x: Array, paddings: Sequence[tuple[int, int]], axis: Sequence[int], mode: str,
                 constant_values: Array) -> tuple[Array, Array]:
-    """(x padded along the (negative) dimensions `axis` by `paddings`, 0)."""
+    """(x padded, 0).
+
+    Args:
+      x: [...], any number type.
+      paddings: pairs (left, right), one for each dimension in `axis`.
+      axis: the padded dimensions, counted from the end (negative).
+      mode: "CONSTANT", "REFLECT" or "SYMMETRIC" (as np.pad's, in capitals).
+      constant_values: a scalar; the value to pad with, in constant mode.
+
+    Returns:
+      y, whose padded dimensions are longer; the log-det 0 of one event, a scalar, in nats.
+
+    Raises:
+      ValueError: if `paddings` and `axis` differ in length.
+      KeyError: if the mode is another.
+
+    Source: as the module.
+    """
     widths = [(0, 0)] * x.ndim
     for dimension, width in zip(axis, paddings, strict=True):
         widths[dimension] = width
@@ -41,7 +58,18 @@ def pad_forward(x: Array, paddings: Sequence[tuple[int, int]], axis: Sequence[in
 
 def pad_inverse(y: Array, paddings: Sequence[tuple[int, int]],
                 axis: Sequence[int]) -> tuple[Array, Array]:
-    """(y without its padding, 0)."""
+    """(y without its padding, 0).
+
+    Args: as for the forward function, with y for x.
+
+    Returns:
+      x, whose padded dimensions are shorter; the log-det 0 of one event, a scalar, in nats.
+
+    Raises:
+      ValueError: if `paddings` and `axis` differ in length.
+
+    Source: as the module.
+    """
     keep = [slice(None)] * y.ndim
     for dimension, (left, right) in zip(axis, paddings, strict=True):
         keep[dimension] = slice(left, y.shape[dimension] - right)

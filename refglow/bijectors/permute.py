@@ -19,17 +19,43 @@ from refglow.variable import Variable, value_of
 
 
 def permute_forward(x: Array, permutation: Array, axis: int) -> tuple[Array, Array]:
-    """(x gathered by `permutation` along `axis`, 0)."""
+    """(x gathered by `permutation` along `axis`, 0).
+
+    Args:
+      x: [...], any dtype, with n elements along `axis`.
+      permutation: ints 0..n-1, each once, [n].
+      axis: a dimension of x.
+
+    Returns:
+      y of the shape of x; the log-det 0 of one event, a scalar, in nats.
+
+    Source: as the module.
+    """
     return np.take(x, permutation, axis=axis), np.zeros((), dtype=x.dtype)
 
 
 def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Array]:
-    """(y with that undone, 0)."""
+    """(y with that undone, 0).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return np.take(y, np.argsort(permutation), axis=axis), np.zeros((), dtype=y.dtype)
 
 
 def check_permutation(array: Array) -> None:
-    """Raise TypeError or ValueError unless `array` holds each of 0..n-1 once (in its last dim)."""
+    """Raise unless `array` holds each of 0..n-1 once (in its last dimension).
+
+    Args:
+      array: ints, [..., n].
+
+    Raises:
+      TypeError: if it does not hold integers.
+      ValueError: if a number is missing or occurs twice.
+
+    Source: as the module.
+    """
     if array.dtype.kind not in "iu":
         raise TypeError(f"permutation must hold integers; got {array.dtype}.")
     if array.ndim < 1 or not np.array_equal(np.sort(array, axis=-1),
@@ -41,9 +67,17 @@ def check_permutation(array: Array) -> None:
 def checked_permutation(value: Any, name: str) -> Any:
     """`value` (kept if a Variable, to which only permutations can then be assigned), checked.
 
+    Args:
+      value: array-like or Variable of ints, [..., n].
+      name: the bijector's, for messages.
+
+    Returns:
+      the Variable, or an array of the same shape.
+
     Raises:
-      TypeError: if it does not hold integers.
-      ValueError: if a number is missing or occurs twice.
+      TypeError, ValueError: as for `check_permutation`.
+
+    Source: as the module.
     """
     array = np.asarray(value_of(value))
     try:

@@ -29,14 +29,37 @@ from refglow.event_shape import EventShape
 
 
 def real_nvp_split(x: Array, num_masked: int) -> tuple[Array, Array]:
-    """(the deciding channels, the mapped channels)."""
+    """(the deciding channels, the mapped channels).
+
+    Args:
+      x: [..., C], any dtype.
+      num_masked: how many channels decide, |num_masked| < C; negative for the last ones.
+
+    Returns:
+      [..., |num_masked|] and [..., C - |num_masked|], views of x.
+
+    Source: as the module.
+    """
     if num_masked < 0:
         return x[..., num_masked:], x[..., :num_masked]
     return x[..., :num_masked], x[..., num_masked:]
 
 
 def real_nvp_join(deciding: Array, mapped: Array, num_masked: int) -> Array:
-    """The inverse of `real_nvp_split`; batch dimensions broadcast."""
+    """The inverse of `real_nvp_split`.
+
+    Args:
+      deciding, mapped: [..., |num_masked|] and [..., C - |num_masked|]; batch dimensions broadcast.
+      num_masked: as for `real_nvp_split`.
+
+    Returns:
+      [..., C].
+
+    Raises:
+      ValueError: if the batch dimensions do not broadcast.
+
+    Source: as the module.
+    """
     batch = np.broadcast_shapes(deciding.shape[:-1], mapped.shape[:-1])
     parts = [np.broadcast_to(p, batch + p.shape[-1:]) for p in (deciding, mapped)]
     return np.concatenate(parts if num_masked >= 0 else parts[::-1], axis=-1)

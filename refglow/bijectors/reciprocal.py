@@ -14,12 +14,26 @@ from refglow.elementary import is_negative, is_positive, log_absolute
 
 
 def reciprocal_forward(x: Array) -> tuple[Array, Array]:
-    """(1/x, -2 log|x|), elementwise, for x != 0."""
+    """(1/x, -2 log|x|), elementwise, for x != 0.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      y and the log-det of each element in nats, both of the shape and dtype of x.
+
+    Source: as the module.
+    """
     return 1 / x, -2 * log_absolute(x)
 
 
 def reciprocal_inverse(y: Array) -> tuple[Array, Array]:
-    """(1/y, -2 log|y|), elementwise, for y != 0."""
+    """(1/y, -2 log|y|), elementwise, for y != 0.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return 1 / y, -2 * log_absolute(y)
 
 

@@ -19,7 +19,20 @@ from refglow.event_shape import EventShape
 
 def reshape_forward(x: Array, event_shape_in: tuple[int, ...],
                     event_shape_out: tuple[int, ...]) -> tuple[Array, Array]:
-    """(x with its last len(event_shape_in) dimensions reshaped to event_shape_out, 0)."""
+    """(x with its last len(event_shape_in) dimensions reshaped to event_shape_out, 0).
+
+    Args:
+      x: [batch..., *event_shape_in], any dtype.
+      event_shape_in, event_shape_out: sizes; one of each may be -1, for "whatever is left".
+
+    Returns:
+      y: [batch..., *event_shape_out]; the log-det 0 of one event, a scalar, in nats.
+
+    Raises:
+      ValueError: if the two shapes do not hold equally many numbers.
+
+    Source: as the module.
+    """
     batch = x.shape[:x.ndim - len(event_shape_in)]
     sizes = _fill_unknown(event_shape_out, x.shape[x.ndim - len(event_shape_in):])
     return x.reshape(batch + sizes), np.zeros((), dtype=x.dtype)
@@ -27,7 +40,12 @@ def reshape_forward(x: Array, event_shape_in: tuple[int, ...],
 
 def reshape_inverse(y: Array, event_shape_in: tuple[int, ...],
                     event_shape_out: tuple[int, ...]) -> tuple[Array, Array]:
-    """(y with its last len(event_shape_out) dimensions reshaped to event_shape_in, 0)."""
+    """(y with its last len(event_shape_out) dimensions reshaped to event_shape_in, 0).
+
+    Args, Returns, Raises: as for the forward function, with y for x and in for out.
+
+    Source: as the module.
+    """
     return reshape_forward(y, event_shape_out, event_shape_in)
 
 

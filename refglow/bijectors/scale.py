@@ -24,22 +24,52 @@ from refglow.variable import value_of
 
 
 def scale_forward(x: Array, scale: Array) -> tuple[Array, Array]:
-    """(x * scale, log|scale|); the shapes of x and scale broadcast."""
+    """(x * scale, log|scale|).
+
+    Args:
+      x: [...], any number type.
+      scale: broadcasts against x; not zero.
+
+    Returns:
+      y of the broadcast shape; the log-det of each element, of the shape of scale, in nats.
+
+    Source: as the module.
+    """
     return x * scale, log_absolute(scale)
 
 
 def scale_inverse(y: Array, scale: Array) -> tuple[Array, Array]:
-    """(y / scale, -log|scale|); the shapes of y and scale broadcast."""
+    """(y / scale, -log|scale|).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return y / scale, -log_absolute(scale)
 
 
 def log_scale_forward(x: Array, log_scale: Array) -> tuple[Array, Array]:
-    """(x * exp(log_scale), log_scale); the shapes of x and log_scale broadcast."""
+    """(x * exp(log_scale), log_scale).
+
+    Args:
+      x: [...], any number type.
+      log_scale: broadcasts against x; nats.
+
+    Returns:
+      y of the broadcast shape; the log-det of each element, of the shape of log_scale, in nats.
+
+    Source: as the module.
+    """
     return x * exp(log_scale), log_scale
 
 
 def log_scale_inverse(y: Array, log_scale: Array) -> tuple[Array, Array]:
-    """(y * exp(-log_scale), -log_scale); the shapes of y and log_scale broadcast."""
+    """(y * exp(-log_scale), -log_scale).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return y * exp(-log_scale), -log_scale
 
 

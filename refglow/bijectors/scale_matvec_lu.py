@@ -38,12 +38,15 @@ def scale_matvec_lu_forward(x: Array, lower_upper: Array,
     """(W x, log|det W|).
 
     Args:
-      x: [..., C].
+      x: [..., C], any number type.
       lower_upper: [C, C], or with batch dimensions in front that broadcast against those of x.
       permutation: ints, [C] (or batched alike).
 
     Returns:
-      y of the shape of x, and the log-det of one vector, in nats: a scalar (or batched).
+      y of the shape of x (or the broadcast one); the log-det of one vector, a scalar (or batched),
+      in nats, in the accumulator type (float64 for float32).
+
+    Source: as the module.
     """
     y = _matvec(lu_reconstruct(widened(lower_upper), permutation), widened(x))
     return rounded(y, x, lower_upper), lu_log_det(lower_upper)
@@ -51,7 +54,12 @@ def scale_matvec_lu_forward(x: Array, lower_upper: Array,
 
 def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
                             permutation: Array) -> tuple[Array, Array]:
-    """(W^-1 y, -log|det W|); arguments as for the forward function."""
+    """(W^-1 y, -log|det W|).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     rows = np.broadcast_to(permutation, y.shape) if permutation.ndim == 1 else (
         np.broadcast_to(permutation, np.broadcast_shapes(permutation.shape, y.shape)))
     rhs = np.take_along_axis(np.broadcast_to(widened(y), rows.shape), rows, axis=-1)
@@ -61,7 +69,17 @@ def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
 
 
 def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
-    """W = P L U, [..., C, C]."""
+    """W = P L U.
+
+    Args:
+      lower_upper: [..., C, C], any number type.
+      permutation: ints, [..., C].
+
+    Returns:
+      W: [..., C, C].
+
+    Source: as the module.
+    """
     lower = np.tril(lower_upper, -1) + np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
     product = lower @ np.triu(lower_upper)
     inverse = np.argsort(permutation, axis=-1)[..., None]
@@ -70,7 +88,16 @@ def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
 
 
 def lu_log_det(lower_upper: Array) -> Array:
-    """log|det W| = sum_i log|U_ii|; for float32 factors in float64, because the terms cancel."""
+    """log|det W| = sum_i log|U_ii|; for float32 factors in float64, because the terms cancel.
+
+    Args:
+      lower_upper: [..., C, C], any number type.
+
+    Returns:
+      [...], in nats.
+
+    Source: as the module.
+    """
     diagonal = widened(np.diagonal(lower_upper, axis1=-2, axis2=-1))
     return np.asarray(log_absolute(diagonal).sum(axis=-1), dtype=diagonal.dtype)
 

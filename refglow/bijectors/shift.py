@@ -18,12 +18,27 @@ from refglow.parameter import at, parameter, parameter_dtype, shown
 
 
 def shift_forward(x: Array, shift: Array) -> tuple[Array, Array]:
-    """(x + shift, 0); the shapes of x and shift broadcast."""
+    """(x + shift, 0).
+
+    Args:
+      x: [...], any number type.
+      shift: broadcasts against x.
+
+    Returns:
+      y of the broadcast shape; the log-det 0 of every element, a scalar of x's dtype, in nats.
+
+    Source: as the module.
+    """
     return x + shift, np.zeros((), dtype=x.dtype)
 
 
 def shift_inverse(y: Array, shift: Array) -> tuple[Array, Array]:
-    """(y - shift, 0); the shapes of y and shift broadcast."""
+    """(y - shift, 0).
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return y - shift, np.zeros((), dtype=y.dtype)
 
 

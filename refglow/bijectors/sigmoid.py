@@ -24,7 +24,16 @@ from refglow.variable import value_of
 
 
 def sigmoid_forward(x: Array) -> tuple[Array, Array]:
-    """(g(x), log g(x) + log g(-x)), elementwise."""
+    """(g(x), log g(x) + log g(-x)), elementwise.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      y and the log-det of each element in nats, both of the shape and dtype of x.
+
+    Source: as the module.
+    """
     return sigmoid(x), log_sigmoid(x) + log_sigmoid(-x)
 
 
@@ -33,20 +42,39 @@ def sigmoid_inverse(y: Array) -> tuple[Array, Array]:
 
     The log-det is taken at x rather than as -log y - log1p(-y): as y nears 1 the latter sees only
     the rounded 1 - y.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
     """
     x = log(y) - log1p(-y)
     return x, -(log_sigmoid(x) + log_sigmoid(-x))
 
 
 def interval_sigmoid_forward(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """The sigmoid onto (low, high); shapes broadcast."""
+    """(low + d g(x), log d + log g(x) + log g(-x)), elementwise, with d = high - low.
+
+    Args:
+      x: [...], any number type.
+      low, high: broadcast against x; low < high.
+
+    Returns:
+      y and the log-det of each element in nats, both of the broadcast shape.
+
+    Source: as the module.
+    """
     width = high - low
     y = np.where(is_negative(x), low + width * sigmoid(x), high - width * sigmoid(-x))
     return y, log(width) + log_sigmoid(x) + log_sigmoid(-x)
 
 
 def interval_sigmoid_inverse(y: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """The inverse of the sigmoid onto (low, high), for low < y < high; shapes broadcast."""
+    """(log(y - low) - log(high - y), minus the forward log-det there), for low < y < high.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     x = log(y - low) - log(high - y)
     return x, -(log(high - low) + log_sigmoid(x) + log_sigmoid(-x))
 

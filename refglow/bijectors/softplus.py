@@ -23,13 +23,31 @@ from refglow.variable import value_of
 
 
 def softplus_forward(x: Array, hinge_softness: Array, low: Array) -> tuple[Array, Array]:
-    """(c log(1 + e^(x/c)) + low, log g(x/c)), elementwise; shapes broadcast."""
+    """(c log(1 + e^(x/c)) + low, log g(x/c)), elementwise, with c = hinge_softness.
+
+    Args:
+      x: [...], any number type.
+      hinge_softness, low: broadcast against x; hinge_softness is not zero.
+
+    Returns:
+      y of the broadcast shape; the log-det of each element, of the shape of x/c, in nats.
+
+    Source: as the module.
+    """
     t = x / hinge_softness
     return hinge_softness * softplus(t) + low, log_sigmoid(t)
 
 
 def softplus_inverse(y: Array, hinge_softness: Array, low: Array) -> tuple[Array, Array]:
-    """The x with softplus(x) = y, for (y - low)/c > 0, and its log-det; shapes broadcast."""
+    """(c log(e^((y - low)/c) - 1), -log g(x/c)), elementwise, for (y - low)/c > 0.
+
+    Args: as for the forward function, with y for x.
+
+    Returns:
+      x and the log-det of each element in nats, both of the broadcast shape.
+
+    Source: as the module.
+    """
     u = (y - low) / hinge_softness
     t = u + log(-expm1(-u))
     return hinge_softness * t, -log_sigmoid(t)

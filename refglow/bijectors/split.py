@@ -21,12 +21,36 @@ from refglow.event_shape import EventShape
 
 
 def split_forward(x: Array, sizes: Sequence[int], axis: int) -> tuple[list[Array], Array]:
-    """([pieces of x along `axis`, of the given sizes], 0)."""
+    """([pieces of x along `axis`, of the given sizes], 0).
+
+    Args:
+      x: [...], any dtype.
+      sizes: ints that add up to the size of x along `axis`.
+      axis: a dimension of x.
+
+    Returns:
+      a list of arrays, one for each size; the log-det 0 of one event, a scalar, in nats.
+
+    Source: as the module.
+    """
     return np.split(x, np.cumsum(sizes)[:-1], axis=axis), np.zeros((), dtype=x.dtype)
 
 
 def split_inverse(y: Sequence[Array], axis: int) -> tuple[Array, Array]:
-    """(the pieces joined along `axis`, 0); their batch dimensions broadcast."""
+    """(the pieces joined along `axis`, 0).
+
+    Args:
+      y: arrays whose other dimensions broadcast.
+      axis: a dimension, counted from the end (negative).
+
+    Returns:
+      x of the broadcast shape; the log-det 0 of one event, a scalar, in nats.
+
+    Raises:
+      ValueError: if the other dimensions do not broadcast.
+
+    Source: as the module.
+    """
     joined = np.concatenate(_broadcast_batch(y, axis), axis=axis)
     return joined, np.zeros((), dtype=joined.dtype)
 

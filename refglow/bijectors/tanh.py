@@ -32,12 +32,26 @@ from refglow.elementary import (
 
 
 def tanh_forward(x: Array) -> tuple[Array, Array]:
-    """(tanh x, log(1 - tanh(x)^2)), elementwise."""
+    """(tanh x, log(1 - tanh(x)^2)), elementwise.
+
+    Args:
+      x: [...], any number type.
+
+    Returns:
+      y and the log-det of each element in nats, both of the shape and dtype of x.
+
+    Source: as the module.
+    """
     return tanh(x), _log_derivative(x)
 
 
 def tanh_inverse(y: Array) -> tuple[Array, Array]:
-    """(artanh y, -log(1 - y^2)), elementwise, for |y| < 1."""
+    """(artanh y, -log(1 - y^2)), elementwise, for |y| < 1.
+
+    Args, Returns: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     x = atanh(y)
     return x, -_log_derivative(x)
 

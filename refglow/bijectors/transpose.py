@@ -20,13 +20,31 @@ from refglow.event_shape import EventShape
 
 
 def transpose_forward(x: Array, perm: Sequence[int]) -> tuple[Array, Array]:
-    """(x with its last len(perm) dimensions permuted as np.transpose does, 0)."""
+    """(x with its last len(perm) dimensions permuted as np.transpose does, 0).
+
+    Args:
+      x: [batch..., s_0, ..., s_{n-1}], any dtype.
+      perm: a permutation of 0..n-1.
+
+    Returns:
+      y: [batch..., s_perm[0], ...]; the log-det 0 of one event, a scalar, in nats.
+
+    Raises:
+      ValueError: if `perm` is no permutation, or longer than x has dimensions.
+
+    Source: as the module.
+    """
     batch = x.ndim - len(perm)
     return np.transpose(x, [*range(batch), *(batch + p for p in perm)]), np.zeros((), x.dtype)
 
 
 def transpose_inverse(y: Array, perm: Sequence[int]) -> tuple[Array, Array]:
-    """(y with that undone, 0)."""
+    """(y with that undone, 0).
+
+    Args, Returns, Raises: as for the forward function, with y for x.
+
+    Source: as the module.
+    """
     return transpose_forward(y, [int(p) for p in np.argsort(perm)])
 
 

@@ -33,13 +33,15 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
     """The convolution defined above.
 
     Args:
-      x: [..., H, W, I].
-      kernel: [KH, KW, I, O].
-      bias: [O].
+      x: [..., H, W, I], any number type.
+      kernel: [KH, KW, I, O], of that type.
+      bias: [O], of that type.
       padding: "same" (odd KH, KW) or "valid".
 
     Returns:
       [..., H, W, O] for "same", [..., H - KH + 1, W - KW + 1, O] for "valid".
+
+    Source: as the module.
     """
     kh, kw, inputs, outputs = kernel.shape
     ph, pw = (kh // 2, kw // 2) if padding == "same" else (0, 0)

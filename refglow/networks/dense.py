@@ -19,7 +19,18 @@ from refglow.variable import Variable
 
 
 def dense(x: Array, kernel: Array, bias: Array) -> Array:
-    """x @ kernel + bias for x [..., I], kernel [I, O], bias [O]."""
+    """x @ kernel + bias.
+
+    Args:
+      x: [..., I], any number type.
+      kernel: [I, O].
+      bias: [O].
+
+    Returns:
+      [..., O].
+
+    Source: as the module.
+    """
     product = x.reshape(math.prod(x.shape[:-1]), x.shape[-1]) @ kernel
     return (product + bias).reshape(*x.shape[:-1], kernel.shape[-1])
 

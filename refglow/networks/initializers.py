@@ -20,24 +20,53 @@ _STD_OF_TRUNCATED_NORMAL = 0.87962566103423978
 
 
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Truncated normal weights for a kernel [..., in, out]; float32 random numbers."""
+    """Normal numbers of variance 2 / fan_in, truncated at two standard deviations before rescaling.
+
+    Args:
+      shape: [..., in, out] of a kernel.
+      rng: the source of the random numbers.
+
+    Returns:
+      float32, of that shape.
+
+    Source: as the module.
+    """
     return _truncated_normal(shape, math.sqrt(2.0 / fan_in(shape)), rng)
 
 
 def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Uniform weights on +-sqrt(6 / (fan_in + fan_out)); Keras' and tf.layers' default."""
+    """Uniform numbers on +-sqrt(6 / (fan_in + fan_out)); Keras' and tf.layers' default.
+
+    Args, Returns: as for `he_normal`.
+
+    Source: Glorot & Bengio 2010, equation 16; keras.initializers.GlorotUniform.
+    """
     receptive = int(np.prod(shape[:-2]))
     limit = math.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
     return (2 * rng.random(shape, dtype=np.float32) - 1) * np.float32(limit)
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Zeros."""
+    """Zeros.
+
+    Args, Returns: as for `he_normal`; rng is not used.
+
+    Source: keras.initializers.Zeros.
+    """
     return np.zeros(shape, dtype=np.float32)
 
 
 def fan_in(shape: tuple[int, ...]) -> int:
-    """How many inputs one output of a kernel [..., in, out] sees."""
+    """How many inputs one output of a kernel sees.
+
+    Args:
+      shape: [..., in, out] of the kernel.
+
+    Returns:
+      the product of all sizes but the last.
+
+    Source: as the module.
+    """
     return int(np.prod(shape[:-1]))
 
 
