@@ -116,6 +116,9 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
     if array.dtype == object:
         _check_numbers(array, owner, what)
     if not accepts(dtype, array.dtype):
+        if array.dtype.kind == "c" and dtype is not None and dtype.kind == "f":
+            raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. Take its "
+                            f"real part, or build {owner} with dtype='{array.dtype}'.")
         cast = (f"{what}.astype('{dtype}')" if isinstance(value, np.ndarray)
                 else f"np.asarray({what}, dtype='{dtype}')")
         raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
@@ -135,5 +138,6 @@ def _to_numpy(value: Any, owner: str, what: str) -> Array:
         return np.from_dlpack(value)
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise TypeError(f"{owner}: {what} is not an array of numbers: {error}.") from error
+    except (ValueError, RuntimeError) as error:  # ragged lists; tensors that record gradients
+        raise TypeError(f"{owner}: {what} is not an array of numbers to read: {error}"
+                        ) from error

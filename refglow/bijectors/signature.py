@@ -261,6 +261,9 @@ class Signature(Module):
         self._check_structure(shape, minimum, "the event shape")
 
         def one(part: Any, least: int) -> EventShape:
+            if part is None:
+                raise ValueError(f"{self.name}: the rank of the event must be known; write "
+                                 f"{(None,) * least} for an event of unknown sizes.")
             sizes = EventShape(part)
             if sizes.rank < least:
                 raise ValueError(f"{self.name}: an event of shape {tuple(sizes)} has fewer than "
