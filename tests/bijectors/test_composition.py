@@ -53,6 +53,13 @@ COMPOSITIONS = {
         b.JointMap([b.Exp(), b.Transpose([1, 0])]), b.JointMap([lu(b), b.Reshape([2, 3], [6])])]),
     "map on a scalar split": lambda b: b.Chain([
         b.JointMap([b.Reshape([3, 1], [3]), b.Reshape([1, 3], [3])]), b.Split(2)]),
+    "split for unequal demands": lambda b: b.Chain([
+        b.JointMap([b.Exp(), b.Transpose([1, 0])]), b.Split([1, 3])]),
+    "unequal demands joined": lambda b: b.Chain([
+        b.Invert(b.Split([2, 2])), b.JointMap([b.Transpose([1, 0]), b.Exp()])]),
+    "unequal demands on both sides": lambda b: b.Chain([
+        b.JointMap([b.Exp(), b.Transpose([1, 0])]), b.Invert(b.JointMap([lu(b), b.Exp()])),
+        b.Split([2, 3])]),
     "blockwise": lambda b: b.Blockwise([b.Exp(), lu(b)], [1, 2]),
     "blockwise of scalars": lambda b: b.Blockwise([b.Exp(), b.Tanh()]),
     "blockwise in a chain": lambda b: b.Chain([
@@ -69,15 +76,12 @@ SHAPES = {
     "split, map, join": (6,), "split and map": (5,), "map and join": [(2,), (2,)],
     "split of rows": (3, 2), "split under a matrix": (4,), "side by side": [(2,), (6,), (2,)],
     "dict": {"a": (2,), "b": (6,)}, "nested structure": {"a": [(3,), (2,)], "b": (1,)},
-    "maps one after another": [(2,), (6,)], "map on a scalar split": (6,), "blockwise": (3,),
+    "maps one after another": [(2,), (6,)], "map on a scalar split": (6,),
+    "split for unequal demands": (2, 4), "unequal demands joined": [(2, 3), (3, 2)],
+    "unequal demands on both sides": (3, 5), "blockwise": (3,),
     "blockwise of scalars": (2,), "blockwise in a chain": (6,), "blockwise inverted": (3,),
     "blockwise of blockwise": (4,)}
 ALL = pytest.mark.parametrize("name", COMPOSITIONS)
-
-
-@pytest.fixture(scope="module")
-def tfb():
-    return pytest.importorskip("tensorflow_probability").bijectors
 
 
 def unwrapped(structure):

@@ -46,11 +46,6 @@ BUILDERS = {
 ALL = pytest.mark.parametrize("name", BUILDERS)
 
 
-@pytest.fixture(scope="module")
-def tfb():
-    return pytest.importorskip("tensorflow_probability").bijectors
-
-
 def plain(value):
     """TFP's and refglow's shapes, dtypes and structures, as tuples, names, lists and dicts."""
     if hasattr(value, "as_list"):

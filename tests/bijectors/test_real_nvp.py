@@ -9,11 +9,6 @@ rgb = rg.bijectors
 X = np.random.default_rng(0).standard_normal((3, 2, 7))
 
 
-@pytest.fixture(scope="module")
-def tfb():
-    return pytest.importorskip("tensorflow_probability").bijectors
-
-
 def shift_and_log_scale(module):
     """sin and cos of the deciding channels' sum, for as many units as asked."""
     def fn(x0, output_units, label=0.0):
