@@ -60,9 +60,9 @@ def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
 
     Source: as the module.
     """
-    rows = np.broadcast_to(permutation, y.shape) if permutation.ndim == 1 else (
-        np.broadcast_to(permutation, np.broadcast_shapes(permutation.shape, y.shape)))
-    rhs = np.take_along_axis(np.broadcast_to(widened(y), rows.shape), rows, axis=-1)
+    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, y.shape)
+    rhs = np.take_along_axis(np.broadcast_to(widened(y), shape),
+                             np.broadcast_to(permutation, shape), axis=-1)
     factors = widened(lower_upper)
     x = _solve_upper(factors, _solve_unit_lower(factors, rhs))
     return rounded(x, y, lower_upper), -lu_log_det(lower_upper)

@@ -44,6 +44,8 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
     Source: as the module.
     """
     kh, kw, inputs, outputs = kernel.shape
+    if x.shape[-1] != inputs:
+        raise ValueError(f"conv2d: x has {x.shape[-1]} channels; the kernel takes {inputs}.")
     ph, pw = (kh // 2, kw // 2) if padding == "same" else (0, 0)
     images = x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
     product = _gather_then_multiply if inputs <= outputs else _multiply_then_add

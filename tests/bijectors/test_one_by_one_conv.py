@@ -168,3 +168,16 @@ def test_arguments_reach_the_inner_bijector():
     assert conv.validate_args and conv.bijector.validate_args
     with pytest.raises(ValueError, match="NaN or infinite"):
         conv.forward(np.array([1, np.nan, 2], np.float32))
+
+
+@pytest.mark.parametrize(("batch", "permutation", "shape"), [
+    ((7,), [2, 0, 1, 3], (4,)), ((7,), [2, 0, 1, 3], (3, 1, 4)),
+    ((), [[2, 0, 1, 3], [0, 1, 2, 3]], (5, 1, 4))])
+def test_batches_of_factors_broadcast_in_both_directions(batch, permutation, shape):
+    rng = np.random.default_rng(0)
+    lower_upper = rng.standard_normal((*batch, 4, 4)) + 3 * np.eye(4)
+    bijector = tfb.ScaleMatvecLU(lower_upper, np.array(permutation))
+    x = rng.standard_normal(shape)
+    y = bijector.forward(x)
+    np.testing.assert_allclose(bijector.inverse(y), np.broadcast_to(x, y.shape), rtol=1e-12)
+    assert bijector.inverse(x).shape == y.shape
