@@ -176,7 +176,7 @@ def test_arguments_reach_the_inner_bijector():
 def test_batches_of_factors_broadcast_in_both_directions(batch, permutation, shape):
     rng = np.random.default_rng(0)
     lower_upper = rng.standard_normal((*batch, 4, 4)) + 3 * np.eye(4)
-    bijector = tfb.ScaleMatvecLU(lower_upper, np.array(permutation))
+    bijector = rg.bijectors.ScaleMatvecLU(lower_upper, np.array(permutation))
     x = rng.standard_normal(shape)
     y = bijector.forward(x)
     np.testing.assert_allclose(bijector.inverse(y), np.broadcast_to(x, y.shape), rtol=1e-12)
