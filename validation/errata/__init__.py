@@ -15,6 +15,7 @@ from refglow.validation.errata import (
     arguments,
     cache,
     construction,
+    distributions,
     exits,
     fractions,
     interface,
@@ -30,6 +31,6 @@ from refglow.validation.errata.erratum import Demonstration, Erratum
 
 ERRATA: tuple[Erratum, ...] = tuple(erratum for theme in (
     exits, fractions, construction, latents, interface, arguments, cache, actnorm, networks,
-    number_types, precision, real_nvp, matrices, parts) for erratum in theme.ERRATA)
+    number_types, precision, real_nvp, matrices, parts, distributions) for erratum in theme.ERRATA)
 
 __all__ = ["ERRATA", "Demonstration", "Erratum"]

@@ -144,4 +144,62 @@ MIXED = Erratum(
     refglow_does="ValueError.",
     follows="documentation", show_tfp=_mixed_tfp, show_refglow=_mixed_refglow)
 
-ERRATA = (NARROWED, CLOSURE, DEFAULT_NETWORK, ZERO, MIXED)
+
+def _factors(library: Any) -> Any:
+    return library.ScaleMatvecLU(np.asarray([[1, 2], [0.5, 1 / 3]]), [0, 1])
+
+
+def _factors_tfp() -> Demonstration:
+    library = tfp_bijectors()
+    rounded = _factors(library).lower_upper.dtype.name
+    scale = library.Scale(np.float64(1 / 3)).dtype.name
+    return Demonstration(f"float64 factors become {rounded}; a Scale's float64 stays {scale}",
+                         (rounded, scale) == ("float32", "float64"))
+
+
+def _factors_refglow() -> Demonstration:
+    matrix = _factors(tfb)
+    third = float(np.asarray(matrix.lower_upper)[1, 1])
+    return Demonstration(f"{matrix.forward_dtype()}, 1/3 is kept as {third!r}",
+                         matrix.forward_dtype() == np.float64 and third == 1 / 3)
+
+
+FACTORS = Erratum(
+    identifier="lu-array-float32",
+    title="ScaleMatvecLU rounds a float64 array to float32",
+    where="ScaleMatvecLU, argument lower_upper",
+    documented="The factors as tf.linalg.lu returns them; other bijectors keep the number type of "
+               "their parameters.",
+    tfp_does="A NumPy float64 array silently becomes float32; only tensors and variables stay "
+             "float64.",
+    refglow_does="The factors keep their number type.",
+    follows="neither", show_tfp=_factors_tfp, show_refglow=_factors_refglow)
+
+
+def _identity_tfp() -> Demonstration:
+    identity, x = tfp_bijectors().Scale(), np.asarray([1 / 3])
+    y = np.asarray(identity.forward(x))
+    tensor = attempt(lambda: identity.forward(tensorflow().constant(x)))
+    return Demonstration(f"Scale().forward of NumPy's float64 1/3 is {y.tolist()}, {y.dtype}; of "
+                         f"a tensor: {tensor}",
+                         y.dtype == np.float32 and y[0] != x[0]
+                         and tensor.raised(ValueError, "requested dtype float32"))
+
+
+def _identity_refglow() -> Demonstration:
+    x = np.asarray([1 / 3])
+    y = tfb.Scale().forward(x)
+    return Demonstration(f"{y.tolist()}, {y.dtype}", y.dtype == np.float64 and y[0] == x[0])
+
+
+IDENTITY = Erratum(
+    identifier="scale-neither-float32",
+    title="A Scale without a scale rounds to float32",
+    where="Scale, argument log_scale",
+    documented="With None no scale is applied.",
+    tfp_does="Takes its number type to be float32: a NumPy float64 array is rounded silently, a "
+             "float64 tensor is a ValueError.",
+    refglow_does="The identity, in the input's number type.",
+    follows="documentation", show_tfp=_identity_tfp, show_refglow=_identity_refglow)
+
+ERRATA = (NARROWED, CLOSURE, DEFAULT_NETWORK, ZERO, MIXED, FACTORS, IDENTITY)

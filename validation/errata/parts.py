@@ -32,6 +32,32 @@ RESHAPE = Erratum(
     follows="documentation", show_tfp=_reshape_tfp, show_refglow=_reshape_refglow)
 
 
+def _inferred_tfp() -> Demonstration:
+    reshape = tfp_bijectors().Reshape([2, -1])
+    shape = np.asarray(reshape.forward_event_shape_tensor([6])).tolist()
+    return Demonstration(f"6 numbers reshaped to [2, -1]: {shape}, statically "
+                         f"{tuple(reshape.forward_event_shape([6]))}", shape == [2, -1])
+
+
+def _inferred_refglow() -> Demonstration:
+    reshape = tfb.Reshape([2, -1])
+    shape = reshape.forward_event_shape_tensor([6]).tolist()
+    static = tuple(reshape.forward_event_shape([6]))
+    return Demonstration(f"6 numbers reshaped to [2, -1]: {shape}, statically {static}",
+                         shape == [2, 3] and static == (2, 3))
+
+
+RESHAPE_INFERRED = Erratum(
+    identifier="reshape-inferred-size",
+    title="Reshape reports a size of -1",
+    where="forward_event_shape_tensor and inverse_event_shape_tensor, returns",
+    documented="The shape of an event after applying forward, or inverse.",
+    tfp_does="A -1 in the constructor's shape is returned as it is, though the input's shape "
+             "determines the size; forward_event_shape returns None in its place.",
+    refglow_does="Both return the size.",
+    follows="documentation", show_tfp=_inferred_tfp, show_refglow=_inferred_refglow)
+
+
 def _pad_tfp() -> Demonstration:
     outcome = attempt(lambda: tfp_bijectors().Pad())
     return Demonstration(f"NumPy {np.__version__}: {outcome}",
@@ -237,5 +263,5 @@ SIGMOID = Erratum(
     refglow_does="The same two-sided form.",
     follows="code", show_tfp=_sigmoid_tfp, show_refglow=_sigmoid_refglow)
 
-ERRATA = (RESHAPE, PAD, SPLIT, BLOCKWISE, CHAIN, SOFTPLUS_ZERO, SOFTPLUS_REFLECTION, RECIPROCAL,
-          SIGMOID)
+ERRATA = (RESHAPE, RESHAPE_INFERRED, PAD, SPLIT, BLOCKWISE, CHAIN, SOFTPLUS_ZERO,
+          SOFTPLUS_REFLECTION, RECIPROCAL, SIGMOID)

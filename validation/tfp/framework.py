@@ -20,6 +20,11 @@ def tfp_bijectors() -> Any:
     return _module("tensorflow_probability.python.bijectors")
 
 
+def tfp_distributions() -> Any:
+    """The module `tfp.distributions`; Raises: as `tensorflow`."""
+    return _module("tensorflow_probability.python.distributions")
+
+
 def tfp_glow_parts() -> Any:
     """The module in which TFP keeps the parts of Glow; Raises: as `tensorflow`."""
     return _module("tensorflow_probability.python.bijectors.glow")
