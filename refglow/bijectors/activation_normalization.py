@@ -18,7 +18,8 @@ sd = (population standard deviation) + 10 eps:
 A channel that is constant in that batch has sd = 10 eps, a scale of 8e5 in float32: whatever later
 varies in it is blown up. That is what TFP does; refglow does it too and warns, naming the channels.
 A first call in the direction forward means that samples, not data, set the parameters; that also
-warns. `initialize(images)` is the explicit way.
+warns. `initialize(images)` is the explicit way, and the one to use before several threads share a
+model: two first uses at once would mix their batches. An initialised model is safe to share.
 
 Source: Kingma & Dhariwal 2018, section 3.1; tfp.bijectors.glow.ActivationNormalization.
 """

@@ -138,11 +138,13 @@ class Bijector(Signature):
 
     def _forward_and_log_det(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """(x, **kwargs) -> (y, fldj); those without nested bijectors take x alone."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement forward.")
+        raise NotImplementedError(f"{type(self).__name__} does not implement "
+                                  "_forward_and_log_det(x) -> (y, fldj).")
 
     def _inverse_and_log_det(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """(y, **kwargs) -> (x, ildj)."""
-        raise NotImplementedError(f"{type(self).__name__} does not implement inverse.")
+        raise NotImplementedError(f"{type(self).__name__} does not implement "
+                                  "_inverse_and_log_det(y) -> (x, ildj).")
 
     def _forward(self, x: Any, **kwargs: Any) -> Any:
         """The value alone. Compositions override this."""

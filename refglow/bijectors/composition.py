@@ -288,8 +288,8 @@ class Composition(Bijector):
         return map_structure(structure, lambda needs: needs.ndims, result)
 
     def __repr__(self) -> str:
-        inner = map_structure(self.bijectors, repr, self.bijectors)
-        return f"{super().__repr__()[:-1]}, bijectors={inner})"
+        inner = ", ".join(repr(part) for _, part in iterate(self.bijectors))
+        return f"{super().__repr__()[:-1]}, bijectors=[{inner}])"
 
 
 def _joint_ndims(needs: _Needs, own: Any, own_interact: bool) -> Any:

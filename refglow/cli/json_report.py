@@ -26,7 +26,8 @@ def require_writable(path: Path | None) -> None:
     if path is None or is_standard_output(path):
         return
     folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    taken = path.exists() and not path.is_file()
+    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise OSError(f"Cannot write {path}: it must be a file in an existing, writable folder.")
 
 

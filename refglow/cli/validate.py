@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 def validate(
     live: Annotated[str | None, typer.Option(
         help="Compare with an installed library instead of the golden files: tfp.")] = None,
-    configs: Annotated[int, typer.Option(
-        min=1, help="With --live: how many random architectures.")] = 10,
-    seed: Annotated[int, typer.Option(help="With --live: the seed they are drawn from.")] = 0,
+    configs: Annotated[int | None, typer.Option(
+        min=1, help="With --live: how many random architectures.", show_default="10")] = None,
+    seed: Annotated[int | None, typer.Option(
+        min=0, help="With --live: the seed they are drawn from.", show_default="0")] = None,
     only: Annotated[str | None, typer.Option(
         help="Only the bijectors whose name begins so, e.g. --only RealNVP.")] = None,
     json: Annotated[Path | None, typer.Option(
@@ -36,9 +37,12 @@ def validate(
     """
     if live not in (None, "tfp"):
         raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
+    if live is None and not (configs is None and seed is None):
+        raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
     require_writable(json)
     started = time.perf_counter()
-    report = _run_live(configs, seed, only) if live else _run_golden(only)
+    report = _run_live(10 if configs is None else configs, seed or 0, only) if live else (
+        _run_golden(only))
     report["seconds"] = time.perf_counter() - started
     _print_report(report, to_stderr=is_standard_output(json))
     write_json(json, _plain(report))
@@ -72,13 +76,14 @@ def _run_golden(only: str | None) -> dict[str, Any]:
 
 
 def _run_live(configs: int, seed: int, only: str | None) -> dict[str, Any]:
-    import tensorflow_probability as tfp
     from rich.progress import track
 
     from refglow.validation.live import live_configurations
     from refglow.validation.row import worst_of
     from refglow.validation.table import ratios_pass, stderr_console
+    from refglow.validation.tfp.framework import tfp_version
 
+    version = tfp_version()  # says what to install if it is not there
     whole: list[Row] = []
     layers: list[Row] = []
     ratios: dict[str, list[float]] = {}
@@ -96,7 +101,7 @@ def _run_live(configs: int, seed: int, only: str | None) -> dict[str, Any]:
         raise ValueError(f"Nothing is called {only!r}; there are: {', '.join(kinds)}.")
     if only is not None:
         ratios = {}
-    return {"against": f"TFP {tfp.__version__} (live)", "configs": configs, "seed": seed,
+    return {"against": f"TFP {version} (live)", "configs": configs, "seed": seed,
             "sections": sections, "float32_error_ratio": ratios,
             "passed": all(row.passed for row in rows) and all(map(ratios_pass, ratios.values()))}
 

@@ -410,9 +410,9 @@ def test_names_can_be_chosen_and_default_to_the_class():
     assert MyOwnMap().name == "my_own_map"
     assert rgb.Exp(name="mine").name == "mine"
     assert "mine" in repr(rgb.Exp(name="mine"))
-    with pytest.raises(NotImplementedError, match="MyOwnMap does not implement forward"):
+    with pytest.raises(NotImplementedError, match="implement _forward_and_log_det"):
         MyOwnMap().forward(1.0)
-    with pytest.raises(NotImplementedError, match="MyOwnMap does not implement inverse"):
+    with pytest.raises(NotImplementedError, match="implement _inverse_and_log_det"):
         MyOwnMap().inverse(1.0)
 
 

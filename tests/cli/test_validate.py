@@ -106,3 +106,16 @@ def test_live_tfp_has_nothing_of_that_name():
                                     "--only", "Nope"])
     assert isinstance(done.exception, ValueError)
     assert "RealNVP" in str(done.exception)
+
+
+@pytest.mark.parametrize("arguments", [("--configs", "5"), ("--seed", "3")])
+def test_options_of_the_live_comparison_need_it(arguments):
+    done = CliRunner().invoke(app, ["validate", *arguments])
+    assert done.exit_code == 2
+    assert "--live tfp" in done.output
+
+
+def test_a_path_that_is_no_file_is_refused_before_the_work(monkeypatch):
+    monkeypatch.setattr("refglow.cli.validate._run_golden", lambda only: pytest.fail("it ran"))
+    done = CliRunner().invoke(app, ["validate", "--json", "/dev/null"])
+    assert isinstance(done.exception, OSError)

@@ -15,6 +15,11 @@ def tensorflow() -> Any:
     return _module("tensorflow")
 
 
+def tfp_version() -> str:
+    """The installed TFP's version; Raises: as `tensorflow`."""
+    return str(_module("tensorflow_probability").__version__)
+
+
 def tfp_bijectors() -> Any:
     """The module `tfp.bijectors`; Raises: as `tensorflow`."""
     return _module("tensorflow_probability.python.bijectors")
