@@ -1,10 +1,27 @@
-"""What all tests share: repeatable hypothesis runs, and a quiet TensorFlow."""
+"""What all tests share: repeatable hypothesis runs, and a quiet, live TensorFlow."""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(scope="session")
+def tf():
+    pytest.importorskip("tensorflow_probability")
+    return pytest.importorskip("tensorflow")
+
+
+@pytest.fixture(scope="session")
+def tfb(tf):
+    return pytest.importorskip("tensorflow_probability").bijectors
+
+
+@pytest.fixture(scope="session")
+def keras(tf):
+    return pytest.importorskip("tf_keras")

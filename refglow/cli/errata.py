@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,9 +27,10 @@ def errata(
     each entry says; 1 if not; 2 if it could not run.
     """
     from refglow.validation.table import console, stderr_console
+    from refglow.validation.tfp.framework import tfp_version
 
     require_writable(json)
-    version = _tfp_version() if live else None
+    version = tfp_version() if live else None  # says what to install if it is not there
     entries = _run(live)
     report = {"tensorflow_probability": version, "entries": entries,
               "passed": all(_passed(entry) for entry in entries)}
@@ -65,14 +64,6 @@ def _run(live: bool) -> list[dict[str, Any]]:
             "tfp_holds": theirs.holds if theirs else None,
             "tfp_observed": theirs.observed if theirs else None})
     return entries
-
-
-def _tfp_version() -> str:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is loaded
-    from refglow.validation.tfp.framework import tfp_bijectors
-
-    tfp_bijectors()  # says how to install it if it is missing
-    return metadata.version("tensorflow-probability")
 
 
 def _passed(entry: dict[str, Any]) -> bool:

@@ -16,22 +16,6 @@ FLOAT64 = 1e-12  # relative; the random weights below keep the maps well conditi
 FLOAT32 = 1e-5
 
 
-@pytest.fixture(scope="module")
-def tf():
-    pytest.importorskip("tensorflow_probability")
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
-def tfb(tf):
-    return pytest.importorskip("tensorflow_probability").bijectors
-
-
-@pytest.fixture(scope="module")
-def keras(tf):
-    return pytest.importorskip("tf_keras")
-
-
 def network_fn(keras, kind, dtype="float64"):
     """A function that makes Keras networks: for a coupling or an exit, affine or additive."""
     layers = keras.layers

@@ -12,22 +12,6 @@ from refglow.validation.tfp import from_tfp, param_names, tfp_twin, to_tfp
 pytestmark = pytest.mark.tfp
 
 
-@pytest.fixture(scope="module")
-def tf():
-    pytest.importorskip("tensorflow_probability")
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
-def tfb(tf):
-    return pytest.importorskip("tensorflow_probability").bijectors
-
-
-@pytest.fixture(scope="module")
-def keras(tf):
-    return pytest.importorskip("tf_keras")
-
-
 def random_glow(seed=0, **arguments):
     defaults = dict(output_shape=(4, 8, 1), num_glow_blocks=2, num_steps_per_block=2,
                     coupling_bijector_fn=small_network, dtype=np.float64)

@@ -19,17 +19,6 @@ tfp_test = pytest.mark.tfp
 FLOAT64 = 1e-12
 
 
-@pytest.fixture(scope="module")
-def tf():
-    pytest.importorskip("tensorflow_probability")
-    return pytest.importorskip("tensorflow")
-
-
-@pytest.fixture(scope="module")
-def tfb(tf):
-    return pytest.importorskip("tensorflow_probability").bijectors
-
-
 def assert_close(template, actual, expected):
     for a, e in zip(flatten(template, actual), flatten(template, expected), strict=True):
         assert a.dtype == np.float64

@@ -29,7 +29,7 @@ class Golden:
         with (resources.as_file(_file(dtype)) as path,
               safe_open(str(path), framework="numpy") as file):
             self.metadata: dict[str, str] = file.metadata()
-        self._arrays = load(_file(dtype).read_bytes())
+            self._arrays = {key: file.get_tensor(key) for key in file.keys()}
 
     def names(self) -> set[str]:
         """The cases it holds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 
@@ -46,6 +47,7 @@ def tfp_keras() -> Any:
 
 
 def _module(name: str) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is loaded
     try:
         return importlib.import_module(name)
     except ImportError as error:
