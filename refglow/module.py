@@ -54,11 +54,11 @@ class Module:
     @property
     def trainable_variables(self) -> tuple[Variable, ...]:
         """Handles on the parameters that training changes; each once, even if it has two places."""
-        distinct: list[Variable] = []
+        distinct: dict[int, Variable] = {}
         for variable in self.variables:
-            if variable.trainable and not any(map(variable.is_same, distinct)):
-                distinct.append(variable)
-        return tuple(distinct)
+            if variable.trainable:
+                distinct.setdefault(variable.storage, variable)
+        return tuple(distinct.values())
 
     def state_dict(self) -> dict[str, Array]:
         """Every parameter's value by its state name (read-only arrays)."""

@@ -73,9 +73,10 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         handle._cell, handle.name, handle.trainable = self._cell, name, self.trainable
         return handle
 
-    def is_same(self, other: Variable) -> bool:
-        """Whether both are handles on one parameter: what is assigned to one, the other has."""
-        return self._cell is other._cell
+    @property
+    def storage(self) -> int:
+        """A number that all handles on this parameter share, and no other parameter has."""
+        return id(self._cell)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -5,25 +5,26 @@ zeros around the image ('same': ((KH - 1)/2, (KW - 1)/2); 'valid': none):
 
     y[h, w, o] = bias[o] + sum_{a, b, i} x[h + a - ph, w + b - pw, i] * kernel[a, b, i, o]
 
-The sum over (a, b) is the sum of KH * KW shifted matrix products. Both of its orders are used:
-gather the shifted inputs side by side and multiply once, or multiply once and add up the shifted
-outputs. Which is cheaper depends on which side has fewer channels to move; the sum is the same.
+The sum over (a, b) is computed in `shifted_products`, the gradients in `conv2d_gradient`.
 
 Source: keras.layers.Conv2D.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import DEFAULT_FLOAT, Array, as_array, canonical_dtype
 from refglow.networks import initializers
-from refglow.networks.network import Network
+from refglow.networks.conv2d_gradient import conv2d_jvp, conv2d_vjp
+from refglow.networks.differentiable import as_shaped
+from refglow.networks.network import Network, Pullback
+from refglow.networks.shifted_products import as_images, convolved, margins
 from refglow.variable import Variable
 
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
@@ -43,62 +44,12 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
 
     Source: as the module.
     """
-    kh, kw, inputs, outputs = kernel.shape
-    if x.shape[-1] != inputs:
-        raise ValueError(f"conv2d: x has {x.shape[-1]} channels; the kernel takes {inputs}.")
-    ph, pw = (kh // 2, kw // 2) if padding == "same" else (0, 0)
-    images = x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
-    product = _gather_then_multiply if inputs <= outputs else _multiply_then_add
-    y = product(images, kernel, ph, pw)
+    if x.shape[-1] != kernel.shape[2]:
+        raise ValueError(f"conv2d: x has {x.shape[-1]} channels; the kernel takes "
+                         f"{kernel.shape[2]}.")
+    y = convolved(as_images(x), kernel, *margins(kernel, padding))
     y += bias
     return y.reshape(*x.shape[:-3], *y.shape[1:])
-
-
-def _gather_then_multiply(images: Array, kernel: Array, ph: int, pw: int) -> Array:
-    """All shifted inputs of a pixel side by side, then one product [N, KH KW I] @ [KH KW I, O]."""
-    kh, kw, inputs, outputs = kernel.shape
-    n, h, w = _output_size(images, kernel, ph, pw)
-    gathered = np.zeros((n, h, w, kh, kw, inputs), dtype=images.dtype)
-    for a, b, to, source in _shifts(images, kernel, ph, pw):
-        gathered[to][..., a, b, :] = images[source]
-    product = gathered.reshape(n * h * w, kh * kw * inputs) @ kernel.reshape(-1, outputs)
-    return product.reshape(n, h, w, outputs)
-
-
-def _multiply_then_add(images: Array, kernel: Array, ph: int, pw: int) -> Array:
-    """One product [N, I] @ [I, KH KW O] for all shifts, then the sum of the shifted outputs."""
-    kh, kw, inputs, outputs = kernel.shape
-    matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
-    terms = (images.reshape(-1, inputs) @ matrix).reshape(*images.shape[:3], kh, kw, outputs)
-    y = np.zeros((*_output_size(images, kernel, ph, pw), outputs), dtype=terms.dtype)
-    for a, b, to, source in _shifts(images, kernel, ph, pw):
-        y[to] += terms[source][..., a, b, :]
-    return y
-
-
-def _output_size(images: Array, kernel: Array, ph: int, pw: int) -> tuple[int, int, int]:
-    n, h, w, _ = images.shape
-    return n, h + 2 * ph - kernel.shape[0] + 1, w + 2 * pw - kernel.shape[1] + 1
-
-
-def _shifts(images: Array, kernel: Array, ph: int, pw: int) -> Iterator[tuple[int, int, Any, Any]]:
-    """(a, b, where in the output, where in the input) for each kernel position.
-
-    Output pixel (h, w) sees input pixel (h + a - ph, w + b - pw); where that lies outside the image
-    it is a zero and contributes nothing.
-    """
-    _, h_out, w_out = _output_size(images, kernel, ph, pw)
-    for a in range(kernel.shape[0]):
-        rows_to, rows_from = _overlap(h_out, images.shape[1], a - ph)
-        for b in range(kernel.shape[1]):
-            columns_to, columns_from = _overlap(w_out, images.shape[2], b - pw)
-            yield a, b, np.s_[:, rows_to, columns_to], np.s_[:, rows_from, columns_from]
-
-
-def _overlap(n_out: int, n_in: int, offset: int) -> tuple[slice, slice]:
-    """The outputs k, and the inputs k + offset, for which both exist."""
-    start, stop = max(0, -offset), max(0, -offset, min(n_out, n_in - offset))
-    return slice(start, stop), slice(start + offset, stop + offset)
 
 
 class Conv2D(Network):
@@ -146,16 +97,43 @@ class Conv2D(Network):
           TypeError: if x is a floating array of another dtype than the kernel.
           ValueError: if x has another number of channels, or is smaller than a 'valid' kernel.
         """
-        kernel = self.kernel.numpy()
-        images = as_array(x, kernel.dtype, "Conv2D", "x")
-        kh, kw, inputs, _ = kernel.shape
+        return conv2d(self._checked(x), self.kernel.numpy(), self.bias.numpy(), self.padding)
+
+    def vjp(self, x: Any) -> tuple[Array, Pullback]:
+        """See Network."""
+        images, kernel = self._checked(x), self.kernel.numpy()
+        y = conv2d(images, kernel, self.bias.numpy(), self.padding)
+        shape = y.shape
+
+        def pullback(y_bar: Any) -> tuple[Array, dict[str, Array]]:
+            checked = as_shaped(y_bar, shape, kernel.dtype, "Conv2D", "output_bar")
+            x_bar, kernel_bar, bias_bar = conv2d_vjp(images, kernel, checked, self.padding)
+            bars = Cotangents()
+            bars.add(self.kernel, kernel_bar)
+            bars.add(self.bias, bias_bar)
+            return x_bar, bars.named(self)
+        return y, pullback
+
+    def jvp(self, x: Any, x_dot: Any,
+            param_dots: Mapping[str, Any] | None = None) -> tuple[Array, Array]:
+        """See Network."""
+        images, kernel, bias = self._checked(x), self.kernel.numpy(), self.bias.numpy()
+        checked = as_shaped(x_dot, images.shape, kernel.dtype, "Conv2D", "x_dot")
+        dots = Tangents.named(self, param_dots, "Conv2D")
+        y_dot = conv2d_jvp(images, kernel, checked, dots.of(self.kernel, kernel),
+                           dots.of(self.bias, bias), self.padding)
+        return conv2d(images, kernel, bias, self.padding), y_dot
+
+    def _checked(self, x: Any) -> Array:
+        images = as_array(x, self.kernel.dtype, "Conv2D", "x")
+        kh, kw, inputs, _ = self.kernel.shape
         if images.ndim < 3 or images.shape[-1] != inputs:
             raise ValueError(f"Conv2D: expected inputs [..., H, W, {inputs}]; "
                              f"got {list(images.shape)}.")
         if self.padding == "valid" and (images.shape[-3] < kh or images.shape[-2] < kw):
             raise ValueError(f"Conv2D: an image of {images.shape[-3]} x {images.shape[-2]} pixels "
                              f"is smaller than the kernel, {kh} x {kw}; 'same' padding allows it.")
-        return conv2d(images, kernel, self.bias.numpy(), self.padding)
+        return images
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
         """kernel and bias."""

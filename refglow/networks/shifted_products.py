@@ -1,0 +1,96 @@
+"""The sum of shifted matrix products that a convolution is.
+
+    y[h, w, o] = sum_{a, b} (sum_i x[h + a - ph, w + b - pw, i] * kernel[a, b, i, o])
+
+Both orders of the sum are used: gather the shifted inputs side by side and multiply once, or
+multiply once and add up the shifted outputs. Which is cheaper depends on which side has fewer
+channels to move; the sum is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+
+
+def margins(kernel: Array, padding: str) -> tuple[int, int]:
+    """(ph, pw): how many rows and columns of zeros are around the image."""
+    return (kernel.shape[0] // 2, kernel.shape[1] // 2) if padding == "same" else (0, 0)
+
+
+def as_images(x: Array) -> Array:
+    """[..., H, W, C] as [N, H, W, C]."""
+    return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
+def as_pixels(images: Array) -> Array:
+    """[N, H, W, C] as the matrix [N H W, C]."""
+    return images.reshape(math.prod(images.shape[:3]), images.shape[3])
+
+
+def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
+    """The convolution without its bias, [N, H', W', O]."""
+    kh, kw, inputs, outputs = kernel.shape
+    if inputs <= outputs:
+        matrix = kernel.reshape(kh * kw * inputs, outputs)
+        product = gather(images, kh, kw, ph, pw) @ matrix
+        return product.reshape(*_output_size(images, kh, kw, ph, pw), outputs)
+    matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
+    terms = (as_pixels(images) @ matrix).reshape(*images.shape[:3], kh, kw, outputs)
+    return _sum_of_shifted(terms, ph, pw)
+
+
+def gather(images: Array, kh: int, kw: int, ph: int, pw: int) -> Array:
+    """All shifted inputs of a pixel side by side: [N H' W', KH KW C]."""
+    if kh == kw == 1:
+        return as_pixels(images)
+    n, h, w = _output_size(images, kh, kw, ph, pw)
+    gathered = np.zeros((n, h, w, kh, kw, images.shape[3]), dtype=images.dtype)
+    for a, b, to, source in _shifts(images, kh, kw, ph, pw):
+        gathered[to][..., a, b, :] = images[source]
+    return gathered.reshape(n * h * w, kh * kw * images.shape[3])
+
+
+def _sum_of_shifted(terms: Array, ph: int, pw: int) -> Array:
+    """The sum of the terms [N, H, W, KH, KW, C] at the pixels they contribute to: [N, H', W', C].
+
+    It is the transpose of `gather`'s linear map, with turned shifts.
+    """
+    kh, kw, channels = terms.shape[3:]
+    if kh == kw == 1:
+        return terms[:, :, :, 0, 0]
+    y = np.zeros((*_output_size(terms, kh, kw, ph, pw), channels), dtype=terms.dtype)
+    for a, b, to, source in _shifts(terms, kh, kw, ph, pw):
+        y[to] += terms[source][..., a, b, :]
+    return y
+
+
+def _output_size(images: Array, kh: int, kw: int, ph: int, pw: int) -> tuple[int, int, int]:
+    n, h, w = images.shape[:3]
+    return n, h + 2 * ph - kh + 1, w + 2 * pw - kw + 1
+
+
+def _shifts(images: Array, kh: int, kw: int, ph: int,
+            pw: int) -> Iterator[tuple[int, int, Any, Any]]:
+    """(a, b, where in the output, where in the input) for each kernel position.
+
+    Output pixel (h, w) sees input pixel (h + a - ph, w + b - pw); where that lies outside the image
+    it is a zero and contributes nothing.
+    """
+    _, h_out, w_out = _output_size(images, kh, kw, ph, pw)
+    for a in range(kh):
+        rows_to, rows_from = _overlap(h_out, images.shape[1], a - ph)
+        for b in range(kw):
+            columns_to, columns_from = _overlap(w_out, images.shape[2], b - pw)
+            yield a, b, np.s_[:, rows_to, columns_to], np.s_[:, rows_from, columns_from]
+
+
+def _overlap(n_out: int, n_in: int, offset: int) -> tuple[slice, slice]:
+    """The outputs k, and the inputs k + offset, for which both exist."""
+    start, stop = max(0, -offset), max(0, -offset, min(n_out, n_in - offset))
+    return slice(start, stop), slice(start + offset, stop + offset)
