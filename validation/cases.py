@@ -129,7 +129,7 @@ def dense_coupling(rng: Rng, dtype: Any, inputs: int, outputs: int,
                    shift_only: bool = False) -> Any:
     """A `shift_and_log_scale_fn` with random weights, its layers already built."""
     network = tfb.real_nvp_default_template([6], shift_only=shift_only, seed=rng)
-    network(np.zeros((1, inputs), dtype=dtype), outputs)
+    network.build(inputs, outputs, dtype)
     return network
 
 

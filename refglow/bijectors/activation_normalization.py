@@ -27,6 +27,7 @@ Source: Kingma & Dhariwal 2018, section 3.1; tfp.bijectors.glow.ActivationNormal
 from __future__ import annotations
 
 import contextlib
+import reprlib
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -34,10 +35,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype, rounded, widened
 from refglow.elementary import exp, log, sqrt
 from refglow.event_shape import EventShape
+from refglow.module import Module
 from refglow.variable import Variable
 
 
@@ -98,7 +100,111 @@ def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
     return mean, deviation
 
 
-class ActivationNormalization(Bijector):
+# ---- derivatives (with the parameters as they are: the start from data is not differentiated) ----
+#
+# inverse: z = (x + m) e^v has dz = e^v (dx + dm) + z dv, and ildj = sum_c v_c. Transposed, with the
+# sums over all pixels of all images:
+#     x_bar = e^v z_bar,      m_bar = sum x_bar,      v_bar = sum z z_bar + ildj_bar
+# forward: x = z e^-v - m has dx = e^-v (dz - z dv) - dm, and fldj = -sum_c v_c:
+#     z_bar = e^-v x_bar,     m_bar = -sum x_bar,     v_bar = -sum z z_bar - fldj_bar
+
+
+def activation_normalization_forward_vjp(z: Array, shift: Array, log_scale: Array, x_bar: Array,
+                                         fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """(z_bar, shift_bar, log_scale_bar) = (e^-v x_bar, -sum x_bar, -sum z z_bar - fldj_bar).
+
+    Args:
+      z, shift, log_scale: as for the forward function.
+      x_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      z_bar of the shape of z; shift_bar and log_scale_bar, [C].
+
+    Source: the derivation above.
+    """
+    wide_bar = widened(x_bar)
+    z_bar = wide_bar / exp(widened(log_scale))
+    bars = z_bar, -_over_pixels(wide_bar), -_over_pixels(z_bar * widened(z)) - fldj_bar
+    return _all_rounded(bars, z, shift, log_scale, x_bar)
+
+
+def activation_normalization_inverse_vjp(z: Array, shift: Array, log_scale: Array, z_bar: Array,
+                                         ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """(x_bar, shift_bar, log_scale_bar) = (e^v z_bar, sum x_bar, sum z z_bar + ildj_bar).
+
+    Args:
+      z: the result of the inverse.
+      shift, log_scale: as for the inverse function.
+      z_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of z; shift_bar and log_scale_bar, [C].
+
+    Source: the derivation above.
+    """
+    wide_bar = widened(z_bar)
+    x_bar = wide_bar * exp(widened(log_scale))
+    bars = x_bar, _over_pixels(x_bar), _over_pixels(wide_bar * widened(z)) + ildj_bar
+    return _all_rounded(bars, z, shift, log_scale, z_bar)
+
+
+def activation_normalization_forward_jvp(
+        z: Array, shift: Array, log_scale: Array, z_dot: Array, shift_dot: Array,
+        log_scale_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, fldj_dot) = (e^-v (z_dot - z v_dot) - m_dot, -sum v_dot).
+
+    Args:
+      z, shift, log_scale: as for the forward function.
+      z_dot, shift_dot, log_scale_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    moved = widened(z_dot) - widened(z) * log_scale_dot
+    x_dot = moved / exp(widened(log_scale)) - shift_dot
+    return rounded(x_dot, z, log_scale, z_dot, shift_dot, log_scale_dot), -_total(log_scale_dot)
+
+
+def activation_normalization_inverse_jvp(
+        z: Array, shift: Array, log_scale: Array, x_dot: Array, shift_dot: Array,
+        log_scale_dot: Array) -> tuple[Array, Array]:
+    """(z_dot, ildj_dot) = (e^v (x_dot + m_dot) + z v_dot, sum v_dot).
+
+    Args:
+      z: the result of the inverse.
+      shift, log_scale: as for the inverse function.
+      x_dot, shift_dot, log_scale_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    z_dot = ((widened(x_dot) + shift_dot) * exp(widened(log_scale))
+             + widened(z) * log_scale_dot)
+    return rounded(z_dot, z, log_scale, x_dot, shift_dot, log_scale_dot), _total(log_scale_dot)
+
+
+def _all_rounded(bars: tuple[Array, Array, Array],
+                 *operands: Array) -> tuple[Array, Array, Array]:
+    first, second, third = (rounded(bar, *operands) for bar in bars)
+    return first, second, third
+
+
+def _over_pixels(array: Array) -> Array:
+    """The sum over all dimensions but the channels."""
+    return np.asarray(array.sum(axis=tuple(range(array.ndim - 1))))
+
+
+ACTIVATION_NORMALIZATION = Op(
+    activation_normalization_forward, activation_normalization_inverse,
+    activation_normalization_forward_vjp, activation_normalization_inverse_vjp,
+    activation_normalization_forward_jvp, activation_normalization_inverse_jvp)
+
+
+class ActivationNormalization(OpBijector):
     """ActNorm, in TFP's direction: `inverse` normalises data, `forward` undoes it."""
 
     def __init__(self, nchan: int, dtype: npt.DTypeLike = DEFAULT_FLOAT,
@@ -161,13 +267,17 @@ class ActivationNormalization(Bijector):
                 "first use is in the generating direction. Call initialize(images) first, or load "
                 "trained weights.", UserWarning, stacklevel=2)
             self._set_from(x, inverse=False)
-        return activation_normalization_forward(x, self._shift.numpy(), self._log_scale.numpy())
+        return super()._forward_and_log_det(x)
 
     def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
         self._check_channels(y.shape[-1])
         if not self.initialized:
             self._set_from(y, inverse=True)
-        return activation_normalization_inverse(y, self._shift.numpy(), self._log_scale.numpy())
+        return super()._inverse_and_log_det(y)
+
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        self._check_channels(array.shape[-1])
+        return ACTIVATION_NORMALIZATION, (self._shift, self._log_scale), ()
 
     def _set_from(self, batch: Array, *, inverse: bool) -> None:
         self._check_channels(batch.shape[-1])
@@ -199,6 +309,30 @@ class ActivationNormalization(Bijector):
         if channels is not None and channels != self._shift.size:
             raise ValueError(f"{self.name}: inputs have {channels} channels; it was built for "
                              f"{self._shift.size}.")
+
+
+def require_initialized(model: Module, what: str) -> None:
+    """Raise unless every ActNorm in `model` has been given its parameters.
+
+    Args:
+      model: an ActNorm, or what may hold some.
+      what: what is asked of the model, for the message.
+
+    Raises:
+      ValueError: naming those that are not initialised.
+
+    Source: none (refglow's own).
+    """
+    fresh = [actnorm for actnorm in (model, *model.submodules)
+             if isinstance(actnorm, ActivationNormalization) and not actnorm.initialized]
+    if fresh:
+        places = [name.rpartition(".")[0] or model.name for name, variable in
+                  model.named_variables() if any(variable.storage == actnorm._initialized.storage
+                                                 for actnorm in fresh)]
+        raise ValueError(
+            f"{model.name}: {what} was asked for before ActNorm's parameters are set from data "
+            f"({len(fresh)} layers: {reprlib.repr(', '.join(places))}). Call "
+            "initialize(images) first, or load trained weights.")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.bijector import Bijector, Pull
+from refglow.bijectors.composition_derivatives import (
+    boundaries_vjp,
+    pull_back_from_result,
+    stored_vjp,
+    walked_jvp,
+)
+from refglow.bijectors.log_det import sum_log_dets
+from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array, common_dtype
 from refglow.structure import flatten, is_nested, iterate, map_structure
 
@@ -149,16 +157,11 @@ class Composition(Bijector):
 
     def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
-        return self._walk_with_log_det(
-            self._walk_forward, x, event_ndims, self._forward_min_event_ndims,
-            self._inverse_min_event_ndims, forward=True, **kwargs)
+        return self._walk_with_log_det(_values_forward, True, x, event_ndims, **kwargs)
 
     def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
-        self._require_injective()
-        return self._walk_with_log_det(
-            self._walk_inverse, y, event_ndims, self._inverse_min_event_ndims,
-            self._forward_min_event_ndims, forward=False, **kwargs)
+        return self._walk_with_log_det(_values_inverse, False, y, event_ndims, **kwargs)
 
     @contextlib.contextmanager
     def _saying_where(self, part: Bijector) -> Iterator[None]:
@@ -178,33 +181,38 @@ class Composition(Bijector):
                 f"{self.name}: a composition with a non-injective part has no inverse; "
                 "invert the parts one at a time.")
 
-    def _walk_with_log_det(self, walk: Step, x: Any, event_ndims: Any, in_template: Any,
-                           out_template: Any, *, forward: bool, **kwargs: Any) -> tuple[Any, Any]:
-        """One walk that carries each array with its event rank and adds up the log-dets."""
+    def _walk_with_log_det(self, evaluate: Step, forward: bool, x: Any, event_ndims: Any,
+                           **kwargs: Any) -> tuple[Any, Any]:
+        """One walk that carries each array with its event rank and adds up the log-dets.
+
+        evaluate(part, arrays, event_ndims, **kwargs of the part) gives the part's values and
+        log-det.
+        """
         log_dets: list[Array] = []
+        if not forward:
+            self._require_injective()
 
         def step(part: Bijector, inputs: Any, **kw: Any) -> Any:
-            template = part.forward_min_event_ndims if forward else part.inverse_min_event_ndims
+            template, _ = part._min_event_ndims(forward)
             arrays = map_structure(template, lambda p: p.array, inputs)
             ndims = map_structure(template, lambda p: p.event_ndims, inputs)
             redundant = self._check_redundancy(part, flatten(template, inputs))
             with self._saying_where(part):
                 part._check_values(arrays, "x" if forward else "y", template)
-                if forward:
-                    values, log_det = part._forward_and_event_log_det(arrays, ndims, **kw)
-                    ndims_out = part.forward_event_ndims(ndims)
-                else:
-                    values, log_det = part._inverse_and_event_log_det(arrays, ndims, **kw)
-                    ndims_out = part.inverse_event_ndims(ndims)
+                values, log_det = evaluate(part, arrays, ndims, **kw)
+            ndims_out = part._event_ndims_after(forward, ndims)
             log_dets.append(log_det)
             return self._outputs(values, ndims_out, flatten(template, inputs), redundant)
 
+        in_template, out_template = self._min_event_ndims(forward)
         start = map_structure(in_template, lambda a, n: _Part(a, n, False), x, event_ndims)
-        outputs = walk(step, start, **kwargs)
-        if not log_dets:
-            log_dets.append(_no_log_det(x, event_ndims, in_template))
+        outputs = self._walk(forward)(step, start, **kwargs)
         values = map_structure(out_template, lambda p: p.array, outputs)
-        return values, _sum_of(log_dets)
+        return values, sum_log_dets(log_dets, x, event_ndims, in_template)
+
+    def _walk(self, forward: bool) -> Step:
+        """The walk in that direction."""
+        return self._walk_forward if forward else self._walk_inverse
 
     def _outputs(self, values: Any, event_ndims: Any, inputs: list[_Part],
                  redundant: bool) -> Any:
@@ -224,6 +232,26 @@ class Composition(Bijector):
                 raise ValueError(message)
             warnings.warn(message, RuntimeWarning, stacklevel=2)
         return redundant
+
+    # ---- derivatives: see composition_derivatives.py ------------------------------------------
+
+    def _event_vjp(self, forward: bool, x: Any, event_ndims: Any,
+                   **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return stored_vjp(self, forward, x, event_ndims, **kwargs)
+
+    def _event_vjp_of_boundaries(self, forward: bool, x: Any, event_ndims: Any,
+                                 **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return boundaries_vjp(self, forward, x, event_ndims, **kwargs)
+
+    def _pull_back_from_result(self, forward: bool, y: Any, y_bar: Any, log_det_bar: Any,
+                               event_ndims: Any, bars: Cotangents,
+                               **kwargs: Any) -> tuple[Any, Any]:
+        return pull_back_from_result(self, forward, y, y_bar, log_det_bar, event_ndims, bars,
+                                     **kwargs)
+
+    def _event_jvp(self, forward: bool, x: Any, x_dot: Any, event_ndims: Any, tangents: Tangents,
+                   **kwargs: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        return walked_jvp(self, forward, x, x_dot, event_ndims, tangents, **kwargs)
 
     # ---- shapes, dtypes, ranks ----------------------------------------------------------------
 
@@ -307,15 +335,9 @@ def _joint_ndims(needs: _Needs, own: Any, own_interact: bool) -> Any:
     return map_structure(own, max, needs.ndims, own)
 
 
-def _no_log_det(x: Any, event_ndims: Any, template: Any) -> Array:
-    """The log-det of the identity: zero for each element of the batch."""
-    array, ndims = flatten(template, x)[0], flatten(template, event_ndims)[0]
-    return np.zeros(array.shape[:array.ndim - ndims], dtype=array.dtype)
+def _values_forward(part: Bijector, x: Any, event_ndims: Any, **kwargs: Any) -> tuple[Any, Any]:
+    return part._forward_and_event_log_det(x, event_ndims, **kwargs)
 
 
-def _sum_of(log_dets: list[Array]) -> Array:
-    """The sum of the parts' log-dets, in their order."""
-    total = log_dets[0]
-    for log_det in log_dets[1:]:
-        total = np.asarray(total + log_det, dtype=np.result_type(total, log_det))
-    return total
+def _values_inverse(part: Bijector, y: Any, event_ndims: Any, **kwargs: Any) -> tuple[Any, Any]:
+    return part._inverse_and_event_log_det(y, event_ndims, **kwargs)

@@ -1,4 +1,4 @@
-"""The base of every bijector: TFP's interface over one primitive per direction.
+"""What every bijector computes: TFP's interface over one primitive per direction.
 
 A bijector is an invertible map y = g(x) that knows how it changes volume:
 
@@ -20,7 +20,6 @@ Source: tfp.bijectors.Bijector.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,8 +30,8 @@ from refglow.dtypes import Array, as_array
 from refglow.structure import flatten, iterate, map_structure
 
 
-class Bijector(Signature):
-    """An invertible, differentiable map and its log-det-Jacobian. See the module's text."""
+class Evaluation(Signature):
+    """The values of the map and its log-det-Jacobian, in both directions. See the module's text."""
 
     # ---- the map ------------------------------------------------------------------------------
 
@@ -52,7 +51,7 @@ class Bijector(Signature):
           ValueError: if its shape does not fit.
         """
         array = self._convert(x, "x", self._forward_min_event_ndims)
-        return _as_arrays(self._forward(array, **kwargs), array)
+        return as_arrays(self._forward(array, **kwargs), array)
 
     def inverse(self, y: Any, name: str = "inverse", **kwargs: Any) -> Any:
         """x = g^-1(y); for a non-injective bijector the tuple of all x with g(x) = y.
@@ -60,7 +59,7 @@ class Bijector(Signature):
         Args, Returns and Raises: as for `forward`.
         """
         array = self._convert(y, "y", self._inverse_min_event_ndims)
-        return _as_arrays(self._inverse(array, **kwargs), array)
+        return as_arrays(self._inverse(array, **kwargs), array)
 
     def forward_log_det_jacobian(self, x: Any, event_ndims: Any = None,
                                  name: str = "forward_log_det_jacobian", **kwargs: Any) -> Array:
@@ -100,7 +99,7 @@ class Bijector(Signature):
         ndims = self._event_ndims(event_ndims, self._forward_min_event_ndims)
         array = self._convert(x, "x", ndims)
         y, fldj = self._forward_and_event_log_det(array, ndims, **kwargs)
-        return _as_arrays(y, array), rounded_like(fldj, array, ndims)
+        return as_arrays(y, array), rounded_like(fldj, array, ndims)
 
     def inverse_and_log_det(self, y: Any, event_ndims: Any = None,
                             **kwargs: Any) -> tuple[Any, Any]:
@@ -108,31 +107,7 @@ class Bijector(Signature):
         ndims = self._event_ndims(event_ndims, self._inverse_min_event_ndims)
         array = self._convert(y, "y", ndims)
         x, ildj = self._inverse_and_event_log_det(array, ndims, **kwargs)
-        return _as_arrays(x, array), rounded_like(ildj, array, ndims)
-
-    def __call__(self, value: Any, name: str | None = None, **kwargs: Any) -> Any:
-        """Apply to an array, or compose.
-
-        Args:
-          value: a distribution (gives a TransformedDistribution), a bijector (gives the Chain
-            that applies `value` first), or an array-like (gives `forward(value)`).
-          name: the name of what is built.
-          **kwargs: passed on to the constructor, or to `forward`.
-        """
-        from refglow.bijectors.compose import compose
-        return compose(self, value, name, **kwargs)
-
-    def __eq__(self, other: object) -> bool:
-        """Same type, same arguments, and the same values in all variables: the same function."""
-        if self is other:
-            return True
-        if type(self) is not type(other) or not isinstance(other, Bijector):
-            return False
-        return (_same(self._parameters, other._parameters)
-                and _same(self.state_dict(), other.state_dict()))
-
-    def __hash__(self) -> int:
-        return hash((type(self), tuple(sorted(self._parameters))))
+        return as_arrays(x, array), rounded_like(ildj, array, ndims)
 
     # ---- what subclasses implement ------------------------------------------------------------
 
@@ -158,16 +133,25 @@ class Bijector(Signature):
                                    **kwargs: Any) -> tuple[Any, Any]:
         """The value, and the log-det summed over `event_ndims`. Compositions override this."""
         y, fldj = self._forward_and_log_det(x, **kwargs)
-        return y, reduce_log_det(fldj, x, event_ndims, self._forward_min_event_ndims, self.name)
+        return y, self._reduced(fldj, x, event_ndims, self._forward_min_event_ndims)
 
     def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
         """The value, and the log-det summed over `event_ndims`. Compositions override this."""
         x, ildj = self._inverse_and_log_det(y, **kwargs)
-        minimum = self._inverse_min_event_ndims
-        if self.is_injective:
-            return x, reduce_log_det(ildj, y, event_ndims, minimum, self.name)
-        return x, tuple(reduce_log_det(part, y, event_ndims, minimum, self.name) for part in ildj)
+        return x, self._reduced(ildj, y, event_ndims, self._inverse_min_event_ndims)
+
+    def _reduced(self, log_det: Any, x: Any, event_ndims: Any, minimum: Any) -> Any:
+        """The log-det summed over `event_ndims`.
+
+        Of a bijector that is not injective there is none in the direction forward (None), and a
+        tuple of them, one for each preimage, in the direction inverse.
+        """
+        if log_det is None:
+            return None
+        if isinstance(log_det, tuple):
+            return tuple(self._reduced(part, x, event_ndims, minimum) for part in log_det)
+        return reduce_log_det(log_det, x, event_ndims, minimum, self.name)
 
     def _check_domain(self, array: Array, what: str) -> None:
         """Raise ValueError if a value of `what` ("x" or "y") is outside the domain."""
@@ -198,7 +182,7 @@ class Bijector(Signature):
                 self._check_domain(array, what)
 
 
-def _as_arrays(result: Any, like: Any) -> Any:
+def as_arrays(result: Any, like: Any) -> Any:
     """The result with arrays at all leaves: NumPy turns those of no dimensions into scalars."""
     objects = any(leaf.dtype == object for _, leaf in iterate(like))
     return map_structure(result, lambda leaf: np.asarray(leaf, dtype=object if objects else None),
@@ -211,30 +195,3 @@ def _check_finite(array: Array, name: str, what: str) -> None:
     bad = np.argwhere(~np.isfinite(array))
     raise ValueError(f"{name}: {what} holds {len(bad)} values that are NaN or infinite; the first "
                      f"is {array[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}.")
-
-
-def checked_bijectors(values: Iterable[Any], owner: str) -> list[Bijector]:
-    """`values` as a list.
-
-    Raises:
-      TypeError: if one of them is not a bijector.
-    """
-    parts = list(values)
-    for part in parts:
-        if not isinstance(part, Bijector):
-            raise TypeError(f"{owner}: expected refglow bijectors; got a {type(part).__name__}.")
-    return parts
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Equality of (structures of) arguments, arrays compared by shape, dtype and every value."""
-    if a is b:
-        return True
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if hasattr(a, "__array__") and hasattr(b, "__array__"):
-        a, b = np.asarray(a), np.asarray(b)
-        return a.dtype == b.dtype and np.array_equal(a, b)
-    return type(a) is type(b) and bool(a == b)

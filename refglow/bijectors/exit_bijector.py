@@ -31,10 +31,11 @@ import numpy.typing as npt
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.blockwise import Blockwise
 from refglow.bijectors.composition import Composition, Step
-from refglow.bijectors.glow_coupling import ExpAffine, bijector_fn_of
+from refglow.bijectors.glow_coupling import ExpAffine
 from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.identity import Identity
 from refglow.bijectors.network_builder import build_network
+from refglow.bijectors.network_coupling import NetworkCoupling
 from refglow.bijectors.real_nvp import RealNVP
 from refglow.dtypes import DEFAULT_FLOAT, canonical_dtype
 from refglow.networks.glow_networks import GlowDefaultExitNetwork
@@ -75,7 +76,7 @@ class ExitBijector(Composition):
             self._exit_layer = build_network(
                 coupling_bijector_fn or GlowDefaultExitNetwork, (h, w, leave), output_chan=grab,
                 dtype=number_type, seed=np.random.default_rng(seed), owner=name)
-            coupling = RealNVP(num_masked=leave, bijector_fn=bijector_fn_of(
+            coupling = RealNVP(num_masked=leave, bijector_fn=NetworkCoupling(
                 self._exit_layer, grab, ExpAffine, number_type, name))
         super().__init__(
             Blockwise([coupling, Identity()], [leave + grab, passed]), name=name, dtype=dtype,

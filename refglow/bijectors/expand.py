@@ -72,6 +72,76 @@ def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
     return tiles.reshape(y.shape[:-3] + (h // n, w // n, c * n**2)), np.zeros((), y.dtype)
 
 
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y holds the elements of x in other places, y = P x with a permutation matrix P, and the log-det 0
+# does not change. P is orthogonal, so the transposed map, which takes cotangents back, is the
+# inverse; and a linear map takes tangents as it takes values:
+#     x_bar = P^T y_bar = P^-1 y_bar,    y_bar = P x_bar,    dy = P dx,    dx = P^-1 dy
+
+
+def expand_forward_vjp(x: Array, block_size: int, y_bar: Array, fldj_bar: Array) -> Array:
+    """x_bar = y_bar, put back where it came from.
+
+    Args:
+      x, block_size: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return expand_inverse(y_bar, block_size)[0]
+
+
+def expand_inverse_vjp(x: Array, block_size: int, x_bar: Array, ildj_bar: Array) -> Array:
+    """y_bar = x_bar, put back where it came from.
+
+    Args:
+      x: the result of the inverse.
+      block_size: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the shape of y.
+
+    Source: the derivation above.
+    """
+    return expand_forward(x_bar, block_size)[0]
+
+
+def expand_forward_jvp(x: Array, block_size: int, x_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (x_dot rearranged as x is, 0).
+
+    Args:
+      x, block_size: as for the forward function.
+      x_dot: the tangent of x.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return expand_forward(x_dot, block_size)
+
+
+def expand_inverse_jvp(x: Array, block_size: int, y_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot rearranged as y is, 0).
+
+    Args:
+      x: the result of the inverse.
+      block_size: as for the inverse function.
+      y_dot: the tangent of y.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return expand_inverse(y_dot, block_size)
+
+
 class Expand(Composition):
     """Moves channels into space; its inverse is Glow's squeeze."""
 

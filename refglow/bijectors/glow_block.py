@@ -28,11 +28,12 @@ from refglow.bijectors.activation_normalization import ActivationNormalization
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.composition import Composition
-from refglow.bijectors.glow_coupling import SigmoidAffine, bijector_fn_of
+from refglow.bijectors.glow_coupling import SigmoidAffine
 from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.identity import Identity
 from refglow.bijectors.invert import Invert
 from refglow.bijectors.network_builder import build_network
+from refglow.bijectors.network_coupling import NetworkCoupling
 from refglow.bijectors.one_by_one_conv import OneByOneConv
 from refglow.bijectors.real_nvp import RealNVP
 from refglow.dtypes import DEFAULT_FLOAT, DType, canonical_dtype
@@ -95,6 +96,6 @@ def _step(network: Callable[..., Any], conv: OneByOneConv, channels: int, dtype:
           owner: str) -> list[Bijector]:
     """The coupling and the 1x1 convolution of one step, in the order that `forward` applies."""
     half = channels // 2
-    coupling = RealNVP(num_masked=half, bijector_fn=bijector_fn_of(
+    coupling = RealNVP(num_masked=half, bijector_fn=NetworkCoupling(
         network, half, SigmoidAffine, dtype, owner))
     return [Invert(coupling), Invert(conv)]

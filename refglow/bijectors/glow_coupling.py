@@ -1,7 +1,4 @@
-"""The two affine maps that Glow's networks control, and how a network's output becomes one.
-
-A network's output for C mapped channels is either t (C channels: additive coupling) or [r | t]
-(2C channels, the raw scale r in the low half: affine coupling). With
+"""The two affine maps that Glow's networks control, by a raw scale r and a shift t.
 
     s = sigmoid(r + 2)    in the steps of a block ("sigmoid affine"), scales stay below 1
     s = exp(r + 2)        at the exits ("exp affine")
@@ -20,14 +17,15 @@ Source: Kingma & Dhariwal 2018, section 3.3 and table 1; tfp.bijectors.glow, mak
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from refglow.bijectors.bijector import Bijector
-from refglow.bijectors.shift import Shift
-from refglow.dtypes import Array, DType, as_array, rounded, widened
+import numpy as np
+
+from refglow.bijectors.op import Op, OpBijector
+from refglow.cotangents import unbroadcast
+from refglow.dtypes import Array, rounded, widened
 from refglow.elementary import exp, log_sigmoid, sigmoid
-from refglow.parameter import at, parameter
+from refglow.parameter import parameter
 
 
 def sigmoid_affine_forward(x: Array, raw_scale: Array, shift: Array) -> tuple[Array, Array]:
@@ -86,7 +84,181 @@ def exp_affine_inverse(y: Array, raw_scale: Array, shift: Array) -> tuple[Array,
     return rounded((widened(y) - shift) / exp(r), y, raw_scale, shift), -r
 
 
-class RawAffine(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# With s = sigmoid(r + 2), q = d log s / dr = sigmoid(-(r + 2)), so ds = s q dr. For y = x s + t:
+#     dy = s dx + x s q dr + dt,           dfldj = q dr
+#     x_bar = s y_bar,    raw_scale_bar = (x s y_bar + fldj_bar) q,      shift_bar = y_bar
+# For the inverse, x = (y - t) / s, as functions of x:
+#     dx = (dy - dt) / s - x q dr,         dildj = -q dr
+#     y_bar = x_bar / s,  raw_scale_bar = -(x x_bar + ildj_bar) q,       shift_bar = -y_bar
+#
+# With s = exp(r + 2) the same holds with q = 1.
+
+
+def sigmoid_affine_forward_vjp(x: Array, raw_scale: Array, shift: Array, y_bar: Array,
+                               fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """(x_bar, raw_scale_bar, shift_bar) = (s y_bar, (x s y_bar + fldj_bar) q, y_bar).
+
+    Args:
+      x, raw_scale, shift: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the broadcast shape, the others of the shapes of raw_scale and shift.
+
+    Source: the derivation above.
+    """
+    r = widened(raw_scale) + 2
+    return _affine_forward_vjp(x, raw_scale, shift, y_bar, fldj_bar, sigmoid(r), sigmoid(-r))
+
+
+def sigmoid_affine_inverse_vjp(x: Array, raw_scale: Array, shift: Array, x_bar: Array,
+                               ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """(y_bar, raw_scale_bar, shift_bar) = (x_bar / s, -(x x_bar + ildj_bar) q, -x_bar / s).
+
+    Args:
+      x: the result of the inverse.
+      raw_scale, shift: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the broadcast shape, the others of the shapes of raw_scale and shift.
+
+    Source: the derivation above.
+    """
+    r = widened(raw_scale) + 2
+    return _affine_inverse_vjp(x, raw_scale, shift, x_bar, ildj_bar, sigmoid(r), sigmoid(-r))
+
+
+def sigmoid_affine_forward_jvp(x: Array, raw_scale: Array, shift: Array, x_dot: Array,
+                               raw_scale_dot: Array, shift_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (s x_dot + x s q r_dot + shift_dot, q r_dot).
+
+    Args:
+      x, raw_scale, shift: as for the forward function.
+      x_dot, raw_scale_dot, shift_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    r = widened(raw_scale) + 2
+    return _affine_forward_jvp(x, x_dot, raw_scale_dot, shift_dot, sigmoid(r), sigmoid(-r))
+
+
+def sigmoid_affine_inverse_jvp(x: Array, raw_scale: Array, shift: Array, y_dot: Array,
+                               raw_scale_dot: Array, shift_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = ((y_dot - shift_dot) / s - x q r_dot, -q r_dot).
+
+    Args:
+      x: the result of the inverse.
+      raw_scale, shift: as for the inverse function.
+      y_dot, raw_scale_dot, shift_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    r = widened(raw_scale) + 2
+    return _affine_inverse_jvp(x, y_dot, raw_scale_dot, shift_dot, sigmoid(r), sigmoid(-r))
+
+
+def exp_affine_forward_vjp(x: Array, raw_scale: Array, shift: Array, y_bar: Array,
+                           fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """(x_bar, raw_scale_bar, shift_bar) = (s y_bar, x s y_bar + fldj_bar, y_bar).
+
+    Args, Returns: as for `sigmoid_affine_forward_vjp`.
+
+    Source: the derivation above.
+    """
+    s = exp(widened(raw_scale) + 2)
+    return _affine_forward_vjp(x, raw_scale, shift, y_bar, fldj_bar, s, np.ones_like(s))
+
+
+def exp_affine_inverse_vjp(x: Array, raw_scale: Array, shift: Array, x_bar: Array,
+                           ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """(y_bar, raw_scale_bar, shift_bar) = (x_bar / s, -(x x_bar + ildj_bar), -x_bar / s).
+
+    Args, Returns: as for `sigmoid_affine_inverse_vjp`.
+
+    Source: the derivation above.
+    """
+    s = exp(widened(raw_scale) + 2)
+    return _affine_inverse_vjp(x, raw_scale, shift, x_bar, ildj_bar, s, np.ones_like(s))
+
+
+def exp_affine_forward_jvp(x: Array, raw_scale: Array, shift: Array, x_dot: Array,
+                           raw_scale_dot: Array, shift_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (s x_dot + x s r_dot + shift_dot, r_dot).
+
+    Args, Returns: as for `sigmoid_affine_forward_jvp`.
+
+    Source: the derivation above.
+    """
+    s = exp(widened(raw_scale) + 2)
+    return _affine_forward_jvp(x, x_dot, raw_scale_dot, shift_dot, s, np.ones_like(s))
+
+
+def exp_affine_inverse_jvp(x: Array, raw_scale: Array, shift: Array, y_dot: Array,
+                           raw_scale_dot: Array, shift_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = ((y_dot - shift_dot) / s - x r_dot, -r_dot).
+
+    Args, Returns: as for `sigmoid_affine_inverse_jvp`.
+
+    Source: the derivation above.
+    """
+    s = exp(widened(raw_scale) + 2)
+    return _affine_inverse_jvp(x, y_dot, raw_scale_dot, shift_dot, s, np.ones_like(s))
+
+
+def _affine_forward_vjp(x: Array, raw_scale: Array, shift: Array, y_bar: Array, fldj_bar: Array,
+                        s: Array, q: Array) -> tuple[Array, Array, Array]:
+    wide_bar = widened(y_bar)
+    x_bar = wide_bar * s
+    r_bar = (unbroadcast(x_bar * x, raw_scale.shape) + fldj_bar) * q
+    return _rounded_bars(x_bar, r_bar, unbroadcast(wide_bar, shift.shape),
+                         (x, raw_scale, shift, y_bar))
+
+
+def _affine_inverse_vjp(x: Array, raw_scale: Array, shift: Array, x_bar: Array, ildj_bar: Array,
+                        s: Array, q: Array) -> tuple[Array, Array, Array]:
+    wide_bar = widened(x_bar)
+    y_bar = wide_bar / s
+    r_bar = -(unbroadcast(wide_bar * x, raw_scale.shape) + ildj_bar) * q
+    return _rounded_bars(y_bar, r_bar, -unbroadcast(y_bar, shift.shape),
+                         (x, raw_scale, shift, x_bar))
+
+
+def _affine_forward_jvp(x: Array, x_dot: Array, raw_scale_dot: Array, shift_dot: Array,
+                        s: Array, q: Array) -> tuple[Array, Array]:
+    log_dot = q * raw_scale_dot
+    y_dot = s * (widened(x_dot) + x * log_dot) + shift_dot
+    return rounded(y_dot, x, x_dot, raw_scale_dot, shift_dot), log_dot
+
+
+def _affine_inverse_jvp(x: Array, y_dot: Array, raw_scale_dot: Array, shift_dot: Array,
+                        s: Array, q: Array) -> tuple[Array, Array]:
+    log_dot = q * raw_scale_dot
+    x_dot = (widened(y_dot) - shift_dot) / s - x * log_dot
+    return rounded(x_dot, x, y_dot, raw_scale_dot, shift_dot), -log_dot
+
+
+def _rounded_bars(x_bar: Array, r_bar: Array, shift_bar: Array,
+                  operands: tuple[Array, ...]) -> tuple[Array, Array, Array]:
+    return (rounded(x_bar, *operands), rounded(r_bar, *operands), rounded(shift_bar, *operands))
+
+
+SIGMOID_AFFINE = Op(sigmoid_affine_forward, sigmoid_affine_inverse, sigmoid_affine_forward_vjp,
+                    sigmoid_affine_inverse_vjp, sigmoid_affine_forward_jvp,
+                    sigmoid_affine_inverse_jvp)
+EXP_AFFINE = Op(exp_affine_forward, exp_affine_inverse, exp_affine_forward_vjp,
+                exp_affine_inverse_vjp, exp_affine_forward_jvp, exp_affine_inverse_jvp)
+
+
+class RawAffine(OpBijector):
     """Base of the two affine maps: holds a network's raw scale and shift."""
 
     def __init__(self, raw_scale: Any, shift: Any, name: str) -> None:
@@ -113,11 +285,8 @@ class SigmoidAffine(RawAffine):
         """As RawAffine."""
         super().__init__(raw_scale, shift, name)
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return sigmoid_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return sigmoid_affine_inverse(y, at(self._raw_scale, y), at(self._shift, y))
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return SIGMOID_AFFINE, (self._raw_scale, self._shift), ()
 
 
 class ExpAffine(RawAffine):
@@ -127,51 +296,5 @@ class ExpAffine(RawAffine):
         """As RawAffine."""
         super().__init__(raw_scale, shift, name)
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return exp_affine_forward(x, at(self._raw_scale, x), at(self._shift, x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return exp_affine_inverse(y, at(self._raw_scale, y), at(self._shift, y))
-
-
-def bijector_fn_of(network: Callable[..., Any], channels: int,
-                   affine: Callable[[Array, Array], Bijector], dtype: DType,
-                   owner: str) -> Callable[..., Bijector]:
-    """The bijector_fn (for RealNVP) of a network in one of its three forms.
-
-    Args:
-      network: called with the deciding channels (and any conditioning kwargs); returns `channels`
-        channels (additive), twice as many (affine), or a bijector.
-      channels: C, how many channels the form of the output is measured against.
-      affine: SigmoidAffine or ExpAffine.
-      dtype: the number type the outputs must have.
-      owner: whose network it is, for messages.
-
-    Returns:
-      a function of the deciding channels [..., D] and of how many are mapped, giving the bijector.
-      It raises TypeError or ValueError if the network's output has none of the three forms.
-
-    Source: as the module.
-    """
-    def bijector_fn(deciding: Array, output_units: int, **condition: Any) -> Bijector:
-        output = network(deciding, **condition)
-        if isinstance(output, Bijector):
-            return output
-        array = as_array(output, dtype, owner, f"{_name_of(network)}(x)")
-        if channels not in (1, output_units):
-            raise ValueError(f"{owner}: its network decides about {channels} channels, but "
-                             f"{output_units} are mapped. Use an even number of channels, or a "
-                             "network that returns a bijector.")
-        if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == channels:
-            return Shift(array)
-        if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == 2 * channels:
-            return affine(array[..., :channels], array[..., channels:])
-        fit = [list(deciding.shape[:-1]) + [n] for n in (channels, 2 * channels)]
-        raise ValueError(f"{owner}: its network {_name_of(network)} returned an array of shape "
-                         f"{list(array.shape)}; expected {fit[0]} (additive coupling), {fit[1]} "
-                         "(affine coupling) or a bijector.")
-    return bijector_fn
-
-
-def _name_of(network: Callable[..., Any]) -> str:
-    return getattr(network, "__name__", type(network).__name__)
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return EXP_AFFINE, (self._raw_scale, self._shift), ()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from refglow.bijectors.bijector import Bijector, checked_bijectors
+from refglow.bijectors.bijector import Bijector, Pull, checked_bijectors
 from refglow.bijectors.signature import UNSPECIFIED
+from refglow.cotangents import Cotangents, Tangents
 
 
 class Invert(Bijector):
@@ -77,6 +78,31 @@ class Invert(Bijector):
     def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
                                    **kwargs: Any) -> tuple[Any, Any]:
         return self._bijector._forward_and_event_log_det(y, event_ndims, **kwargs)
+
+    def _vjp(self, forward: bool, x: Any, **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return self._bijector._vjp(not forward, x, **kwargs)
+
+    def _event_vjp(self, forward: bool, x: Any, event_ndims: Any,
+                   **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return self._bijector._event_vjp(not forward, x, event_ndims, **kwargs)
+
+    def _event_vjp_of_boundaries(self, forward: bool, x: Any, event_ndims: Any,
+                                 **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return self._bijector._event_vjp_of_boundaries(not forward, x, event_ndims, **kwargs)
+
+    def _pull_back_from_result(self, forward: bool, y: Any, y_bar: Any, log_det_bar: Any,
+                               event_ndims: Any, bars: Cotangents,
+                               **kwargs: Any) -> tuple[Any, Any]:
+        return self._bijector._pull_back_from_result(not forward, y, y_bar, log_det_bar,
+                                                     event_ndims, bars, **kwargs)
+
+    def _jvp(self, forward: bool, x: Any, x_dot: Any, tangents: Tangents,
+             **kwargs: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        return self._bijector._jvp(not forward, x, x_dot, tangents, **kwargs)
+
+    def _event_jvp(self, forward: bool, x: Any, x_dot: Any, event_ndims: Any, tangents: Tangents,
+                   **kwargs: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        return self._bijector._event_jvp(not forward, x, x_dot, event_ndims, tangents, **kwargs)
 
     def _check_domain(self, array: Any, what: str) -> None:
         self._bijector._check_domain(array, _other_side(what))

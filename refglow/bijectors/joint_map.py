@@ -13,7 +13,7 @@ from typing import Any
 from refglow.bijectors.bijector import checked_bijectors
 from refglow.bijectors.composition import Composition, Step
 from refglow.bijectors.routing import kwargs_for
-from refglow.structure import iterate, map_structure
+from refglow.structure import flatten, iterate, map_structure
 
 
 class JointMap(Composition):
@@ -49,4 +49,7 @@ class JointMap(Composition):
                              self._bijectors, x)
 
     def _walk_inverse(self, step: Step, y: Any, **kwargs: Any) -> Any:
-        return self._walk_forward(step, y, **kwargs)  # side by side, the order does not matter
+        by_name = kwargs_for(self.name, self._flat, kwargs)
+        pairs = list(zip(self._flat, flatten(self._bijectors, y), strict=True))
+        results = [step(part, value, **by_name(part)) for part, value in reversed(pairs)]
+        return map_structure(self._bijectors, lambda _: results.pop(), self._bijectors)

@@ -18,10 +18,12 @@ Source: tfp.bijectors.Bijector, section "Jacobian Determinant".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, accumulator
 from refglow.structure import flatten
 
@@ -75,9 +77,7 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
     Source: as the module.
     """
     extra = reduction_ndims(event_ndims, min_event_ndims, name)
-    outer = [part.shape[:part.ndim - ndims]
-             for part, ndims in zip(flatten(min_event_ndims, x),
-                                    flatten(min_event_ndims, min_event_ndims), strict=True)]
+    outer = _outer_shapes(x, min_event_ndims)
     events = {shape[len(shape) - extra:] for shape in outer}
     if len(events) > 1:
         raise ValueError(f"{name}: the parts of the input have different event shapes in front of "
@@ -92,6 +92,63 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
             f"{name}: broadcasting against the parameters changes the event shape from {event} to "
             f"{shape[len(shape) - extra:]}; a map between such events is not a bijection.")
     return _sum_over_last(log_det, shape, extra)
+
+
+def sum_log_dets(log_dets: Sequence[Any], x: Any, event_ndims: Any, template: Any) -> Any:
+    """The sum of the log-dets of the parts of a composition.
+
+    Args:
+      log_dets: [batch...] each, in the order of the parts; there may be none.
+      x: the array (structure) that the composition was applied to.
+      event_ndims: the ranks of its events (structure).
+      template: the structure of x.
+
+    Returns:
+      the sum, in nats; zeros of the batch shape if there are no parts; None if a part, not being
+      injective, has no log-det.
+
+    Source: the chain rule; the determinant of a product is the product of the determinants.
+    """
+    if any(log_det is None for log_det in log_dets):
+        return None
+    if not log_dets:
+        array, ndims = flatten(template, x)[0], flatten(template, event_ndims)[0]
+        return np.zeros(array.shape[:array.ndim - ndims], dtype=array.dtype)
+    total = log_dets[0]
+    for log_det in log_dets[1:]:
+        total = np.asarray(total + log_det, dtype=np.result_type(total, log_det))
+    return total
+
+
+def spread_log_det(total_bar: Array, log_det_shape: tuple[int, ...], x: Any, event_ndims: Any,
+                   min_event_ndims: Any, name: str) -> Array:
+    """The adjoint of `reduce_log_det`: the cotangent of the minimal events' log-dets.
+
+    `total` is the sum over the extra dimensions of the log-det broadcast to the full shape, a
+    linear map. Its adjoint repeats total_bar over the extra dimensions, then sums over those along
+    which the log-det is constant; there the factor H W comes back.
+
+    Args:
+      total_bar: the cotangent of the result, [batch...].
+      log_det_shape: the shape of the log-det that was reduced.
+      x, event_ndims, min_event_ndims, name: as for `reduce_log_det`.
+
+    Returns:
+      array of shape log_det_shape, in the number type of total_bar.
+
+    Source: as the module.
+    """
+    extra = reduction_ndims(event_ndims, min_event_ndims, name)
+    shape = np.broadcast_shapes(log_det_shape, *_outer_shapes(x, min_event_ndims))
+    bar = total_bar.reshape(total_bar.shape + (1,) * extra)
+    return unbroadcast(np.broadcast_to(bar, shape), log_det_shape)
+
+
+def _outer_shapes(x: Any, min_event_ndims: Any) -> list[tuple[int, ...]]:
+    """The dimensions in front of the minimal event, of each part of x."""
+    return [part.shape[:part.ndim - ndims]
+            for part, ndims in zip(flatten(min_event_ndims, x),
+                                   flatten(min_event_ndims, min_event_ndims), strict=True)]
 
 
 def rounded_like(log_det: Any, x: Any, min_event_ndims: Any) -> Any:

@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.bijector import Bijector, Pull
 from refglow.bijectors.scale_matvec_lu import ScaleMatvecLU
+from refglow.cotangents import Tangents
 from refglow.dtypes import DEFAULT_FLOAT, Array, canonical_dtype
 from refglow.variable import Variable
 
@@ -97,6 +98,13 @@ class OneByOneConv(Bijector):
 
     def _inverse_and_log_det(self, y: Array, **kwargs: Any) -> tuple[Array, Array]:
         return self._bijector._inverse_and_log_det(y, **kwargs)
+
+    def _vjp(self, forward: bool, x: Array, **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        return self._bijector._vjp(forward, x, **kwargs)
+
+    def _jvp(self, forward: bool, x: Array, x_dot: Array, tangents: Tangents,
+             **kwargs: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        return self._bijector._jvp(forward, x, x_dot, tangents, **kwargs)
 
     def _forward_event_shape(self, shape: Any) -> Any:
         return self._bijector.forward_event_shape(shape)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
 from refglow.variable import Variable, value_of
@@ -42,6 +42,84 @@ def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Arr
     Source: as the module.
     """
     return np.take(y, np.argsort(permutation), axis=axis), np.zeros((), dtype=y.dtype)
+
+
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y holds the elements of x in other places, y = P x with a permutation matrix P, and the log-det 0
+# does not change. P is orthogonal, so the transposed map, which takes cotangents back, is the
+# inverse; and a linear map takes tangents as it takes values:
+#     x_bar = P^T y_bar = P^-1 y_bar,    y_bar = P x_bar,    dy = P dx,    dx = P^-1 dy
+
+
+def permute_forward_vjp(x: Array, permutation: Array, axis: int, y_bar: Array,
+                        fldj_bar: Array) -> Array:
+    """x_bar = y_bar, put back where it came from.
+
+    Args:
+      x, permutation, axis: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return permute_inverse(y_bar, permutation, axis)[0]
+
+
+def permute_inverse_vjp(x: Array, permutation: Array, axis: int, x_bar: Array,
+                        ildj_bar: Array) -> Array:
+    """y_bar = x_bar, put back where it came from.
+
+    Args:
+      x: the result of the inverse.
+      permutation, axis: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the shape of y.
+
+    Source: the derivation above.
+    """
+    return permute_forward(x_bar, permutation, axis)[0]
+
+
+def permute_forward_jvp(x: Array, permutation: Array, axis: int,
+                        x_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (x_dot rearranged as x is, 0).
+
+    Args:
+      x, permutation, axis: as for the forward function.
+      x_dot: the tangent of x.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return permute_forward(x_dot, permutation, axis)
+
+
+def permute_inverse_jvp(x: Array, permutation: Array, axis: int,
+                        y_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot rearranged as y is, 0).
+
+    Args:
+      x: the result of the inverse.
+      permutation, axis: as for the inverse function.
+      y_dot: the tangent of y.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return permute_inverse(y_dot, permutation, axis)
+
+
+PERMUTE = Op(permute_forward, permute_inverse, permute_forward_vjp, permute_inverse_vjp,
+             permute_forward_jvp, permute_inverse_jvp)
 
 
 def check_permutation(array: Array) -> None:
@@ -90,7 +168,7 @@ def checked_permutation(value: Any, name: str) -> Any:
     return value
 
 
-class Permute(Bijector):
+class Permute(OpBijector):
     """Permutes the elements along a dimension."""
 
     def __init__(self, permutation: Any, axis: int = -1, validate_args: bool = False,
@@ -131,13 +209,9 @@ class Permute(Bijector):
         """True."""
         return True
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        self._check_length(x.shape)
-        return permute_forward(x, value_of(self._permutation), self._axis)
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        self._check_length(y.shape)
-        return permute_inverse(y, value_of(self._permutation), self._axis)
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        self._check_length(array.shape)
+        return PERMUTE, (), (value_of(self._permutation), self._axis)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         self._check_length(shape)

@@ -15,17 +15,20 @@ Source: Dinh et al. 2017, section 3.2 (equations 4 to 8); tfp.bijectors.RealNVP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.bijector import Bijector, Pull
 from refglow.bijectors.chain import Chain
+from refglow.bijectors.log_det import spread_log_det
 from refglow.bijectors.scale import Scale
 from refglow.bijectors.shift import Shift
+from refglow.cotangents import Cotangents, Tangents, named_arrays, unbroadcast
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
+from refglow.networks.differentiable import jvp_of, vjp_of
 
 
 def real_nvp_split(x: Array, num_masked: int) -> tuple[Array, Array]:
@@ -92,7 +95,7 @@ class RealNVP(Bijector):
         if (shift_and_log_scale_fn is None) == (bijector_fn is None):
             raise ValueError(f"{name}: give exactly one of shift_and_log_scale_fn and bijector_fn.")
         self._num_masked, self._fraction_masked = num_masked, fraction_masked
-        self._bijector_fn = bijector_fn or _affine_from(shift_and_log_scale_fn)
+        self._bijector_fn = bijector_fn or AffineFromPair(shift_and_log_scale_fn, name)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=is_constant_jacobian,
                          validate_args=validate_args, name=name,
                          members={"fn": bijector_fn or shift_and_log_scale_fn},
@@ -117,6 +120,70 @@ class RealNVP(Bijector):
         x1, ildj = bijector._inverse_and_event_log_det(y1, 1)
         return real_nvp_join(y0, x1, num_masked), ildj
 
+    # Reverse mode. y1 = h(x1) with h made from x0, so x0 acts on the result in two ways: as it is,
+    # and through h's parameters p = fn(x0):
+    #     x1_bar, p_bar = pullback of h at (y1_bar, log_det_bar)
+    #     x0_bar = y0_bar + (dfn/dx0)^T p_bar
+    # The inverse has the same form. Because x0 = y0, the result alone tells all: undoing the
+    # coupling needs the network's output, which its pullback needs anyway.
+
+    def _vjp(self, forward: bool, x: Array, **condition: Any) -> tuple[tuple[Any, Any], Pull]:
+        num_masked = self._masked_of(x.shape[-1])
+        x0, x1 = real_nvp_split(x, num_masked)
+        bijector, network_pull = self._bijector_and_pull(x0, x1, condition)
+        bijector._check_values(x1, "x" if forward else "y", 1)
+        (y1, log_det), pull = bijector._event_vjp(forward, x1, 1)
+
+        def pull_back(y_bar: Array, log_det_bar: Array, bars: Cotangents) -> Array:
+            y0_bar, y1_bar = real_nvp_split(y_bar, num_masked)
+            parameters = Cotangents()
+            x1_bar = pull(y1_bar, log_det_bar, parameters)
+            x0_bar = y0_bar + network_pull(parameters, bars)
+            return real_nvp_join(unbroadcast(x0_bar, x0.shape), x1_bar, num_masked)
+        return (real_nvp_join(x0, y1, num_masked), log_det), pull_back
+
+    def _pull_back_from_result(self, forward: bool, y: Array, y_bar: Array, log_det_bar: Array,
+                               event_ndims: Any, bars: Cotangents,
+                               **condition: Any) -> tuple[Array, Array]:
+        num_masked = self._masked_of(y.shape[-1])
+        y0, y1 = real_nvp_split(y, num_masked)
+        y0_bar, y1_bar = real_nvp_split(y_bar, num_masked)
+        bijector, network_pull = self._bijector_and_pull(y0, y1, condition)
+        parameters = Cotangents()
+        own = spread_log_det(log_det_bar, y.shape[:-1], y, event_ndims, 1, self.name)
+        x1, x1_bar = bijector._pull_back_from_result(forward, y1, y1_bar, own, 1, parameters)
+        x0_bar = y0_bar + network_pull(parameters, bars)
+        return real_nvp_join(y0, x1, num_masked), real_nvp_join(x0_bar, x1_bar, num_masked)
+
+    def _jvp(self, forward: bool, x: Array, x_dot: Array, tangents: Tangents,
+             **condition: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        num_masked = self._masked_of(x.shape[-1])
+        (x0, x1), (x0_dot, x1_dot) = (real_nvp_split(part, num_masked) for part in (x, x_dot))
+        fn_jvp = jvp_of(self._bijector_fn, self.name)
+        network_dots = tangents.for_module(_network_of(self._bijector_fn))
+        bijector, dots = fn_jvp(x0, x1.shape[-1], x0_dot, network_dots, **condition)
+        self._check_bijector(bijector, x1)
+        bijector._check_values(x1, "x" if forward else "y", 1)
+        (y1, log_det), (y1_dot, log_det_dot) = bijector._event_jvp(
+            forward, x1, x1_dot, 1, tangents.extended(bijector, dots))
+        return ((real_nvp_join(x0, y1, num_masked), log_det),
+                (real_nvp_join(x0_dot, y1_dot, num_masked), log_det_dot))
+
+    def _bijector_and_pull(self, deciding: Array, mapped: Array,
+                           condition: Any) -> tuple[Bijector, Callable[..., Array]]:
+        """The bijector, and the map from its parameters' cotangents to that of `deciding`."""
+        bijector, pullback = vjp_of(self._bijector_fn, self.name)(deciding, mapped.shape[-1],
+                                                                  **condition)
+        self._check_bijector(bijector, mapped)
+
+        def pull(parameters: Cotangents, bars: Cotangents) -> Array:
+            bars.add_variables_of(parameters)
+            deciding_bar, network_bars = pullback(
+                {name: parameters.of(array) for name, array in named_arrays(bijector)})
+            bars.add_named(_network_of(self._bijector_fn), network_bars, self.name)
+            return np.asarray(deciding_bar)
+        return bijector, pull
+
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         if shape[-1] is not None:
             self._masked_of(shape[-1])
@@ -135,7 +202,11 @@ class RealNVP(Bijector):
         return masked
 
     def _bijector_for(self, deciding: Array, mapped: Array, condition: Any) -> Bijector:
-        bijector = self._bijector_fn(deciding, mapped.shape[-1], **condition)
+        bijector: Bijector = self._bijector_fn(deciding, mapped.shape[-1], **condition)
+        self._check_bijector(bijector, mapped)
+        return bijector
+
+    def _check_bijector(self, bijector: Any, mapped: Array) -> None:
         if not isinstance(bijector, Bijector):
             raise TypeError(f"{self.name}: bijector_fn must return a refglow bijector; got "
                             f"{type(bijector).__name__}.")
@@ -152,7 +223,6 @@ class RealNVP(Bijector):
                 bijector.dtype.kind == "f" and bijector.dtype != mapped.dtype):
             raise TypeError(f"{self.name}: the inputs are {mapped.dtype}, but bijector_fn returned "
                             f"a bijector that computes in {bijector.dtype}.")
-        return bijector
 
 
 def _check_mask(num_masked: int | None, fraction_masked: float | None) -> None:
@@ -167,16 +237,48 @@ def _check_mask(num_masked: int | None, fraction_masked: float | None) -> None:
             raise ValueError(f"RealNVP: fraction_masked must be in (-1, 1); got {fraction_masked}.")
 
 
-def _affine_from(shift_and_log_scale_fn: Any) -> Callable[..., Bijector]:
-    """The bijector_fn that applies what `shift_and_log_scale_fn` returns: x * exp(v) + shift."""
-    def bijector_fn(x0: Array, output_units: int, **condition: Any) -> Bijector:
-        pair = shift_and_log_scale_fn(x0, output_units, **condition)
+class AffineFromPair:
+    """The bijector_fn that applies a pair (shift, log_scale): x * exp(log_scale) + shift.
+
+    Attributes:
+      network: called as RealNVP's `shift_and_log_scale_fn`; returns the pair.
+    """
+
+    def __init__(self, network: Any, owner: str) -> None:
+        """Hold the function, and whose it is, for messages."""
+        self.network, self._owner = network, owner
+
+    def __call__(self, deciding: Array, output_units: int, **condition: Any) -> Bijector:
+        """The bijector for the mapped channels."""
+        return self._bijector(self.network(deciding, output_units, **condition))
+
+    def vjp(self, deciding: Array, output_units: int,
+            **condition: Any) -> tuple[Bijector, Callable[..., Any]]:
+        """(the bijector, pullback): {its parameters' names: bars} -> (deciding_bar, param_bars)."""
+        pair, pullback = vjp_of(self.network, self._owner)(deciding, output_units, **condition)
+        return self._bijector(pair), lambda bars: pullback(
+            (bars.get("shift.shift"), bars.get("scale.log_scale")))
+
+    def jvp(self, deciding: Array, output_units: int, deciding_dot: Array,
+            param_dots: Mapping[str, Array],
+            **condition: Any) -> tuple[Bijector, Mapping[str, Array]]:
+        """(the bijector, {its parameters' names: their tangents})."""
+        pair, pair_dot = jvp_of(self.network, self._owner)(deciding, output_units, deciding_dot,
+                                                           param_dots, **condition)
+        dots = dict(zip(("shift.shift", "scale.log_scale"), pair_dot, strict=True))
+        return self._bijector(pair), {name: dot for name, dot in dots.items() if dot is not None}
+
+    def _bijector(self, pair: Any) -> Bijector:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError("RealNVP: shift_and_log_scale_fn must return a pair (shift, log_scale)"
                             f"; got a {type(pair).__name__}.")
         shift, log_scale = pair
-        parts: list[Bijector] = [] if shift is None else [Shift(shift)]
+        parts: dict[str, Bijector] = {} if shift is None else {"shift": Shift(shift)}
         if log_scale is not None:
-            parts.append(Scale(log_scale=log_scale))
-        return Chain(parts)
-    return bijector_fn
+            parts["scale"] = Scale(log_scale=log_scale)
+        return Chain(list(parts.values()), members=parts)
+
+
+def _network_of(bijector_fn: Any) -> Any:
+    """What holds the parameters of a bijector_fn: the network it wraps, or itself."""
+    return getattr(bijector_fn, "network", bijector_fn)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
 
@@ -49,6 +49,84 @@ def reshape_inverse(y: Array, event_shape_in: tuple[int, ...],
     return reshape_forward(y, event_shape_out, event_shape_in)
 
 
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y holds the elements of x in other places, y = P x with a permutation matrix P, and the log-det 0
+# does not change. P is orthogonal, so the transposed map, which takes cotangents back, is the
+# inverse; and a linear map takes tangents as it takes values:
+#     x_bar = P^T y_bar = P^-1 y_bar,    y_bar = P x_bar,    dy = P dx,    dx = P^-1 dy
+
+
+def reshape_forward_vjp(x: Array, event_shape_in: tuple[int, ...], event_shape_out: tuple[int, ...],
+                        y_bar: Array, fldj_bar: Array) -> Array:
+    """x_bar = y_bar, put back where it came from.
+
+    Args:
+      x, event_shape_in, event_shape_out: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return reshape_inverse(y_bar, event_shape_in, event_shape_out)[0]
+
+
+def reshape_inverse_vjp(x: Array, event_shape_in: tuple[int, ...], event_shape_out: tuple[int, ...],
+                        x_bar: Array, ildj_bar: Array) -> Array:
+    """y_bar = x_bar, put back where it came from.
+
+    Args:
+      x: the result of the inverse.
+      event_shape_in, event_shape_out: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the shape of y.
+
+    Source: the derivation above.
+    """
+    return reshape_forward(x_bar, event_shape_in, event_shape_out)[0]
+
+
+def reshape_forward_jvp(x: Array, event_shape_in: tuple[int, ...], event_shape_out: tuple[int, ...],
+                        x_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (x_dot rearranged as x is, 0).
+
+    Args:
+      x, event_shape_in, event_shape_out: as for the forward function.
+      x_dot: the tangent of x.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return reshape_forward(x_dot, event_shape_in, event_shape_out)
+
+
+def reshape_inverse_jvp(x: Array, event_shape_in: tuple[int, ...], event_shape_out: tuple[int, ...],
+                        y_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot rearranged as y is, 0).
+
+    Args:
+      x: the result of the inverse.
+      event_shape_in, event_shape_out: as for the inverse function.
+      y_dot: the tangent of y.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return reshape_inverse(y_dot, event_shape_in, event_shape_out)
+
+
+RESHAPE = Op(reshape_forward, reshape_inverse, reshape_forward_vjp, reshape_inverse_vjp,
+             reshape_forward_jvp, reshape_inverse_jvp)
+
+
 def _fill_unknown(target: tuple[int, ...], event: tuple[int, ...]) -> tuple[int, ...]:
     """`target` with its -1, if any, replaced so that it holds as many numbers as `event`.
 
@@ -64,7 +142,7 @@ def _fill_unknown(target: tuple[int, ...], event: tuple[int, ...]) -> tuple[int,
     return tuple(total // known if s == -1 else s for s in target)
 
 
-class Reshape(Bijector):
+class Reshape(OpBijector):
     """Changes the shape of an event."""
 
     def __init__(self, event_shape_out: Any, event_shape_in: Any = (-1,),
@@ -99,13 +177,12 @@ class Reshape(Bijector):
         """True."""
         return True
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        self._check_event(x.shape[x.ndim - len(self._in):], self._in)
-        return reshape_forward(x, self._in, self._out)
+    def _check_input(self, forward: bool, array: Array) -> None:
+        expected = self._in if forward else self._out
+        self._check_event(array.shape[array.ndim - len(expected):], expected)
 
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        self._check_event(y.shape[y.ndim - len(self._out):], self._out)
-        return reshape_inverse(y, self._in, self._out)
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return RESHAPE, (), (self._in, self._out)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         return self._replaced(shape, self._in, self._out)

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.identity import IDENTITY
+from refglow.bijectors.op import Op, OpBijector
+from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, common_dtype
 from refglow.elementary import exp, is_negative, is_positive, log_absolute
-from refglow.parameter import at, parameter, parameter_dtype, shown
+from refglow.parameter import parameter, parameter_dtype, shown
 from refglow.variable import value_of
 
 
@@ -73,7 +75,138 @@ def log_scale_inverse(y: Array, log_scale: Array) -> tuple[Array, Array]:
     return y * exp(-log_scale), -log_scale
 
 
-class Scale(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# By a scale.  y_i = x_i s and fldj = log|s|, so
+#     dy = s dx + x ds,    dfldj = ds / s                  (log|s| has the slope 1/s on both sides)
+# and, transposed, with the sum over all elements that share one s:
+#     x_bar = s y_bar,     s_bar = sum x y_bar + fldj_bar / s
+# The inverse x = y/s has  dx = (dy - x ds) / s,  ildj = -log|s|:
+#     y_bar = x_bar / s,   s_bar = -(sum x x_bar + ildj_bar) / s
+#
+# By its logarithm v.  s = e^v has ds = s dv, so v_bar = s s_bar:
+#     dy = e^v dx + y dv,           dfldj = dv
+#     x_bar = e^v y_bar,            v_bar = sum x e^v y_bar + fldj_bar
+#     dx = e^-v dy - x dv,          dildj = -dv
+#     y_bar = e^-v x_bar,           v_bar = -sum x x_bar - ildj_bar
+
+
+def scale_forward_vjp(x: Array, scale: Array, y_bar: Array,
+                      fldj_bar: Array) -> tuple[Array, Array]:
+    """(x_bar, scale_bar) = (scale y_bar, sum x y_bar + fldj_bar / scale).
+
+    Args:
+      x, scale: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the broadcast shape; scale_bar of the shape of scale.
+
+    Source: the derivation above.
+    """
+    return y_bar * scale, unbroadcast(y_bar * x, scale.shape) + fldj_bar / scale
+
+
+def scale_inverse_vjp(x: Array, scale: Array, x_bar: Array,
+                      ildj_bar: Array) -> tuple[Array, Array]:
+    """(y_bar, scale_bar) = (x_bar / scale, -(sum x x_bar + ildj_bar) / scale).
+
+    Args:
+      x: the result of the inverse.
+      scale, x_bar, ildj_bar: as for the forward function's vjp.
+
+    Returns:
+      y_bar of the broadcast shape; scale_bar of the shape of scale.
+
+    Source: the derivation above.
+    """
+    return x_bar / scale, -(unbroadcast(x_bar * x, scale.shape) + ildj_bar) / scale
+
+
+def scale_forward_jvp(x: Array, scale: Array, x_dot: Array,
+                      scale_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (scale x_dot + x scale_dot, scale_dot / scale).
+
+    Args:
+      x, scale: as for the forward function.
+      x_dot, scale_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return x_dot * scale + x * scale_dot, scale_dot / scale
+
+
+def scale_inverse_jvp(x: Array, scale: Array, y_dot: Array,
+                      scale_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = ((y_dot - x scale_dot) / scale, -scale_dot / scale).
+
+    Args:
+      x: the result of the inverse.
+      scale, y_dot, scale_dot: as for the forward function's jvp.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return (y_dot - x * scale_dot) / scale, -scale_dot / scale
+
+
+def log_scale_forward_vjp(x: Array, log_scale: Array, y_bar: Array,
+                          fldj_bar: Array) -> tuple[Array, Array]:
+    """(x_bar, log_scale_bar) = (e^v y_bar, sum x e^v y_bar + fldj_bar), v = log_scale.
+
+    Args, Returns: as for `scale_forward_vjp`.
+
+    Source: the derivation above.
+    """
+    x_bar = y_bar * exp(log_scale)
+    return x_bar, unbroadcast(x_bar * x, log_scale.shape) + fldj_bar
+
+
+def log_scale_inverse_vjp(x: Array, log_scale: Array, x_bar: Array,
+                          ildj_bar: Array) -> tuple[Array, Array]:
+    """(y_bar, log_scale_bar) = (e^-v x_bar, -sum x x_bar - ildj_bar), v = log_scale.
+
+    Args, Returns: as for `scale_inverse_vjp`.
+
+    Source: the derivation above.
+    """
+    return x_bar * exp(-log_scale), -unbroadcast(x_bar * x, log_scale.shape) - ildj_bar
+
+
+def log_scale_forward_jvp(x: Array, log_scale: Array, x_dot: Array,
+                          log_scale_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (e^v (x_dot + x v_dot), v_dot), v = log_scale.
+
+    Args, Returns: as for `scale_forward_jvp`.
+
+    Source: the derivation above.
+    """
+    return exp(log_scale) * (x_dot + x * log_scale_dot), log_scale_dot
+
+
+def log_scale_inverse_jvp(x: Array, log_scale: Array, y_dot: Array,
+                          log_scale_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (e^-v y_dot - x v_dot, -v_dot), v = log_scale.
+
+    Args, Returns: as for `scale_inverse_jvp`.
+
+    Source: the derivation above.
+    """
+    return y_dot * exp(-log_scale) - x * log_scale_dot, -log_scale_dot
+
+
+SCALE = Op(scale_forward, scale_inverse, scale_forward_vjp, scale_inverse_vjp,
+           scale_forward_jvp, scale_inverse_jvp)
+LOG_SCALE = Op(log_scale_forward, log_scale_inverse, log_scale_forward_vjp, log_scale_inverse_vjp,
+               log_scale_forward_jvp, log_scale_inverse_jvp)
+
+
+class Scale(OpBijector):
     """Multiplies by `scale`, or by exp(`log_scale`)."""
 
     def __init__(self, scale: Any = None, log_scale: Any = None, validate_args: bool = False,
@@ -124,16 +257,9 @@ class Scale(Bijector):
     def _check_domain(self, array: Array, what: str) -> None:
         self._check_scale()
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
         if self._scale is not None:
-            return scale_forward(x, at(self._scale, x))
+            return SCALE, (self._scale,), ()
         if self._log_scale is not None:
-            return log_scale_forward(x, at(self._log_scale, x))
-        return x, np.zeros((), dtype=x.dtype)
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        if self._scale is not None:
-            return scale_inverse(y, at(self._scale, y))
-        if self._log_scale is not None:
-            return log_scale_inverse(y, at(self._log_scale, y))
-        return y, np.zeros((), dtype=y.dtype)
+            return LOG_SCALE, (self._log_scale,), ()
+        return IDENTITY, (), ()

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.op import Op, OpBijector
 from refglow.bijectors.permute import checked_permutation
+from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, rounded, widened
 from refglow.elementary import is_negative, is_positive, log_absolute
 from refglow.event_shape import EventShape
@@ -60,11 +61,7 @@ def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
 
     Source: as the module.
     """
-    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, y.shape)
-    rhs = np.take_along_axis(np.broadcast_to(widened(y), shape),
-                             np.broadcast_to(permutation, shape), axis=-1)
-    factors = widened(lower_upper)
-    x = _solve_upper(factors, _solve_unit_lower(factors, rhs))
+    x = _solve(widened(lower_upper), permutation, widened(y))
     return rounded(x, y, lower_upper), -lu_log_det(lower_upper)
 
 
@@ -81,7 +78,11 @@ def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
     Source: as the module.
     """
     lower = np.tril(lower_upper, -1) + np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
-    product = lower @ np.triu(lower_upper)
+    return _permuted_rows(lower @ np.triu(lower_upper), permutation)
+
+
+def _permuted_rows(product: Array, permutation: Array) -> Array:
+    """P times the matrix: row i becomes row p[i]."""
     inverse = np.argsort(permutation, axis=-1)[..., None]
     shape = np.broadcast_shapes(product.shape, inverse.shape)
     return np.take_along_axis(np.broadcast_to(product, shape), np.broadcast_to(inverse, shape), -2)
@@ -109,6 +110,14 @@ def _matvec(matrix: Array, x: Array) -> Array:
     return np.asarray(np.matmul(matrix, x[..., None])[..., 0])
 
 
+def _solve(lower_upper: Array, permutation: Array, y: Array) -> Array:
+    """x with P L U x = y: P^T y = L U x first, (P^T y)[i] = y[p[i]]."""
+    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, y.shape)
+    rhs = np.take_along_axis(np.broadcast_to(y, shape), np.broadcast_to(permutation, shape),
+                             axis=-1)
+    return _solve_upper(lower_upper, _solve_unit_lower(lower_upper, rhs))
+
+
 def _solve_unit_lower(lower_upper: Array, rhs: Array) -> Array:
     """v with L v = rhs: v_k = rhs_k - sum_{j<k} L_kj v_j, one channel after the other."""
     v = rhs.copy()
@@ -131,7 +140,163 @@ def _row_times(row: Array, v: Array) -> Array:
     return v @ row if row.ndim == 1 else (row * v).sum(axis=-1)
 
 
-class ScaleMatvecLU(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y = W x.  dy = W dx + dW x, so with the sum over all vectors x that one matrix multiplies
+#     x_bar = W^T y_bar,    W_bar = sum y_bar x^T                                             (1)
+#
+# From W to its packed factors.  W = P L U gives P^T dW = dL U + L dU. With M = P^T W_bar, that is
+# M[i] = W_bar[p[i]], the inner product <W_bar, dW> is
+#     <M, dL U + L dU> = <M U^T, dL> + <L^T M, dU>
+# dL lives strictly below the diagonal (L's ones are constants), dU on and above it:
+#     lower_upper_bar = strict_lower(M U^T) + upper(L^T M) + diag(fldj_bar / U_ii)            (2)
+# the last term because fldj = sum_i log|U_ii|.
+#
+# x = W^-1 y.  W x = y gives dx = W^-1 (dy - dW x), so
+#     y_bar = W^-T x_bar,   W_bar = -sum y_bar x^T,   and (2) with -ildj_bar                  (3)
+# W^-T = P L^-T U^-T is again two triangular substitutions.
+
+
+def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array, y_bar: Array,
+                                fldj_bar: Array) -> tuple[Array, Array]:
+    """(x_bar, lower_upper_bar) by equations (1) and (2).
+
+    Args:
+      x, lower_upper, permutation: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the broadcast shape; lower_upper_bar of the shape of lower_upper.
+
+    Source: the derivation above.
+    """
+    factors, wide_bar = widened(lower_upper), widened(y_bar)
+    x_bar = _matvec(np.swapaxes(lu_reconstruct(factors, permutation), -1, -2), wide_bar)
+    matrix_bar = _sum_of_outer_products(wide_bar, widened(x), factors, permutation)
+    factors_bar = _factors_bar(matrix_bar, fldj_bar, factors, permutation)
+    return rounded(x_bar, x, lower_upper, y_bar), rounded(factors_bar, x, lower_upper, y_bar)
+
+
+def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array, x_bar: Array,
+                                ildj_bar: Array) -> tuple[Array, Array]:
+    """(y_bar, lower_upper_bar) by equations (3) and (2).
+
+    Args:
+      x: the result of the inverse.
+      lower_upper, permutation: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the broadcast shape; lower_upper_bar of the shape of lower_upper.
+
+    Source: the derivation above.
+    """
+    factors = widened(lower_upper)
+    y_bar = _solve_transposed(factors, permutation, widened(x_bar))
+    matrix_bar = -_sum_of_outer_products(y_bar, widened(x), factors, permutation)
+    factors_bar = _factors_bar(matrix_bar, -ildj_bar, factors, permutation)
+    return rounded(y_bar, x, lower_upper, x_bar), rounded(factors_bar, x, lower_upper, x_bar)
+
+
+def scale_matvec_lu_forward_jvp(x: Array, lower_upper: Array, permutation: Array, x_dot: Array,
+                                lower_upper_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (W x_dot + W_dot x, sum_i U_dot_ii / U_ii).
+
+    Args:
+      x, lower_upper, permutation: as for the forward function.
+      x_dot, lower_upper_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    factors, factors_dot = widened(lower_upper), widened(lower_upper_dot)
+    y_dot = (_matvec(lu_reconstruct(factors, permutation), widened(x_dot))
+             + _matvec(_reconstruct_dot(factors, factors_dot, permutation), widened(x)))
+    return rounded(y_dot, x, lower_upper, x_dot, lower_upper_dot), _log_det_dot(
+        factors, factors_dot)
+
+
+def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array, y_dot: Array,
+                                lower_upper_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (W^-1 (y_dot - W_dot x), -sum_i U_dot_ii / U_ii).
+
+    Args:
+      x: the result of the inverse.
+      lower_upper, permutation: as for the inverse function.
+      y_dot, lower_upper_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    factors, factors_dot = widened(lower_upper), widened(lower_upper_dot)
+    moved = _matvec(_reconstruct_dot(factors, factors_dot, permutation), widened(x))
+    x_dot = _solve(factors, permutation, widened(y_dot) - moved)
+    return rounded(x_dot, x, lower_upper, y_dot, lower_upper_dot), -_log_det_dot(
+        factors, factors_dot)
+
+
+def _sum_of_outer_products(y_bar: Array, x: Array, lower_upper: Array,
+                           permutation: Array) -> Array:
+    """sum y_bar x^T over all vectors that share a matrix: [C, C], or batched like the matrices."""
+    c = x.shape[-1]
+    batch = np.broadcast_shapes(lower_upper.shape[:-2], permutation.shape[:-1])
+    if not batch:
+        return np.asarray(y_bar.reshape(-1, c).T @ x.reshape(-1, c))
+    return unbroadcast(y_bar[..., :, None] * x[..., None, :], (*batch, c, c))
+
+
+def _factors_bar(matrix_bar: Array, log_det_bar: Array, lower_upper: Array,
+                 permutation: Array) -> Array:
+    """Equation (2)."""
+    rows = np.broadcast_to(permutation[..., None], (*matrix_bar.shape[:-1], 1))
+    m = np.take_along_axis(matrix_bar, rows, axis=-2)
+    eye = np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
+    lower, upper = np.tril(lower_upper, -1) + eye, np.triu(lower_upper)
+    packed = (np.tril(m @ np.swapaxes(upper, -1, -2), -1)
+              + np.triu(np.swapaxes(lower, -1, -2) @ m))
+    diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1)
+    log_det_part = eye * (np.asarray(log_det_bar)[..., None] / diagonal)[..., None, :]
+    return np.asarray(unbroadcast(packed, lower_upper.shape) + log_det_part)
+
+
+def _reconstruct_dot(lower_upper: Array, lower_upper_dot: Array, permutation: Array) -> Array:
+    """W_dot = P (L_dot U + L U_dot)."""
+    eye = np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
+    product = (np.tril(lower_upper_dot, -1) @ np.triu(lower_upper)
+               + (np.tril(lower_upper, -1) + eye) @ np.triu(lower_upper_dot))
+    return _permuted_rows(product, permutation)
+
+
+def _log_det_dot(lower_upper: Array, lower_upper_dot: Array) -> Array:
+    """sum_i U_dot_ii / U_ii."""
+    diagonal, diagonal_dot = (np.diagonal(a, axis1=-2, axis2=-1)
+                              for a in (lower_upper, lower_upper_dot))
+    return np.asarray((diagonal_dot / diagonal).sum(axis=-1))
+
+
+def _solve_transposed(lower_upper: Array, permutation: Array, x_bar: Array) -> Array:
+    """y_bar with (P L U)^T y_bar = x_bar: U^T a = x_bar, L^T b = a, y_bar[p[i]] = b[i]."""
+    channels = x_bar.shape[-1]
+    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, x_bar.shape)
+    v = np.array(np.broadcast_to(x_bar, shape))
+    for k in range(channels):
+        v[..., k] -= _row_times(lower_upper[..., :k, k], v[..., :k])
+        v[..., k] /= lower_upper[..., k, k]
+    for k in reversed(range(channels)):
+        v[..., k] -= _row_times(lower_upper[..., k + 1:, k], v[..., k + 1:])
+    return np.take_along_axis(v, np.broadcast_to(np.argsort(permutation, axis=-1), shape), axis=-1)
+
+
+SCALE_MATVEC_LU = Op(scale_matvec_lu_forward, scale_matvec_lu_inverse,
+                     scale_matvec_lu_forward_vjp, scale_matvec_lu_inverse_vjp,
+                     scale_matvec_lu_forward_jvp, scale_matvec_lu_inverse_jvp)
+
+
+class ScaleMatvecLU(OpBijector):
     """Multiplies vectors by W = P L U."""
 
     def __init__(self, lower_upper: Any, permutation: Any, validate_args: bool = False,
@@ -174,11 +339,10 @@ class ScaleMatvecLU(Bijector):
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"lower_upper": (self._lower_upper, 2), "permutation": (self._permutation, 1)}
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return scale_matvec_lu_forward(x, *self._checked(x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return scale_matvec_lu_inverse(y, *self._checked(y))
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        self._check_channels(array.shape[-1])
+        self._check_invertible(at(self._lower_upper, array))
+        return SCALE_MATVEC_LU, (self._lower_upper,), (value_of(self._permutation),)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         self._check_channels(shape[-1])
@@ -186,10 +350,7 @@ class ScaleMatvecLU(Bijector):
 
     _inverse_event_shape = _forward_event_shape
 
-    def _checked(self, array: Array) -> tuple[Array, Array]:
-        """The factors in the number type of `array`, checked to be invertible and to fit."""
-        lower_upper, permutation = at(self._lower_upper, array), value_of(self._permutation)
-        self._check_channels(array.shape[-1])
+    def _check_invertible(self, lower_upper: Array) -> None:
         diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1)
         zero = ~(is_positive(diagonal) | is_negative(diagonal))
         if lower_upper.dtype != object and zero.any():
@@ -197,7 +358,6 @@ class ScaleMatvecLU(Bijector):
             raise ValueError(f"{self.name}: the matrix is singular: lower_upper has a zero (or "
                              f"NaN) on its diagonal at channel {where}. It has no inverse and its "
                              "log-determinant is -infinity.")
-        return lower_upper, permutation
 
     def _check_channels(self, channels: int | None) -> None:
         expected = np.shape(value_of(self._lower_upper))[-1]

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import Array
-from refglow.parameter import at, parameter, parameter_dtype, shown
+from refglow.bijectors.op import Op, OpBijector
+from refglow.cotangents import unbroadcast
+from refglow.dtypes import Array, rounded, widened
+from refglow.parameter import parameter, parameter_dtype, shown
 
 
 def shift_forward(x: Array, shift: Array) -> tuple[Array, Array]:
@@ -42,7 +43,86 @@ def shift_inverse(y: Array, shift: Array) -> tuple[Array, Array]:
     return y - shift, np.zeros((), dtype=y.dtype)
 
 
-class Shift(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y_i = x_i + s has dy = dx + ds, and the log-det 0 does not change. Transposed, with the sum over
+# all elements that share one s:
+#     x_bar = y_bar,    s_bar = sum y_bar
+# The inverse x = y - s has dx = dy - ds:
+#     y_bar = x_bar,    s_bar = -sum x_bar
+
+
+def shift_forward_vjp(x: Array, shift: Array, y_bar: Array,
+                      fldj_bar: Array) -> tuple[Array, Array]:
+    """(x_bar, shift_bar) = (y_bar, sum y_bar).
+
+    Args:
+      x, shift: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the broadcast shape; shift_bar of the shape of shift.
+
+    Source: the derivation above.
+    """
+    return y_bar, rounded(unbroadcast(widened(y_bar), shift.shape), x, shift, y_bar)
+
+
+def shift_inverse_vjp(x: Array, shift: Array, x_bar: Array,
+                      ildj_bar: Array) -> tuple[Array, Array]:
+    """(y_bar, shift_bar) = (x_bar, -sum x_bar).
+
+    Args:
+      x: the result of the inverse.
+      shift: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the broadcast shape; shift_bar of the shape of shift.
+
+    Source: the derivation above.
+    """
+    return x_bar, rounded(-unbroadcast(widened(x_bar), shift.shape), x, shift, x_bar)
+
+
+def shift_forward_jvp(x: Array, shift: Array, x_dot: Array,
+                      shift_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (x_dot + shift_dot, 0).
+
+    Args:
+      x, shift: as for the forward function.
+      x_dot, shift_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return x_dot + shift_dot, np.zeros((), dtype=x.dtype)
+
+
+def shift_inverse_jvp(x: Array, shift: Array, y_dot: Array,
+                      shift_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot - shift_dot, 0).
+
+    Args:
+      x: the result of the inverse.
+      shift: as for the inverse function.
+      y_dot, shift_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return y_dot - shift_dot, np.zeros((), dtype=x.dtype)
+
+
+SHIFT = Op(shift_forward, shift_inverse, shift_forward_vjp, shift_inverse_vjp,
+           shift_forward_jvp, shift_inverse_jvp)
+
+
+class Shift(OpBijector):
     """Adds `shift`."""
 
     def __init__(self, shift: Any, validate_args: bool = False, name: str = "shift") -> None:
@@ -67,8 +147,5 @@ class Shift(Bijector):
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"shift": (self._shift, 0)}
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return shift_forward(x, at(self._shift, x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return shift_inverse(y, at(self._shift, y))
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return SHIFT, (self._shift,), ()

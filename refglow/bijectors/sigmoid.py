@@ -16,10 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import Array, common_dtype
-from refglow.elementary import is_negative, is_positive, log, log1p, log_sigmoid, sigmoid
-from refglow.parameter import at, parameter, parameter_dtype, shown
+from refglow.bijectors.op import Op, OpBijector
+from refglow.cotangents import unbroadcast
+from refglow.dtypes import Array, common_dtype, rounded, widened
+from refglow.elementary import (
+    exp,
+    is_negative,
+    is_positive,
+    log,
+    log1p,
+    log_sigmoid,
+    sigmoid,
+    tanh,
+)
+from refglow.parameter import parameter, parameter_dtype, shown
 from refglow.variable import value_of
 
 
@@ -79,7 +89,196 @@ def interval_sigmoid_inverse(y: Array, low: Array, high: Array) -> tuple[Array, 
     return x, -(log(high - low) + log_sigmoid(x) + log_sigmoid(-x))
 
 
-class Sigmoid(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# In (0, 1).  y = g(x) has dy = g' dx with g' = g(x) g(-x), and fldj = log g(x) + log g(-x) has
+#     dfldj = (g(-x) - g(x)) dx = -tanh(x/2) dx            (the difference would cancel near 0)
+# The inverse has dx = dy / g', and ildj = -fldj(x) has dildj = tanh(x/2) dx. So
+#     x_bar = g' y_bar - tanh(x/2) fldj_bar
+#     y_bar = (x_bar + tanh(x/2) ildj_bar) / g'
+#
+# In (l, h), with d = h - l.  y = l + d g(x) = l g(-x) + h g(x) and fldj = log d + (as above) have
+#     dy = d g' dx + g(-x) dl + g(x) dh,    dfldj = -tanh(x/2) dx + (dh - dl) / d
+#     x_bar = d g' y_bar - tanh(x/2) fldj_bar
+#     l_bar = sum g(-x) y_bar - fldj_bar / d,     h_bar = sum g(x) y_bar + fldj_bar / d
+# The inverse, solved for dx, with 1 / g(x) = 1 + e^-x:
+#     dx = (dy / g' - dl / g(x) - dh / g(-x)) / d
+# For ildj = -fldj(x) that gives dl the factor (1 - tanh(x/2) / g(x)) / d, which cancels for large
+# x. But tanh(x/2) = g(x) - g(-x), so it is g(-x) / g(x) / d = e^-x / d; and for dh it is -e^x / d:
+#     dildj = (tanh(x/2) dy / g' + e^-x dl - e^x dh) / d
+#     y_bar = (x_bar + tanh(x/2) ildj_bar) / (d g')
+#     l_bar = sum (e^-x ildj_bar - x_bar / g(x)) / d
+#     h_bar = -sum (e^x ildj_bar + x_bar / g(-x)) / d
+
+def _slope(x: Array) -> Array:
+    return sigmoid(x) * sigmoid(-x)
+
+
+def sigmoid_forward_vjp(x: Array, y_bar: Array, fldj_bar: Array) -> Array:
+    """x_bar = g' y_bar - tanh(x/2) fldj_bar.
+
+    Args:
+      x: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return rounded(_slope(x) * y_bar - tanh(x / 2) * fldj_bar, x, y_bar)
+
+
+def sigmoid_inverse_vjp(x: Array, x_bar: Array, ildj_bar: Array) -> Array:
+    """y_bar = (x_bar + tanh(x/2) ildj_bar) / g'.
+
+    Args:
+      x: the result of the inverse.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return rounded((x_bar + tanh(x / 2) * ildj_bar) / _slope(x), x, x_bar)
+
+
+def sigmoid_forward_jvp(x: Array, x_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (g' x_dot, -tanh(x/2) x_dot).
+
+    Args:
+      x: as for the forward function.
+      x_dot: its tangent.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return rounded(_slope(x) * x_dot, x, x_dot), -tanh(x / 2) * x_dot
+
+
+def sigmoid_inverse_jvp(x: Array, y_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot / g', tanh(x/2) y_dot / g').
+
+    Args:
+      x: the result of the inverse.
+      y_dot: the tangent of its argument.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    x_dot = rounded(y_dot / _slope(x), x, y_dot)
+    return x_dot, tanh(x / 2) * x_dot
+
+
+def interval_sigmoid_forward_vjp(x: Array, low: Array, high: Array, y_bar: Array,
+                                 fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """The cotangents (x_bar, low_bar, high_bar), in this order.
+
+        d g' y_bar - tanh(x/2) fldj_bar
+        sum g(-x) y_bar - fldj_bar / d
+        sum g(x) y_bar + fldj_bar / d
+
+    Args:
+      x, low, high: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the broadcast shape, the others of the shapes of low and high.
+
+    Source: the derivation above.
+    """
+    width, bar, operands = high - low, widened(y_bar), (x, low, high, y_bar)
+    x_bar = width * _slope(x) * bar - tanh(x / 2) * fldj_bar
+    low_bar = np.asarray(sigmoid(-x) * bar - fldj_bar / width)
+    high_bar = np.asarray(sigmoid(x) * bar + fldj_bar / width)
+    return (rounded(x_bar, *operands), rounded(unbroadcast(low_bar, low.shape), *operands),
+            rounded(unbroadcast(high_bar, high.shape), *operands))
+
+
+def interval_sigmoid_inverse_vjp(x: Array, low: Array, high: Array, x_bar: Array,
+                                 ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """The cotangents (y_bar, low_bar, high_bar), in this order.
+
+        (x_bar + tanh(x/2) ildj_bar) / (d g')
+        sum (e^-x ildj_bar - x_bar / g(x)) / d
+        -sum (e^x ildj_bar + x_bar / g(-x)) / d
+
+    Args:
+      x: the result of the inverse.
+      low, high: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the broadcast shape, the others of the shapes of low and high.
+
+    Source: the derivation above.
+    """
+    width, bar, operands = high - low, widened(x_bar), (x, low, high, x_bar)
+    y_bar = (bar + tanh(x / 2) * ildj_bar) / (width * _slope(x))
+    low_bar = np.asarray((exp(-x) * ildj_bar - bar / sigmoid(x)) / width)
+    high_bar = np.asarray(-(exp(x) * ildj_bar + bar / sigmoid(-x)) / width)
+    return (rounded(y_bar, *operands), rounded(unbroadcast(low_bar, low.shape), *operands),
+            rounded(unbroadcast(high_bar, high.shape), *operands))
+
+
+def interval_sigmoid_forward_jvp(x: Array, low: Array, high: Array, x_dot: Array,
+                                 low_dot: Array, high_dot: Array) -> tuple[Array, Array]:
+    """The tangents (y_dot, fldj_dot), in this order.
+
+        d g' x_dot + g(-x) low_dot + g(x) high_dot
+        (high_dot - low_dot) / d - tanh(x/2) x_dot
+
+    Args:
+      x, low, high: as for the forward function.
+      x_dot, low_dot, high_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    width = high - low
+    y_dot = width * _slope(x) * x_dot + sigmoid(-x) * low_dot + sigmoid(x) * high_dot
+    return (rounded(y_dot, x, low, high, x_dot, low_dot, high_dot),
+            (high_dot - low_dot) / width - tanh(x / 2) * x_dot)
+
+
+def interval_sigmoid_inverse_jvp(x: Array, low: Array, high: Array, y_dot: Array,
+                                 low_dot: Array, high_dot: Array) -> tuple[Array, Array]:
+    """The tangents (x_dot, ildj_dot), in this order.
+
+        (y_dot / g' - low_dot / g(x) - high_dot / g(-x)) / d
+        (tanh(x/2) y_dot / g' + e^-x low_dot - e^x high_dot) / d
+
+    Args:
+      x: the result of the inverse.
+      low, high: as for the inverse function.
+      y_dot, low_dot, high_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    width, direct = high - low, y_dot / _slope(x)
+    x_dot = (direct - low_dot / sigmoid(x) - high_dot / sigmoid(-x)) / width
+    return (rounded(x_dot, x, low, high, y_dot, low_dot, high_dot),
+            (tanh(x / 2) * direct + exp(-x) * low_dot - exp(x) * high_dot) / width)
+
+
+SIGMOID = Op(sigmoid_forward, sigmoid_inverse, sigmoid_forward_vjp, sigmoid_inverse_vjp,
+             sigmoid_forward_jvp, sigmoid_inverse_jvp)
+INTERVAL_SIGMOID = Op(interval_sigmoid_forward, interval_sigmoid_inverse,
+                      interval_sigmoid_forward_vjp, interval_sigmoid_inverse_vjp,
+                      interval_sigmoid_forward_jvp, interval_sigmoid_inverse_jvp)
+
+
+class Sigmoid(OpBijector):
     """The logistic function, from the real line onto (low, high)."""
 
     def __init__(self, low: Any = None, high: Any = None, validate_args: bool = False,
@@ -135,12 +334,7 @@ class Sigmoid(Bijector):
         if what == "y" and not (is_positive(array - low) & is_positive(high - array)).all():
             raise ValueError(f"{self.name}: y must lie strictly between {low} and {high}.")
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
         if self._low is None:
-            return sigmoid_forward(x)
-        return interval_sigmoid_forward(x, at(self._low, x), at(self._high, x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        if self._low is None:
-            return sigmoid_inverse(y)
-        return interval_sigmoid_inverse(y, at(self._low, y), at(self._high, y))
+            return SIGMOID, (), ()
+        return INTERVAL_SIGMOID, (self._low, self._high), ()

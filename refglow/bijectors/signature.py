@@ -231,6 +231,18 @@ class Signature(Module):
         """For each parameter with a batch shape: its value and its own event rank."""
         return {}
 
+    # ---- by direction -------------------------------------------------------------------------
+
+    def _min_event_ndims(self, forward: bool) -> tuple[Any, Any]:
+        """The least ranks (structures) of what goes in and of what comes out in a direction."""
+        if forward:
+            return self._forward_min_event_ndims, self._inverse_min_event_ndims
+        return self._inverse_min_event_ndims, self._forward_min_event_ndims
+
+    def _event_ndims_after(self, forward: bool, event_ndims: Any) -> Any:
+        """The ranks that come out, given those that go in."""
+        return (self.forward_event_ndims if forward else self.inverse_event_ndims)(event_ndims)
+
     # ---- checks -------------------------------------------------------------------------------
 
     def _event_ndims(self, event_ndims: Any, minimum: Any) -> Any:

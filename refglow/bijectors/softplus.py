@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import Array, common_dtype
-from refglow.elementary import expm1, is_positive, log, log_sigmoid, softplus
+from refglow.bijectors.op import Op, OpBijector
+from refglow.cotangents import unbroadcast
+from refglow.dtypes import Array, common_dtype, rounded, widened
+from refglow.elementary import absolute, expm1, is_positive, log, log_sigmoid, sigmoid, softplus
 from refglow.parameter import at, parameter, parameter_dtype, shown
 from refglow.variable import value_of
 
@@ -53,7 +54,132 @@ def softplus_inverse(y: Array, hinge_softness: Array, low: Array) -> tuple[Array
     return hinge_softness * t, -log_sigmoid(t)
 
 
-class Softplus(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# With t = x/c, so dt = (dx - t dc) / c; f(t) = log(1 + e^t), whose derivative is g(t); l = low.
+# y = c f(t) + l and fldj = log g(t), where (log g)'(t) = g(-t), have
+#     dy = g(t) dx + h dc + dl,    h = f(t) - t g(t)
+#     dfldj = g(-t) (dx - t dc) / c
+# h cancels for large t. It is an even function of t (f(-t) = f(t) - t, g(-t) = 1 - g(t)), the
+# entropy of a coin that shows heads with probability g(t), so with a = |t|
+#     h = f(-a) + a g(-a)                                   (two positive terms)
+# Transposed, with the sums over all elements that share one c or l:
+#     x_bar = g(t) y_bar + g(-t) fldj_bar / c
+#     c_bar = sum h y_bar - sum t g(-t) fldj_bar / c,       l_bar = sum y_bar
+# x_bar has two terms of different shapes: y has the shape of l too, fldj only that of x/c.
+#
+# The inverse: dx = (dy - h dc - dl) / g(t), and ildj = -fldj(x). In dildj = -g(-t) (dx - t dc) / c
+# the terms with dc add up to (h + t g(t)) dc / g(t) = f(t) dc / g(t), so
+#     dildj = -g(-t) (dy - f(t) dc - dl) / (c g(t))
+#     y_bar = (x_bar - g(-t) ildj_bar / c) / g(t),          l_bar = -sum y_bar
+#     c_bar = sum (g(-t) f(t) ildj_bar / c - h x_bar) / g(t)
+
+
+def _entropy(t: Array) -> Array:
+    """h(t) = f(t) - t g(t)."""
+    a = absolute(t)
+    return np.asarray(softplus(-a) + a * sigmoid(-a))
+
+
+def softplus_forward_vjp(x: Array, hinge_softness: Array, low: Array, y_bar: Array,
+                         fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """The cotangents (x_bar, hinge_softness_bar, low_bar), in this order.
+
+        g(t) y_bar + g(-t) fldj_bar / c
+        sum h(t) y_bar - sum t g(-t) fldj_bar / c
+        sum y_bar
+
+    Args:
+      x, hinge_softness, low: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x/c, the others of the shapes of hinge_softness and low.
+
+    Source: the derivation above.
+    """
+    c, t, bar = hinge_softness, np.asarray(x / hinge_softness), widened(y_bar)
+    own, operands = np.asarray(sigmoid(-t) * fldj_bar / c), (x, c, low, y_bar)
+    x_bar = unbroadcast(np.asarray(sigmoid(t) * bar), t.shape) + own
+    c_bar = (unbroadcast(np.asarray(_entropy(t) * bar), c.shape)
+             - unbroadcast(np.asarray(t * own), c.shape))
+    return (rounded(x_bar, *operands), rounded(c_bar, *operands),
+            rounded(unbroadcast(bar, low.shape), *operands))
+
+
+def softplus_inverse_vjp(x: Array, hinge_softness: Array, low: Array, x_bar: Array,
+                         ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """The cotangents (y_bar, hinge_softness_bar, low_bar), in this order.
+
+        (x_bar - g(-t) ildj_bar / c) / g(t)
+        sum (g(-t) f(t) ildj_bar / c - h(t) x_bar) / g(t)
+        -sum y_bar
+
+    Args:
+      x: the result of the inverse.
+      hinge_softness, low: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the broadcast shape, the others of the shapes of hinge_softness and low.
+
+    Source: the derivation above.
+    """
+    c, t, bar = hinge_softness, np.asarray(x / hinge_softness), widened(x_bar)
+    own, operands = sigmoid(-t) * ildj_bar / c, (x, c, low, x_bar)
+    y_bar = np.asarray((bar - own) / sigmoid(t))
+    c_bar = np.asarray((softplus(t) * own - _entropy(t) * bar) / sigmoid(t))
+    return (rounded(y_bar, *operands), rounded(unbroadcast(c_bar, c.shape), *operands),
+            rounded(-unbroadcast(y_bar, low.shape), *operands))
+
+
+def softplus_forward_jvp(x: Array, hinge_softness: Array, low: Array, x_dot: Array,
+                         hinge_softness_dot: Array, low_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (g(t) x_dot + h(t) c_dot + low_dot, g(-t) (x_dot - t c_dot) / c).
+
+    Args:
+      x, hinge_softness, low: as for the forward function.
+      x_dot, hinge_softness_dot, low_dot: their tangents.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    c_dot, t = hinge_softness_dot, np.asarray(x / hinge_softness)
+    y_dot = sigmoid(t) * x_dot + _entropy(t) * c_dot + low_dot
+    return (rounded(y_dot, x, hinge_softness, x_dot, c_dot, low_dot),
+            sigmoid(-t) * (x_dot - t * c_dot) / hinge_softness)
+
+
+def softplus_inverse_jvp(x: Array, hinge_softness: Array, low: Array, y_dot: Array,
+                         hinge_softness_dot: Array, low_dot: Array) -> tuple[Array, Array]:
+    """The tangents (x_dot, ildj_dot), in this order.
+
+        (y_dot - h(t) c_dot - low_dot) / g(t)
+        -g(-t) (y_dot - f(t) c_dot - low_dot) / (c g(t))
+
+    Args:
+      x: the result of the inverse.
+      hinge_softness, low: as for the inverse function.
+      y_dot, hinge_softness_dot, low_dot: the tangents of its arguments.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    c_dot, t = hinge_softness_dot, np.asarray(x / hinge_softness)
+    x_dot = (y_dot - _entropy(t) * c_dot - low_dot) / sigmoid(t)
+    t_dot = (y_dot - softplus(t) * c_dot - low_dot) / sigmoid(t) / hinge_softness
+    return rounded(x_dot, x, hinge_softness, y_dot, c_dot, low_dot), -sigmoid(-t) * t_dot
+
+
+SOFTPLUS = Op(softplus_forward, softplus_inverse, softplus_forward_vjp, softplus_inverse_vjp,
+              softplus_forward_jvp, softplus_inverse_jvp)
+
+
+class Softplus(OpBijector):
     """A smooth version of max(x, 0), onto the numbers above `low`."""
 
     def __init__(self, hinge_softness: Any = None, low: Any = None, validate_args: bool = False,
@@ -96,19 +222,16 @@ class Softplus(Bijector):
         given = {"hinge_softness": self._hinge_softness, "low": self._low}
         return {name: (value, 0) for name, value in given.items() if value is not None}
 
-    def _constants(self, x: Array) -> tuple[Array, Array]:
-        softness = 1.0 if self._hinge_softness is None else self._hinge_softness
-        low = 0.0 if self._low is None else self._low
-        return at(softness, x), at(low, x)
+    def _constants(self) -> tuple[Any, Any]:
+        """The softness and the lower bound as they are stored, with the numbers for None."""
+        return (1.0 if self._hinge_softness is None else self._hinge_softness,
+                0.0 if self._low is None else self._low)
 
     def _check_domain(self, array: Array, what: str) -> None:
-        softness, low = self._constants(array)
+        softness, low = (at(p, array) for p in self._constants())
         if what == "y" and not is_positive((array - low) / softness).all():
             raise ValueError(f"{self.name}: y is outside the range; it must lie above {low} (below "
                              "it for a negative hinge_softness).")
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return softplus_forward(x, *self._constants(x))
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return softplus_inverse(y, *self._constants(y))
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return SOFTPLUS, self._constants(), ()

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
-from refglow.dtypes import Array
+from refglow.bijectors.bijector import Bijector, Pull
+from refglow.cotangents import Cotangents, Tangents, unbroadcast
+from refglow.dtypes import Array, rounded, widened
 from refglow.event_shape import EventShape
 
 
@@ -63,6 +64,85 @@ def _broadcast_batch(pieces: Sequence[Array], axis: int) -> list[Array]:
     common = np.broadcast_shapes(*(s[:position] + (1,) + s[position + 1:] for s in shapes))
     return [np.broadcast_to(piece, common[:position] + (piece.shape[axis],) + common[position + 1:])
             for piece in pieces]
+
+
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# Forward, each element of x goes to one place in one piece: a permutation matrix, whose transpose
+# is its inverse. So cotangents are joined as the pieces would be, and a linear map takes tangents
+# as it takes values:
+#     x_bar = join(y_0_bar, y_1_bar, ...),    (dy_0, dy_1, ...) = split(dx)
+# The inverse first repeats what has to be broadcast, then joins. Transposed, in opposite order: cut
+# x_bar into pieces, then sum each over what was repeated:
+#     y_k_bar = unbroadcast(split(x_bar)_k),    dx = join(dy_0, dy_1, ...)
+
+
+def split_forward_vjp(x: Array, sizes: Sequence[int], axis: int, y_bar: Sequence[Array],
+                      fldj_bar: Array) -> Array:
+    """x_bar = the cotangents of the pieces, joined.
+
+    Args:
+      x, sizes, axis: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return np.concatenate(y_bar, axis=axis)
+
+
+def split_inverse_vjp(x: Array, shapes: Sequence[tuple[int, ...]], axis: int, x_bar: Array,
+                      ildj_bar: Array) -> list[Array]:
+    """y_bar = the pieces of x_bar, each summed over the dimensions that were broadcast.
+
+    Args:
+      x: the result of the inverse.
+      shapes: those of the pieces y, which x does not tell if they were broadcast.
+      axis: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      a list of arrays of these shapes.
+
+    Source: the derivation above.
+    """
+    pieces, _ = split_forward(x_bar, [shape[axis] for shape in shapes], axis)
+    return [rounded(unbroadcast(widened(piece), shape), x, x_bar)
+            for piece, shape in zip(pieces, shapes, strict=True)]
+
+
+def split_forward_jvp(x: Array, sizes: Sequence[int], axis: int,
+                      x_dot: Array) -> tuple[list[Array], Array]:
+    """(y_dot, fldj_dot) = ([pieces of x_dot], 0).
+
+    Args:
+      x, sizes, axis: as for the forward function.
+      x_dot: the tangent of x.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return split_forward(x_dot, sizes, axis)
+
+
+def split_inverse_jvp(x: Array, axis: int, y_dot: Sequence[Array]) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (the tangents of the pieces, joined, 0).
+
+    Args:
+      x: the result of the inverse.
+      axis: as for the inverse function.
+      y_dot: the tangents of the pieces, of their shapes.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return split_inverse(y_dot, axis)
 
 
 class Split(Bijector):
@@ -128,6 +208,27 @@ class Split(Bijector):
     def _inverse_and_log_det(self, y: list[Array]) -> tuple[Array, Array]:
         self._check_pieces([piece.shape[self._axis] for piece in y])
         return split_inverse(y, self._axis)
+
+    def _vjp(self, forward: bool, x: Any) -> tuple[tuple[Any, Array], Pull]:
+        result: Any  # a list in one direction, an array in the other
+        result, log_det = self._forward_and_log_det(x) if forward else self._inverse_and_log_det(x)
+
+        def pull(bar: Any, log_det_bar: Array, bars: Cotangents) -> Any:
+            if forward:
+                sizes = [piece.shape[self._axis] for piece in result]
+                return split_forward_vjp(x, sizes, self._axis, bar, log_det_bar)
+            shapes = [piece.shape for piece in x]
+            return split_inverse_vjp(result, shapes, self._axis, bar, log_det_bar)
+        return (result, log_det), pull
+
+    def _jvp(self, forward: bool, x: Any, x_dot: Any,
+             tangents: Tangents) -> tuple[tuple[Any, Array], tuple[Any, Array]]:
+        if forward:
+            sizes = self._sizes_for(x.shape[self._axis])
+            return (split_forward(x, sizes, self._axis),
+                    split_forward_jvp(x, sizes, self._axis, x_dot))
+        result, log_det = self._inverse_and_log_det(x)
+        return (result, log_det), split_inverse_jvp(result, self._axis, x_dot)
 
     def _forward_event_shape(self, shape: EventShape) -> list[EventShape]:
         total = shape[self._axis]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
 
@@ -48,7 +48,81 @@ def transpose_inverse(y: Array, perm: Sequence[int]) -> tuple[Array, Array]:
     return transpose_forward(y, [int(p) for p in np.argsort(perm)])
 
 
-class Transpose(Bijector):
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# y holds the elements of x in other places, y = P x with a permutation matrix P, and the log-det 0
+# does not change. P is orthogonal, so the transposed map, which takes cotangents back, is the
+# inverse; and a linear map takes tangents as it takes values:
+#     x_bar = P^T y_bar = P^-1 y_bar,    y_bar = P x_bar,    dy = P dx,    dx = P^-1 dy
+
+
+def transpose_forward_vjp(x: Array, perm: Sequence[int], y_bar: Array, fldj_bar: Array) -> Array:
+    """x_bar = y_bar, put back where it came from.
+
+    Args:
+      x, perm: as for the forward function.
+      y_bar, fldj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      x_bar of the shape of x.
+
+    Source: the derivation above.
+    """
+    return transpose_inverse(y_bar, perm)[0]
+
+
+def transpose_inverse_vjp(x: Array, perm: Sequence[int], x_bar: Array, ildj_bar: Array) -> Array:
+    """y_bar = x_bar, put back where it came from.
+
+    Args:
+      x: the result of the inverse.
+      perm: as for the inverse function.
+      x_bar, ildj_bar: the cotangents of its results, of their shapes.
+
+    Returns:
+      y_bar of the shape of y.
+
+    Source: the derivation above.
+    """
+    return transpose_forward(x_bar, perm)[0]
+
+
+def transpose_forward_jvp(x: Array, perm: Sequence[int], x_dot: Array) -> tuple[Array, Array]:
+    """(y_dot, fldj_dot) = (x_dot rearranged as x is, 0).
+
+    Args:
+      x, perm: as for the forward function.
+      x_dot: the tangent of x.
+
+    Returns:
+      the tangents of its results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return transpose_forward(x_dot, perm)
+
+
+def transpose_inverse_jvp(x: Array, perm: Sequence[int], y_dot: Array) -> tuple[Array, Array]:
+    """(x_dot, ildj_dot) = (y_dot rearranged as y is, 0).
+
+    Args:
+      x: the result of the inverse.
+      perm: as for the inverse function.
+      y_dot: the tangent of y.
+
+    Returns:
+      the tangents of the inverse's results, of their shapes.
+
+    Source: the derivation above.
+    """
+    return transpose_inverse(y_dot, perm)
+
+
+TRANSPOSE = Op(transpose_forward, transpose_inverse, transpose_forward_vjp, transpose_inverse_vjp,
+               transpose_forward_jvp, transpose_inverse_jvp)
+
+
+class Transpose(OpBijector):
     """Permutes the trailing dimensions."""
 
     def __init__(self, perm: Any = None, rightmost_transposed_ndims: int | None = None,
@@ -96,11 +170,8 @@ class Transpose(Bijector):
         """True."""
         return True
 
-    def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
-        return transpose_forward(x, self._perm)
-
-    def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
-        return transpose_inverse(y, self._perm)
+    def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
+        return TRANSPOSE, (), (self._perm,)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         return self._permuted(shape, self._perm)

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refglow.bijectors import activation_normalization, expand, glow_coupling, log_det, real_nvp
+from planting import replace_op
+
+from refglow.bijectors import (
+    activation_normalization,
+    expand,
+    glow_coupling,
+    log_det,
+    network_coupling,
+    real_nvp,
+)
 from refglow.bijectors import scale_matvec_lu as lu
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.reshape import Reshape
@@ -39,10 +48,9 @@ def wrong_half(patch: pytest.MonkeyPatch) -> None:
 
 
 def shift_before_scale(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(glow_coupling, "sigmoid_affine_forward", lambda x, r, t: (
-        (x + t) * sigmoid(r + 2), log_sigmoid(r + 2)))
-    patch.setattr(glow_coupling, "sigmoid_affine_inverse", lambda y, r, t: (
-        y / sigmoid(r + 2) - t, -log_sigmoid(r + 2)))
+    replace_op(patch, glow_coupling, "SIGMOID_AFFINE",
+               forward=lambda x, r, t: ((x + t) * sigmoid(r + 2), log_sigmoid(r + 2)),
+               inverse=lambda y, r, t: (y / sigmoid(r + 2) - t, -log_sigmoid(r + 2)))
 
 
 def missing_height_times_width(patch: pytest.MonkeyPatch) -> None:
@@ -57,40 +65,40 @@ def missing_height_times_width(patch: pytest.MonkeyPatch) -> None:
 def transposed_weights(patch: pytest.MonkeyPatch) -> None:
     reconstruct = lu.lu_reconstruct
     patch.setattr(lu, "lu_reconstruct", lambda f, p: np.swapaxes(reconstruct(f, p), -1, -2))
-    patch.setattr(lu, "scale_matvec_lu_inverse", lambda y, f, p: (
+    replace_op(patch, lu, "SCALE_MATVEC_LU", inverse=lambda y, f, p: (
         np.linalg.solve(np.swapaxes(reconstruct(f, p), -1, -2), y[..., None])[..., 0],
         -lu.lu_log_det(f)))
 
 
 def inverted_permutation(patch: pytest.MonkeyPatch) -> None:
     forward, inverse = lu.scale_matvec_lu_forward, lu.scale_matvec_lu_inverse
-    patch.setattr(lu, "scale_matvec_lu_forward", lambda x, f, p: forward(x, f, np.argsort(p)))
-    patch.setattr(lu, "scale_matvec_lu_inverse", lambda y, f, p: inverse(y, f, np.argsort(p)))
+    replace_op(patch, lu, "SCALE_MATVEC_LU",
+               forward=lambda x, f, p: forward(x, f, np.argsort(p)),
+               inverse=lambda y, f, p: inverse(y, f, np.argsort(p)))
 
 
 def interleaved_network_output(patch: pytest.MonkeyPatch) -> None:
-    as_array = glow_coupling.as_array
+    as_array = network_coupling.as_array
 
     def interleaved(value: Any, *rest: Any) -> Any:
         array = as_array(value, *rest)
         return np.concatenate([array[..., 0::2], array[..., 1::2]], axis=-1)
-    patch.setattr(glow_coupling, "as_array", interleaved)
+    patch.setattr(network_coupling, "as_array", interleaved)
 
 
 def swapped_scale_and_shift(patch: pytest.MonkeyPatch) -> None:
-    as_array = glow_coupling.as_array
+    as_array = network_coupling.as_array
 
     def swapped(value: Any, *rest: Any) -> Any:
         array = as_array(value, *rest)
         return np.roll(array, array.shape[-1] // 2, axis=-1)
-    patch.setattr(glow_coupling, "as_array", swapped)
+    patch.setattr(network_coupling, "as_array", swapped)
 
 
 def scale_without_offset(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(glow_coupling, "sigmoid_affine_forward",
-                  lambda x, r, t: (x * sigmoid(r) + t, log_sigmoid(r)))
-    patch.setattr(glow_coupling, "sigmoid_affine_inverse",
-                  lambda y, r, t: ((y - t) / sigmoid(r), -log_sigmoid(r)))
+    replace_op(patch, glow_coupling, "SIGMOID_AFFINE",
+               forward=lambda x, r, t: (x * sigmoid(r) + t, log_sigmoid(r)),
+               inverse=lambda y, r, t: ((y - t) / sigmoid(r), -log_sigmoid(r)))
 
 
 def space_to_depth_order(patch: pytest.MonkeyPatch) -> None:

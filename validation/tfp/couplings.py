@@ -12,8 +12,7 @@ from typing import Any
 from refglow import bijectors as rgb
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array, DType
-from refglow.elementary import relu
-from refglow.networks import ReLU
+from refglow.networks import Dense, ReLU
 from refglow.networks.real_nvp_template import RealNVPTemplate
 from refglow.validation.tfp.framework import tensorflow, tfp_bijectors, tfp_deferred_tensor
 from refglow.validation.tfp.leaves import Convert, number_to_tfp
@@ -78,20 +77,16 @@ def _template_twin(template: RealNVPTemplate) -> tuple[Any, Callable[..., Any]]:
       TypeError: if its activation has no counterpart.
     """
     tf, state = tensorflow(), dict(template.named_variables())
-    names = sorted({name.split(".")[0] for name in state}, key=lambda name: int(name[5:]))
-    if not names:
+    if template.network is None:
         raise ValueError("This real_nvp_default_template has no layers yet: they are built when it "
                          "is first called. Use the bijector once, then convert it.")
-    if template._activation not in (None, relu):
+    layers = template.network.layers
+    other = [layer for layer in layers.values() if type(layer) not in (Dense, ReLU)]
+    if other:
         raise TypeError("Only the activations relu and None of a real_nvp_default_template have a "
-                        f"counterpart here; got {template._activation!r}.")
-    stack: list[tuple[str, Any]] = []
-    for name, layer in zip(names, template._layers, strict=True):
-        stack.append((name, layer))
-        if template._activation is relu and name != names[-1]:
-            stack.append((f"{name}.activation", ReLU()))
+                        f"counterpart here; got {other[0]!r}.")
     inputs = state["dense0.kernel"].shape[0]
-    network = keras_stack(stack, (inputs,), state["dense0.kernel"].dtype)
+    network = keras_stack(list(layers.items()), (inputs,), state["dense0.kernel"].dtype)
     for name, variable in network_variables(network, (inputs,)).items():
         variable.assign(state[name].numpy())
 
