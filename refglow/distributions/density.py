@@ -1,4 +1,4 @@
-"""The base of every distribution: TFP's interface over two primitives.
+"""What every distribution computes: TFP's interface over two primitives.
 
 A distribution's shapes come in three groups, from left to right:
 
@@ -35,14 +35,14 @@ from refglow.dtypes import DEFAULT_FLOAT, Array, as_array
 from refglow.elementary import exp
 from refglow.event_shape import EventShape
 from refglow.module import Module
-from refglow.structure import flatten, is_nested, map_structure
+from refglow.structure import flatten, map_structure
 
 Seed: TypeAlias = int | np.random.Generator | None
 Shape: TypeAlias = tuple[int, ...]
 
 
-class Distribution(Module):
-    """A probability distribution: its log density, and how to draw from it."""
+class Density(Module):
+    """The log density of a distribution, and draws from it. See the module's text."""
 
     def __init__(self, *, dtype: Any, event_shape: Any, batch_shape: Sequence[int], name: str,
                  event_ndims: Any = None, validate_args: bool = False,
@@ -259,18 +259,3 @@ def as_shape(sizes: Any, owner: str, what: str) -> Shape:
     if (array < 0).any():
         raise ValueError(f"{owner}: {what} must not be negative; got {sizes!r}.")
     return tuple(int(size) for size in array.reshape(-1))
-
-
-def check_base(distribution: Any, owner: str) -> None:
-    """Raise unless `distribution` is a refglow distribution of single arrays.
-
-    Raises:
-      TypeError: if it is no refglow distribution.
-      NotImplementedError: if its draws are structures of arrays.
-    """
-    if not isinstance(distribution, Distribution):
-        raise TypeError(f"{owner}: expected a refglow distribution; "
-                        f"got a {type(distribution).__name__}.")
-    if is_nested(distribution._event_ndims):
-        raise NotImplementedError(f"{owner}: the draws of {distribution.name!r} are structures of "
-                                  f"arrays. Apply {owner} before the bijector that splits them.")

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from refglow.distributions.distribution import Distribution, Shape, check_base
+from refglow.cotangents import Cotangents, Tangents
+from refglow.distributions.distribution import (
+    Distribution,
+    LogProbPull,
+    SamplePull,
+    Shape,
+    check_base,
+)
 from refglow.dtypes import Array, accumulator
 
 
@@ -29,6 +36,17 @@ def joint_log_prob(log_prob: Array, ndims: int) -> Array:
     size = int(np.prod(log_prob.shape[log_prob.ndim - ndims:], dtype=np.int64))
     terms = np.ascontiguousarray(log_prob).reshape(*batch, size)
     return np.asarray(terms.sum(axis=-1, dtype=accumulator(terms.dtype))).astype(terms.dtype)
+
+
+def joint_log_prob_vjp(log_prob_shape: tuple[int, ...], ndims: int, joint_bar: Array) -> Array:
+    """The cotangent of the parts' log densities: that of their sum, the same for each.
+
+    Args:
+      log_prob_shape: the shape of the parts' log densities.
+      ndims: how many of its dimensions were summed over.
+      joint_bar: the cotangent of the sum, of its shape.
+    """
+    return np.broadcast_to(joint_bar.reshape(joint_bar.shape + (1,) * ndims), log_prob_shape)
 
 
 class Independent(Distribution):
@@ -92,6 +110,30 @@ class Independent(Distribution):
         value, log_prob = self._distribution._sample_and_log_prob(
             sample_shape, batch_shape + self._reinterpreted, rng, dtype, **kwargs)
         return value, joint_log_prob(log_prob, self._ndims)
+
+    def _log_prob_vjp(self, value: Array, memory: str,
+                      **kwargs: Any) -> tuple[Array, LogProbPull]:
+        parts, pull = self._distribution._log_prob_vjp(value, memory, **kwargs)
+
+        def pull_joint(joint_bar: Array, bars: Cotangents) -> Any:
+            return pull(joint_log_prob_vjp(np.shape(parts), self._ndims, joint_bar), bars)
+        return joint_log_prob(np.asarray(parts), self._ndims), pull_joint
+
+    def _log_prob_jvp(self, value: Array, value_dot: Array, tangents: Tangents,
+                      **kwargs: Any) -> tuple[Array, Array]:
+        pair = self._distribution._log_prob_jvp(value, value_dot, tangents, **kwargs)
+        parts, parts_dot = (joint_log_prob(np.asarray(part), self._ndims) for part in pair)
+        return parts, parts_dot
+
+    def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, **kwargs: Any) -> tuple[Any, SamplePull]:
+        return self._distribution._sample_vjp(sample_shape, batch_shape + self._reinterpreted, rng,
+                                              dtype, **kwargs)
+
+    def _sample_jvp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, tangents: Tangents, **kwargs: Any) -> tuple[Any, Any]:
+        return self._distribution._sample_jvp(sample_shape, batch_shape + self._reinterpreted, rng,
+                                              dtype, tangents, **kwargs)
 
     def _mean(self, **kwargs: Any) -> Any:
         return self._distribution.mean(**kwargs)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from refglow.distributions.distribution import Distribution, Shape
-from refglow.dtypes import DEFAULT_FLOAT, Array, DType, common_dtype
+from refglow.cotangents import Cotangents, Tangents, unbroadcast
+from refglow.distributions.distribution import Distribution, LogProbPull, SamplePull, Shape
+from refglow.dtypes import DEFAULT_FLOAT, Array, DType, common_dtype, rounded, widened
 from refglow.elementary import constant, is_positive, log, log_two_pi
 from refglow.parameter import at, parameter, parameter_dtype, shown
 from refglow.variable import value_of
@@ -30,6 +31,50 @@ def normal_log_prob(x: Array, loc: Array, scale: Array) -> Array:
     # has as many digits as x has.
     log_scale = log(np.asarray(scale + constant(0, x)) if x.dtype == object else scale)
     return np.asarray(-(z * z) / 2 - (log_two_pi(x) / 2 + log_scale))
+
+
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# With z = (x - loc) / scale:
+#     d log p = -(z / scale) (dx - dloc) + ((z^2 - 1) / scale) dscale
+# A draw is y = loc + scale eps, with eps held fixed:  dy = dloc + eps dscale.
+
+
+def normal_log_prob_vjp(x: Array, loc: Array, scale: Array,
+                        log_prob_bar: Array) -> tuple[Array, Array, Array]:
+    """(x_bar, loc_bar, scale_bar), with z / scale = (x - loc) / scale^2.
+
+        x_bar = -log_prob_bar z / scale,  loc_bar = -sum x_bar,
+        scale_bar = sum log_prob_bar (z^2 - 1) / scale
+
+    Args:
+      x, loc, scale: as for `normal_log_prob`.
+      log_prob_bar: the cotangent of its result, of its shape.
+
+    Returns:
+      arrays of the shapes of x, loc and scale.
+    """
+    z = (x - loc) / scale
+    slope = np.asarray(log_prob_bar * z / scale)
+    scale_bar = np.asarray(log_prob_bar * (z * z - 1) / scale)
+    return (-unbroadcast(slope, x.shape), _summed(slope, loc), _summed(scale_bar, scale))
+
+
+def normal_log_prob_jvp(x: Array, loc: Array, scale: Array, x_dot: Array, loc_dot: Array,
+                        scale_dot: Array) -> Array:
+    """(-z (x_dot - loc_dot) + (z^2 - 1) scale_dot) / scale, the tangent of the log density.
+
+    Args:
+      x, loc, scale: as for `normal_log_prob`.
+      x_dot, loc_dot, scale_dot: their tangents.
+    """
+    z = (x - loc) / scale
+    return np.asarray((-z * (x_dot - loc_dot) + (z * z - 1) * scale_dot) / scale)
+
+
+def _summed(bar: Array, parameter: Array) -> Array:
+    """The sum over all that share the parameter, accumulated in float64 and rounded once."""
+    return rounded(unbroadcast(widened(bar), parameter.shape), bar)
 
 
 def standard_normal(shape: Shape, rng: np.random.Generator, dtype: DType) -> Array:
@@ -91,6 +136,44 @@ class Normal(Distribution):
         self._check_scale()
         draws = standard_normal(sample_shape + batch_shape, rng, dtype)
         return np.asarray(at(self._loc, draws) + at(self._scale, draws) * draws)
+
+    def _log_prob_vjp(self, value: Array, memory: str) -> tuple[Array, LogProbPull]:
+        self._check_scale()
+        loc, scale = at(self._loc, value), at(self._scale, value)
+
+        def pull(log_prob_bar: Array, bars: Cotangents) -> Array:
+            value_bar, loc_bar, scale_bar = normal_log_prob_vjp(value, loc, scale, log_prob_bar)
+            bars.add(self._loc, loc_bar)
+            bars.add(self._scale, scale_bar)
+            return value_bar
+        return normal_log_prob(value, loc, scale), pull
+
+    def _log_prob_jvp(self, value: Array, value_dot: Array,
+                      tangents: Tangents) -> tuple[Array, Array]:
+        self._check_scale()
+        loc, scale = at(self._loc, value), at(self._scale, value)
+        return normal_log_prob(value, loc, scale), normal_log_prob_jvp(
+            value, loc, scale, value_dot, tangents.of(self._loc, loc),
+            tangents.of(self._scale, scale))
+
+    def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any) -> tuple[Array, SamplePull]:
+        self._check_scale()
+        noise = standard_normal(sample_shape + batch_shape, rng, dtype)
+        loc, scale = at(self._loc, noise), at(self._scale, noise)
+
+        def pull(value_bar: Array, bars: Cotangents) -> None:
+            bars.add(self._loc, _summed(value_bar, loc))
+            bars.add(self._scale, _summed(value_bar * noise, scale))
+        return np.asarray(loc + scale * noise), pull
+
+    def _sample_jvp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, tangents: Tangents) -> tuple[Array, Array]:
+        self._check_scale()
+        noise = standard_normal(sample_shape + batch_shape, rng, dtype)
+        loc, scale = at(self._loc, noise), at(self._scale, noise)
+        dot = tangents.of(self._loc, loc) + tangents.of(self._scale, scale) * noise
+        return np.asarray(loc + scale * noise), np.asarray(dot)
 
     def _mean(self) -> Array:
         return self._over_batch(self._loc)

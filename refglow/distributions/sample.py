@@ -19,8 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from refglow.distributions.distribution import Distribution, Shape, as_shape, check_base
-from refglow.distributions.independent import joint_log_prob
+from refglow.cotangents import Cotangents, Tangents
+from refglow.distributions.distribution import (
+    Distribution,
+    LogProbPull,
+    SamplePull,
+    Shape,
+    as_shape,
+    check_base,
+)
+from refglow.distributions.independent import joint_log_prob, joint_log_prob_vjp
 from refglow.dtypes import Array
 
 
@@ -71,12 +79,44 @@ class Sample(Distribution):
         return self._sample_shape
 
     def _log_prob(self, value: Array, **kwargs: Any) -> Array:
+        return self._joint(self._distribution.log_prob(self._draws_of(value), **kwargs),
+                           self.batch_shape.rank)
+
+    def _log_prob_vjp(self, value: Array, memory: str,
+                      **kwargs: Any) -> tuple[Array, LogProbPull]:
+        draws = self._draws_of(value)
+        parts, pull = self._distribution._log_prob_vjp(draws, memory, **kwargs)
+        ndims, batch_ndims = len(self._sample_shape), self.batch_shape.rank
+        swapped = swap_dimensions(np.asarray(parts), ndims, batch_ndims, 0)
+
+        def pull_joint(joint_bar: Array, bars: Cotangents) -> Array:
+            parts_bar = joint_log_prob_vjp(swapped.shape, ndims, joint_bar)
+            draws_bar = pull(swap_dimensions(parts_bar, batch_ndims, ndims, 0), bars)
+            return self._event_of(draws_bar, batch_ndims).reshape(value.shape)
+        return joint_log_prob(swapped, ndims), pull_joint
+
+    def _log_prob_jvp(self, value: Array, value_dot: Array, tangents: Tangents,
+                      **kwargs: Any) -> tuple[Array, Array]:
+        parts, parts_dot = self._distribution._log_prob_jvp(
+            self._draws_of(value), self._draws_of(value_dot), tangents, **kwargs)
         batch_ndims = self.batch_shape.rank
-        missing = max(0, batch_ndims + self.event_shape.rank - value.ndim)
-        value = value.reshape((1,) * missing + value.shape)
-        draws = swap_dimensions(value, batch_ndims, len(self._sample_shape),
-                                self._distribution.event_shape.rank)
-        return self._joint(self._distribution.log_prob(draws, **kwargs), batch_ndims)
+        return self._joint(parts, batch_ndims), self._joint(parts_dot, batch_ndims)
+
+    def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, **kwargs: Any) -> tuple[Any, SamplePull]:
+        draws, pull = self._distribution._sample_vjp(sample_shape + self._sample_shape,
+                                                     batch_shape, rng, dtype, **kwargs)
+
+        def pull_event(value_bar: Array, bars: Cotangents) -> None:
+            pull(swap_dimensions(value_bar, len(batch_shape), len(self._sample_shape),
+                                 self._distribution.event_shape.rank), bars)
+        return self._event_of(draws, len(batch_shape)), pull_event
+
+    def _sample_jvp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, tangents: Tangents, **kwargs: Any) -> tuple[Any, Any]:
+        draws, dots = self._distribution._sample_jvp(sample_shape + self._sample_shape, batch_shape,
+                                                     rng, dtype, tangents, **kwargs)
+        return self._event_of(draws, len(batch_shape)), self._event_of(dots, len(batch_shape))
 
     def _sample(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
                 dtype: Any, **kwargs: Any) -> Any:
@@ -90,6 +130,13 @@ class Sample(Distribution):
         draws, log_prob = self._distribution._sample_and_log_prob(
             sample_shape + self._sample_shape, batch_shape, rng, dtype, **kwargs)
         return self._event_of(draws, len(batch_shape)), self._joint(log_prob, len(batch_shape))
+
+    def _draws_of(self, value: Array) -> Array:
+        """[..., B, S, E] to [..., S, B, E]; missing batch dimensions have size 1."""
+        batch_ndims = self.batch_shape.rank
+        missing = max(0, batch_ndims + self.event_shape.rank - value.ndim)
+        return swap_dimensions(value.reshape((1,) * missing + value.shape), batch_ndims,
+                               len(self._sample_shape), self._distribution.event_shape.rank)
 
     def _event_of(self, draws: Array, batch_ndims: int) -> Array:
         """[..., S, B, E] to [..., B, S, E]."""

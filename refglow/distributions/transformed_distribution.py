@@ -26,8 +26,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refglow.bijectors.bijector import Bijector
-from refglow.distributions.distribution import Distribution, Shape
-from refglow.dtypes import Array
+from refglow.bijectors.derivatives import checked_input, measured_vjp
+from refglow.bijectors.evaluation import as_arrays
+from refglow.cotangents import Cotangents, Tangents, unbroadcast
+from refglow.distributions.distribution import Distribution, LogProbPull, SamplePull, Shape
+from refglow.dtypes import Array, rounded, widened
 from refglow.elementary import exp, log_add_exp
 from refglow.structure import flatten, map_structure
 
@@ -112,17 +115,21 @@ class TransformedDistribution(Distribution):
 
     def _preimages(self, value: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
         """(x, ildj, the base distribution's keyword arguments) for every x with g(x) = value."""
+        self._require_preimages()
+        for_base, for_bijector = self._kwargs_split_fn(kwargs)
+        xs, ildjs = self._bijector.inverse_and_log_det(value, self._event_ndims, **for_bijector)
+        return [(x, ildj, for_base) for x, ildj in zip(xs, ildjs, strict=True)]
+
+    def _require_preimages(self) -> None:
+        """Raise unless the bijector's inverse lists all preimages of an event."""
         minimum = self._bijector.inverse_min_event_ndims
-        if self._event_ndims != minimum:
+        if not self._bijector.is_injective and self._event_ndims != minimum:
             raise NotImplementedError(
                 f"{self.name}: the bijector {self._bijector.name!r} is not injective and acts on "
                 f"events of {minimum} dimensions; on events of shape {self.event_shape} it does "
                 "not list all preimages. Transform the smaller distribution first, and combine "
                 "afterwards: Sample(bijector(distribution), shape) or "
                 "Independent(bijector(distribution), ndims).")
-        for_base, for_bijector = self._kwargs_split_fn(kwargs)
-        xs, ildjs = self._bijector.inverse_and_log_det(value, self._event_ndims, **for_bijector)
-        return [(x, ildj, for_base) for x, ildj in zip(xs, ildjs, strict=True)]
 
     def _sample(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
                 dtype: Any, **kwargs: Any) -> Any:
@@ -142,6 +149,84 @@ class TransformedDistribution(Distribution):
         y, fldj = self._bijector.forward_and_log_det(x, self._distribution._event_ndims,
                                                      **for_bijector)
         return y, np.asarray(log_prob - fldj)
+
+    # ---- derivatives: the chain rule through the base's density and the bijector ----------------
+    #
+    # log p(y) = log p_x(x) + ildj with (x, ildj) = the bijector's inverse at y: both terms receive
+    # log_prob_bar, the first passes it on to x. With several preimages, p(y) = sum_i p_i, so
+    #     d log p = sum_i (p_i / p) d log p_i
+    # and each branch receives log_prob_bar p_i / p.
+
+    def _log_prob_vjp(self, value: Any, memory: str,
+                      **kwargs: Any) -> tuple[Array, LogProbPull]:
+        for_base, for_bijector = self._kwargs_split_fn(kwargs)
+        self._require_preimages()
+        array, ndims = checked_input(self._bijector, value, self._event_ndims, False)
+        (xs, ildjs), pull_x = measured_vjp(self._bijector, False, array, ndims, memory,
+                                           for_bijector)
+        branches = list(zip(xs, ildjs, strict=True)) if self._has_branches else [(xs, ildjs)]
+        bases = [self._distribution._log_prob_vjp(x, memory, **for_base) for x, _ in branches]
+        log_probs = [np.asarray(base + ildj)
+                     for (base, _), (_, ildj) in zip(bases, branches, strict=True)]
+        log_prob = functools.reduce(log_add_exp, log_probs)
+
+        def pull(log_prob_bar: Array, bars: Cotangents) -> Any:
+            x_bars, ildj_bars = [], []
+            for (base, pull_base), (_, ildj), own in zip(bases, branches, log_probs, strict=True):
+                bar = log_prob_bar * exp(own - log_prob) if self._has_branches else log_prob_bar
+                x_bars.append(pull_base(unbroadcast(bar, np.shape(base)), bars))
+                ildj_bars.append(unbroadcast(widened(bar), np.shape(ildj)))
+            if self._has_branches:
+                return pull_x(tuple(x_bars), tuple(ildj_bars), bars)
+            return pull_x(x_bars[0], ildj_bars[0], bars)
+        return log_prob, pull
+
+    def _log_prob_jvp(self, value: Any, value_dot: Any, tangents: Tangents,
+                      **kwargs: Any) -> tuple[Array, Array]:
+        for_base, for_bijector = self._kwargs_split_fn(kwargs)
+        self._require_preimages()
+        array, ndims = checked_input(self._bijector, value, self._event_ndims, False)
+        (xs, ildjs), (x_dots, ildj_dots) = self._bijector._event_jvp(
+            False, array, value_dot, ndims, tangents, **for_bijector)
+        branches = (list(zip(xs, ildjs, x_dots, ildj_dots, strict=True)) if self._has_branches
+                    else [(xs, ildjs, x_dots, ildj_dots)])
+        pairs = []
+        for x, ildj, x_dot, ildj_dot in branches:
+            base, base_dot = self._distribution._log_prob_jvp(x, x_dot, tangents, **for_base)
+            pairs.append((np.asarray(base + rounded(ildj, base)),
+                          np.asarray(base_dot + rounded(ildj_dot, base_dot))))
+        log_prob = functools.reduce(log_add_exp, [own for own, _ in pairs])
+        parts = [own_dot * exp(own - log_prob) if self._has_branches else own_dot
+                 for own, own_dot in pairs]
+        return log_prob, np.asarray(sum(parts[1:], start=parts[0]))
+
+    def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, **kwargs: Any) -> tuple[Any, SamplePull]:
+        for_base, for_bijector = self._kwargs_split_fn(kwargs)
+        x, pull_base = self._distribution._sample_vjp(
+            sample_shape, batch_shape, rng, self._bijector.inverse_dtype(dtype), **for_base)
+        array, ndims = checked_input(self._bijector, x, self._distribution._event_ndims, True)
+        (y, fldj), pull_y = measured_vjp(self._bijector, True, array, ndims, "store", for_bijector)
+        no_bar = None if fldj is None else np.zeros_like(widened(fldj))
+
+        def pull(value_bar: Any, bars: Cotangents) -> None:
+            pull_base(pull_y(value_bar, no_bar, bars), bars)
+        return y, pull
+
+    def _sample_jvp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
+                    dtype: Any, tangents: Tangents, **kwargs: Any) -> tuple[Any, Any]:
+        for_base, for_bijector = self._kwargs_split_fn(kwargs)
+        x, x_dot = self._distribution._sample_jvp(sample_shape, batch_shape, rng,
+                                                  self._bijector.inverse_dtype(dtype), tangents,
+                                                  **for_base)
+        array, ndims = checked_input(self._bijector, x, self._distribution._event_ndims, True)
+        (y, _), (y_dot, _) = self._bijector._event_jvp(True, array, x_dot, ndims, tangents,
+                                                       **for_bijector)
+        return as_arrays(y, array), as_arrays(y_dot, array)
+
+    @property
+    def _has_branches(self) -> bool:
+        return not self._bijector.is_injective
 
 
 def _check_parts(distribution: Any, bijector: Any) -> None:
