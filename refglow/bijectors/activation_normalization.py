@@ -323,8 +323,7 @@ def require_initialized(model: Module, what: str) -> None:
 
     Source: none (refglow's own).
     """
-    fresh = [actnorm for actnorm in (model, *model.submodules)
-             if isinstance(actnorm, ActivationNormalization) and not actnorm.initialized]
+    fresh = [actnorm for actnorm in _actnorms_of(model) if not actnorm.initialized]
     if fresh:
         places = [name.rpartition(".")[0] or model.name for name, variable in
                   model.named_variables() if any(variable.storage == actnorm._initialized.storage
@@ -333,6 +332,15 @@ def require_initialized(model: Module, what: str) -> None:
             f"{model.name}: {what} was asked for before ActNorm's parameters are set from data "
             f"({len(fresh)} layers: {reprlib.repr(', '.join(places))}). Call "
             "initialize(images) first, or load trained weights.")
+
+
+def _actnorms_of(module: Any) -> Iterator[ActivationNormalization]:
+    """The ActNorms whose parameters are among the module's."""
+    if isinstance(module, ActivationNormalization):
+        yield module
+    elif isinstance(module, Module):
+        for child in module._children():
+            yield from _actnorms_of(child)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 from refglow.bijectors.identity import IDENTITY
 from refglow.bijectors.op import Op, OpBijector
 from refglow.cotangents import unbroadcast
-from refglow.dtypes import Array, common_dtype
+from refglow.dtypes import Array, common_dtype, rounded, widened
 from refglow.elementary import exp, is_negative, is_positive, log_absolute
 from refglow.parameter import parameter, parameter_dtype, shown
 from refglow.variable import value_of
@@ -104,7 +104,8 @@ def scale_forward_vjp(x: Array, scale: Array, y_bar: Array,
 
     Source: the derivation above.
     """
-    return y_bar * scale, unbroadcast(y_bar * x, scale.shape) + fldj_bar / scale
+    scale_bar = unbroadcast(widened(y_bar) * x, scale.shape) + fldj_bar / widened(scale)
+    return y_bar * scale, rounded(scale_bar, x, scale, y_bar)
 
 
 def scale_inverse_vjp(x: Array, scale: Array, x_bar: Array,
@@ -120,7 +121,8 @@ def scale_inverse_vjp(x: Array, scale: Array, x_bar: Array,
 
     Source: the derivation above.
     """
-    return x_bar / scale, -(unbroadcast(x_bar * x, scale.shape) + ildj_bar) / scale
+    scale_bar = -(unbroadcast(widened(x_bar) * x, scale.shape) + ildj_bar) / widened(scale)
+    return x_bar / scale, rounded(scale_bar, x, scale, x_bar)
 
 
 def scale_forward_jvp(x: Array, scale: Array, x_dot: Array,
@@ -163,8 +165,9 @@ def log_scale_forward_vjp(x: Array, log_scale: Array, y_bar: Array,
 
     Source: the derivation above.
     """
-    x_bar = y_bar * exp(log_scale)
-    return x_bar, unbroadcast(x_bar * x, log_scale.shape) + fldj_bar
+    x_bar = widened(y_bar) * exp(widened(log_scale))
+    log_scale_bar = unbroadcast(x_bar * x, log_scale.shape) + fldj_bar
+    return rounded(x_bar, x, log_scale, y_bar), rounded(log_scale_bar, x, log_scale, y_bar)
 
 
 def log_scale_inverse_vjp(x: Array, log_scale: Array, x_bar: Array,
@@ -175,7 +178,8 @@ def log_scale_inverse_vjp(x: Array, log_scale: Array, x_bar: Array,
 
     Source: the derivation above.
     """
-    return x_bar * exp(-log_scale), -unbroadcast(x_bar * x, log_scale.shape) - ildj_bar
+    log_scale_bar = -unbroadcast(widened(x_bar) * x, log_scale.shape) - ildj_bar
+    return x_bar * exp(-log_scale), rounded(log_scale_bar, x, log_scale, x_bar)
 
 
 def log_scale_forward_jvp(x: Array, log_scale: Array, x_dot: Array,
