@@ -40,13 +40,34 @@ def random_orthonormal_lu(channels: int, rng: np.random.Generator) -> tuple[Arra
 
     Source: as the module.
     """
-    from scipy.linalg import lu_factor
     orthonormal, _ = np.linalg.qr(rng.random((channels, channels)))
-    lower_upper, swaps = lu_factor(orthonormal)
-    permutation = np.arange(channels, dtype=np.int32)
-    for i, j in enumerate(swaps):
-        permutation[[i, j]] = permutation[[j, i]]
-    return lower_upper, permutation
+    return lu_factorization(orthonormal)
+
+
+def lu_factorization(matrix: Array) -> tuple[Array, Array]:
+    """(lower_upper, p) with (L U)[i] = matrix[p[i]]: Gaussian elimination with partial pivoting.
+
+    Column after column, the row with the largest entry on or below the diagonal is brought up, and
+    multiples of it are subtracted from the rows below, so that they become zero there. What is left
+    is U; the multiples, all at most 1 in size, are L's, and take the places of the zeros.
+
+    Args:
+      matrix: [C, C], floating, not singular.
+
+    Returns:
+      lower_upper: [C, C], packed as `ScaleMatvecLU` takes it; p: int32, [C].
+
+    Source: Golub & Van Loan 2013, algorithm 3.4.1; scipy.linalg.lu_factor.
+    """
+    work = np.array(matrix)
+    permutation = np.arange(len(work), dtype=np.int32)
+    for k in range(len(work)):
+        pivot = k + int(np.argmax(np.abs(work[k:, k])))
+        for rows in (work, permutation):
+            rows[[k, pivot]] = rows[[pivot, k]]
+        work[k + 1:, k] /= work[k, k]
+        work[k + 1:, k + 1:] -= np.outer(work[k + 1:, k], work[k, k + 1:])
+    return work, permutation
 
 
 class OneByOneConv(Bijector):

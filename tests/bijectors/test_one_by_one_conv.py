@@ -5,7 +5,7 @@ import pytest
 import scipy.linalg
 
 import refglow as rg
-from refglow.bijectors.one_by_one_conv import random_orthonormal_lu
+from refglow.bijectors.one_by_one_conv import lu_factorization, random_orthonormal_lu
 from refglow.bijectors.scale_matvec_lu import lu_reconstruct
 
 rgb = rg.bijectors
@@ -88,6 +88,21 @@ def test_it_starts_as_the_q_of_a_uniform_matrix():
     expected, _ = scipy.linalg.qr(uniform)
     actual = lu_reconstruct(*random_orthonormal_lu(8, np.random.default_rng(3)))
     np.testing.assert_allclose(actual, expected, atol=1e-13)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7, 48])
+def test_elimination_with_pivoting_against_scipy(channels):
+    matrix = np.random.default_rng(channels).standard_normal((channels, channels))
+    before = matrix.copy()
+    lower_upper, permutation = lu_factorization(matrix)
+    np.testing.assert_array_equal(matrix, before)
+    expected, swaps = scipy.linalg.lu_factor(matrix)
+    rows = np.arange(channels)
+    for i, j in enumerate(swaps):
+        rows[[i, j]] = rows[[j, i]]
+    np.testing.assert_array_equal(permutation, rows)
+    np.testing.assert_allclose(lower_upper, expected, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(lu_reconstruct(lower_upper, permutation), matrix, atol=1e-13)
 
 
 def test_factors_are_variables_of_which_the_permutation_is_fixed():
