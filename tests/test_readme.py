@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import refglow as rg
+from refglow.validation.cases import small_network
+from refglow.validation.random_models import randomize_weights
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -19,6 +24,25 @@ def test_the_first_example_runs_and_gives_what_its_comments_say(tmp_path, monkey
     assert [names[f"z_{scale}"].shape for scale in ("coarse", "middle", "fine")] == [
         (4, 4, 4, 48), (4, 8, 8, 12), (4, 16, 16, 6)]
     assert names["exact"].dtype == "float64"
+
+
+def test_the_example_of_derivatives_runs():
+    _, example, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    tfb, tfd = rg.bijectors, rg.distributions
+    glow = tfb.Glow((4, 8, 2), 2, 1, seed=0, coupling_bijector_fn=small_network, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    randomize_weights(glow, rng, gain=0.3)
+    names: dict = {
+        "glow": glow, "px": glow(tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), [64])),
+        "x": rng.standard_normal((3, 4, 8, 2)), "x_dot": rng.standard_normal((3, 4, 8, 2)),
+        "z_bar": rng.standard_normal((3, 64)), "ildj_bar": rng.standard_normal(3),
+        "param_dots": {"block0.step0.actnorm.shift": rng.standard_normal(16)}}
+    exec(compile(example, "README.md", "exec"), names)
+    assert names["x_bar"].shape == names["x"].shape
+    trainable = {variable.name for variable in glow.trainable_variables}
+    assert names["param_bars"].keys() == {f"bijector.{name}" for name in trainable}
+    pulled = np.vdot(names["z_bar"], names["z_dot"]) + names["ildj_bar"] @ names["ildj_dot"]
+    assert np.isfinite(pulled)
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
