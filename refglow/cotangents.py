@@ -87,6 +87,20 @@ class Cotangents:
             if isinstance(stored, Variable):
                 self.add(stored, bar)
 
+    def of_arrays(self, module: Module) -> dict[str, Array]:
+        """{name: sum} for the plain arrays that `module` holds as parameters.
+
+        An array with two places has the sum, for both together, under its first name, and zeros
+        under the other.
+        """
+        sums: dict[str, Array] = {}
+        seen: set[int | None] = set()
+        for name, array in named_arrays(module):
+            key = _storage(array)
+            sums[name] = np.zeros_like(array) if key in seen else self.of(array)
+            seen.add(key)
+        return sums
+
     def named(self, module: Module) -> dict[str, Array]:
         """{state name: sum} for each trainable parameter of `module`, zeros where none came."""
         return {variable.name: np.asarray(self.of(variable))
@@ -133,11 +147,14 @@ class Tangents:
                 for name, variable in named_trainable(module)}
 
     def extended(self, module: Module, dots: Mapping[str, Array]) -> Tangents:
-        """These, and tangents by name for the plain arrays inside `module`."""
+        """These, and tangents by name for the plain arrays inside `module`.
+
+        That of an array with two places is taken from its first name.
+        """
         result = Tangents()
         result._dots = dict(self._dots)
         for name, array in named_arrays(module):
-            if name in dots:
+            if name in dots and _storage(array) not in result._dots:
                 result._set(array, dots[name])
         return result
 

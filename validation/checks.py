@@ -6,15 +6,21 @@ implementation is the business of golden files and live comparisons.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
-from refglow.structure import flatten, map_structure
+from refglow.structure import flatten, iterate, map_structure
 from refglow.validation.compare import difference
-from refglow.validation.tolerances import AGAINST_DENSE_JACOBIAN, Tolerance
+from refglow.validation.tolerances import (
+    ADJOINT,
+    AGAINST_DENSE_JACOBIAN,
+    DERIVATIVE_AGAINST_COMPLEX_STEP,
+    Tolerance,
+)
 
 _STEP = 1e-30  # of complex-step differentiation: no subtraction, so it can be this small
 
@@ -91,6 +97,161 @@ def dense_jacobians(bijector: Bijector, x: Any, event_ndims: Any) -> list[Array]
             for out in outputs]
     columns = np.concatenate(flat, axis=-1)  # [direction, example, output number]
     return [columns[:, k].T for k in range(columns.shape[1])]
+
+
+# ---- derivatives ------------------------------------------------------------------------------
+#
+# What they are held against: the same function evaluated in complex numbers, where
+#     Im f(x + i h v) / h = J v + O(h^2)
+# has no subtraction, so that with h = 1e-30 it is exact to rounding. Each check takes the bijector
+# and its `twin`, the same bijector in complex128 with the same parameters, a value to go in (x if
+# `forward`, else y), and its event_ndims.
+
+
+def check_vjp_against_complex_step(bijector: Bijector, twin: Bijector, value: Any,
+                                   event_ndims: Any, *, forward: bool, memory: str = "store",
+                                   directions: int | None = None,
+                                   limit: float = DERIVATIVE_AGAINST_COMPLEX_STEP) -> None:
+    """J^T w with random cotangents w of value and log-det, in every coordinate of the input.
+
+    And in every coordinate of every parameter; or, if `directions` is a number, along that many
+    random directions of each parameter's array.
+    """
+    rng = np.random.default_rng(0)
+    vjp = bijector.forward_vjp if forward else bijector.inverse_vjp
+    results, pullback = vjp(value, event_ndims, memory=memory)
+    bars = _random_like(results, rng)
+    value_bar, parameter_bars = pullback(*bars)
+
+    steps = _unit_steps(value)
+    rows = _contracted(_derivative(twin, forward, value, event_ndims, steps), bars)
+    size = 0
+    for (path, actual), (_, leaf) in zip(iterate(value_bar), iterate(value), strict=True):
+        expected = rows[size:size + leaf.size].reshape(leaf.shape)
+        _require_close(actual, expected, limit, f"the input's cotangent {path}")
+        size += leaf.size
+
+    trainable = {v.name: v.shape for v in bijector.trainable_variables}
+    assert parameter_bars.keys() == trainable.keys(), "cotangents of other parameters than it has"
+    zero = map_structure(_template(value), np.zeros_like, value)
+    for name, shape in trainable.items():
+        dots = (_units(shape) if directions is None
+                else rng.standard_normal((directions, *shape)))
+        expected = np.array([float(_contracted(_derivative(
+            twin, forward, value, event_ndims, zero, {name: dot}), bars)) for dot in dots])
+        actual = np.tensordot(dots, parameter_bars[name], axes=len(shape))
+        _require_close(actual, expected, limit, f"the cotangent of {name}")
+
+
+def check_jvp_against_complex_step(bijector: Bijector, twin: Bijector, value: Any,
+                                   event_ndims: Any, *, forward: bool,
+                                   limit: float = DERIVATIVE_AGAINST_COMPLEX_STEP) -> None:
+    """J v along random directions: of the input, of each parameter, and of all at once."""
+    rng = np.random.default_rng(1)
+    jvp = bijector.forward_jvp if forward else bijector.inverse_jvp
+    dot = _random_like(value, rng)
+    dots = {v.name: rng.standard_normal(v.shape) for v in bijector.trainable_variables}
+    zero = map_structure(_template(value), np.zeros_like, value)
+    moves = [(dot, {}), *((zero, {name: dots[name]}) for name in dots), (dot, dots)]
+    for value_dot, parameter_dots in moves:
+        _, tangents = jvp(value, value_dot, parameter_dots, event_ndims)
+        expected = _derivative(twin, forward, value, event_ndims, value_dot, parameter_dots)
+        for index, (a, e) in enumerate(zip(_arrays(tangents), expected, strict=True)):
+            _require_close(a, e, limit, f"tangent {index} of the results, where "
+                                        f"{sorted(parameter_dots) or 'the input'} moves")
+
+
+def check_vjp_and_jvp_are_adjoint(bijector: Bijector, value: Any, event_ndims: Any, *,
+                                  forward: bool, memory: str = "store") -> None:
+    """<J v, w> = <v, J^T w> for random v and w, of inputs, parameters, results and log-det."""
+    rng = np.random.default_rng(2)
+    jvp, vjp = ((bijector.forward_jvp, bijector.forward_vjp) if forward
+                else (bijector.inverse_jvp, bijector.inverse_vjp))
+    dot = _random_like(value, rng)
+    dots = {v.name: rng.standard_normal(v.shape) for v in bijector.trainable_variables}
+    _, tangents = jvp(value, dot, dots, event_ndims)
+    results, pullback = vjp(value, event_ndims, memory=memory)
+    bars = _random_like(results, rng)
+    value_bar, parameter_bars = pullback(*bars)
+    left = _terms(tangents, bars)
+    right = np.concatenate([_terms(value_bar, dot), _terms(parameter_bars, dots)])
+    error, scale = abs(left.sum() - right.sum()), np.abs(left).sum() + np.abs(right).sum()
+    assert error <= ADJOINT * scale, (
+        f"<J v, w> = {left.sum():.17g}, but <v, J^T w> = {right.sum():.17g}: they differ by "
+        f"{error / scale:.3g} of their terms (limit {ADJOINT:g})")
+
+
+def _derivative(twin: Bijector, forward: bool, value: Any, event_ndims: Any, value_dot: Any,
+                parameter_dots: Mapping[str, Array] | None = None) -> list[Array]:
+    """The derivatives of value and log-det along a direction (or, with a dimension more, many)."""
+    moved = map_structure(_template(value), lambda v, dot: v + 1j * _STEP * dot, value, value_dot)
+    held = {v.name: (v, v.numpy()) for v in twin.trainable_variables}
+    try:
+        for name, dot in (parameter_dots or {}).items():
+            held[name][0].assign(held[name][1] + 1j * _STEP * dot)
+        if forward and not twin.is_injective:
+            results = twin.forward(moved)
+        else:
+            results = (twin.forward_and_log_det if forward else twin.inverse_and_log_det)(
+                moved, event_ndims)
+    finally:
+        for handle, before in held.values():
+            handle.assign(before)
+    return [leaf.imag / _STEP for leaf in _arrays(results)]
+
+
+def _arrays(structure: Any) -> list[Array]:
+    """The arrays in a structure; a log-det that does not exist is left out."""
+    return [leaf for _, leaf in iterate(structure) if leaf is not None]
+
+
+def _template(structure: Any) -> Any:
+    return map_structure(structure, lambda _: 0, structure)
+
+
+def _random_like(structure: Any, rng: np.random.Generator) -> Any:
+    return map_structure(structure, lambda leaf: None if leaf is None else
+                         rng.standard_normal(leaf.shape), structure)
+
+
+def _units(shape: tuple[int, ...]) -> Array:
+    """The unit directions of an array, [its size, *shape]."""
+    size = int(np.prod(shape))
+    return np.eye(size).reshape(size, *shape)
+
+
+def _unit_steps(value: Any) -> Any:
+    """The unit directions of all arrays of a structure, [the sum of their sizes, *shape] each."""
+    leaves = _arrays(value)
+    sizes = [leaf.size for leaf in leaves]
+    parts = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1], axis=1)
+    return _pack(_template(value), [part.reshape(sum(sizes), *leaf.shape)
+                                    for part, leaf in zip(parts, leaves, strict=True)])
+
+
+def _contracted(derivatives: list[Array], bars: Any) -> Array:
+    """<J v, w> for each direction v that has a leading dimension."""
+    return np.asarray(sum(np.tensordot(d, w, axes=w.ndim)
+                          for d, w in zip(derivatives, _arrays(bars), strict=True)))
+
+
+def _terms(a: Any, b: Any) -> Array:
+    """The terms of <a, b> for two structures of arrays."""
+    return np.concatenate([np.zeros(0), *(np.ravel(x * y) for x, y in
+                                          zip(_arrays(a), _arrays(b), strict=True))])
+
+
+def _require_close(actual: Array, expected: Array, limit: float, what: str) -> None:
+    """|actual - expected| <= limit * max|expected|; where all is 0, so must be the actual."""
+    assert actual.shape == expected.shape, f"{what}: shape {actual.shape}, not {expected.shape}"
+    if not actual.size:
+        return
+    errors = np.abs(actual - expected)
+    scale = np.abs(expected).max() or 1.0
+    worst = np.unravel_index(np.argmax(errors), errors.shape)
+    assert errors.max() <= limit * scale, (
+        f"{what}: at {tuple(map(int, worst))} it is {actual[worst]:.17g}, by complex step "
+        f"{expected[worst]:.17g}: {errors.max() / scale:.3g} of the largest (limit {limit:g})")
 
 
 def _pack(template: Any, leaves: list[Any]) -> Any:

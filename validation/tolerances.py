@@ -14,6 +14,13 @@ files and 50 random architectures the largest error is two thirds of this.
 
 In float64 this stays below the limit the project sets itself against TFP, 1e-12 * kappa, which is
 checked too.
+
+Derivatives. refglow's own are held against complex steps, which subtract nothing and so are exact
+to rounding, by the project's limits below. For a gradient that anyone wrote (`gradients.py`),
+nothing is known of the code between x and y. What can be stated is the rounding of the sum that
+<J v, w> is: with n terms that cancel by the factor kappa, sqrt(n) * eps * kappa; and how much the
+gradient itself moves where x moves by a rounding, which is measured and enters kappa. c = 64 covers
+the code between. Finite differences bring an error of their own, the measured one.
 """
 
 from __future__ import annotations
@@ -29,7 +36,28 @@ from refglow.bijectors.real_nvp import RealNVP
 
 AGAINST_TFP_FLOAT64 = 1e-12  # times kappa: the project's limit for float64, any architecture
 AGAINST_DENSE_JACOBIAN = 1e-10  # log-det against slogdet of the dense Jacobian, float64
+# Gradients are sums over images and pixels, some of which cancel; float64, max-norm per array. An
+# ill-conditioned gradient has the limit of `agreement`, if that is larger.
+GRADIENTS_AGAINST_AUTODIFF = 1e-10
+TRAJECTORY_AGAINST_PEERS = 1e-9  # losses of 100 steps of training, float64, relative
+TRAINED_AGAINST_TFP = 0.02  # bits/dim of test images after a whole training
+TRAINED_BELOW_GAUSSIAN = 0.1  # bits/dim that a trained Glow must gain on a full-covariance Gaussian
+# Derivatives in float64, by hand against complex steps, relative to the largest of an array:
+DERIVATIVE_AGAINST_COMPLEX_STEP = 1e-13  # one bijector
+GLOW_DERIVATIVE_AGAINST_COMPLEX_STEP = 1e-11  # a whole Glow: tens of layers, one after another
+ADJOINT = 1e-13  # <J v, w> = <v, J^T w>, relative to the sum of the terms' sizes
+# In eps of the less precise type, relative to the largest of an array. Roundings move activations,
+# and gradients by their curvature; over the registry of cases the largest is 40.
+DERIVATIVE_IN_ANOTHER_TYPE = 100.0  # the same vjp in float32 or longdouble against float64
+# An input rebuilt by inverses carries the roundings of the parts undone so far, times the condition
+# of each; in the models of the tests the gradient differs by 40 eps.
+REBUILT_AGAINST_STORED = 200.0  # memory="reversible" against "store", well-conditioned models
+# A check that would let an error of a tenth pass shows nothing, and fails instead.
+LARGEST_USEFUL = 0.1
 _ROUNDINGS_PER_LAYER = 4.0
+_ROUNDINGS_PER_GRADIENT = 64.0
+# Ridders' estimate is the difference of two columns of the extrapolation, not a bound.
+_ESTIMATE_TO_BOUND = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,3 +103,31 @@ def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:
     if np.dtype(dtype) == np.float64 and value > limit:
         return Tolerance(limit, f"1e-12 x {condition:.2g}")
     return Tolerance(value, reason)
+
+
+def gradient(dtype: Any, terms: int, condition: float) -> Tolerance:
+    """For a gradient computed in `dtype`, against a derivative exact to rounding.
+
+    Args:
+      dtype: the less precise number type of the two.
+      terms: n, how many numbers are summed.
+      condition: kappa, of the sum and of the gradient under roundings of x.
+    """
+    eps = float(np.finfo(np.dtype(dtype)).eps)
+    return Tolerance(_ROUNDINGS_PER_GRADIENT * eps * math.sqrt(terms) * condition,
+                     f"{_ROUNDINGS_PER_GRADIENT:g} eps({np.dtype(dtype)}) x {terms} terms^.5 x "
+                     f"condition {condition:.2g}")
+
+
+def gradient_by_differences(dtype: Any, terms: int, condition: float,
+                            estimate: float) -> Tolerance:
+    """For a gradient computed in `dtype`, against finite differences.
+
+    Args:
+      dtype, terms, condition: as for `gradient`.
+      estimate: the differences' own estimate of their error, relative.
+    """
+    rounding = gradient(dtype, terms, condition)
+    return Tolerance(rounding.relative + _ESTIMATE_TO_BOUND * estimate,
+                     f"{_ESTIMATE_TO_BOUND:g} x the differences' error {estimate:.2g} + "
+                     f"{rounding.reason}")

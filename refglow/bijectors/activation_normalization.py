@@ -27,7 +27,6 @@ Source: Kingma & Dhariwal 2018, section 3.1; tfp.bijectors.glow.ActivationNormal
 from __future__ import annotations
 
 import contextlib
-import reprlib
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -330,8 +329,8 @@ def require_initialized(model: Module, what: str) -> None:
                                                  for actnorm in fresh)]
         raise ValueError(
             f"{model.name}: {what} was asked for before ActNorm's parameters are set from data "
-            f"({len(fresh)} layers: {reprlib.repr(', '.join(places))}). Call "
-            "initialize(images) first, or load trained weights.")
+            f"({len(fresh)} layers: {', '.join(places[:3])}{', ...' if len(places) > 3 else ''}). "
+            "Call initialize(images) first, or load trained weights.")
 
 
 def _actnorms_of(module: Any) -> Iterator[ActivationNormalization]:

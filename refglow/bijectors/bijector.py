@@ -90,6 +90,7 @@ class Bijector(Evaluation):
         Raises:
           TypeError, ValueError: as for `forward`; also if a network has no `vjp`, if an ActNorm
             is not initialised, or if `memory` is none of the three.
+          NotImplementedError: for memory="reversible", if the bijector is not injective.
         """
         return vjp_of_bijector(self, x, event_ndims, memory, forward=True, **kwargs)
 

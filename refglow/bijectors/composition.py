@@ -188,9 +188,10 @@ class Composition(Bijector):
         evaluate(part, arrays, event_ndims, **kwargs of the part) gives the part's values and
         log-det.
         """
-        log_dets: list[Array] = []
+        total: list[Any] = []  # the sum so far: one array, however many parts there are
         if not forward:
             self._require_injective()
+        in_template, out_template = self._min_event_ndims(forward)
 
         def step(part: Bijector, inputs: Any, **kw: Any) -> Any:
             template, _ = part._min_event_ndims(forward)
@@ -201,14 +202,13 @@ class Composition(Bijector):
                 part._check_values(arrays, "x" if forward else "y", template)
                 values, log_det = evaluate(part, arrays, ndims, **kw)
             ndims_out = part._event_ndims_after(forward, ndims)
-            log_dets.append(log_det)
+            total[:] = [sum_log_dets([*total, log_det], x, event_ndims, in_template)]
             return self._outputs(values, ndims_out, flatten(template, inputs), redundant)
 
-        in_template, out_template = self._min_event_ndims(forward)
         start = map_structure(in_template, lambda a, n: _Part(a, n, False), x, event_ndims)
         outputs = self._walk(forward)(step, start, **kwargs)
         values = map_structure(out_template, lambda p: p.array, outputs)
-        return values, sum_log_dets(log_dets, x, event_ndims, in_template)
+        return values, sum_log_dets(total, x, event_ndims, in_template)
 
     def _walk(self, forward: bool) -> Step:
         """The walk in that direction."""

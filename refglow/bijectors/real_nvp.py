@@ -25,7 +25,7 @@ from refglow.bijectors.chain import Chain
 from refglow.bijectors.log_det import spread_log_det
 from refglow.bijectors.scale import Scale
 from refglow.bijectors.shift import Shift
-from refglow.cotangents import Cotangents, Tangents, named_arrays, unbroadcast
+from refglow.cotangents import Cotangents, Tangents, unbroadcast
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
 from refglow.networks.differentiable import jvp_of, vjp_of
@@ -178,8 +178,7 @@ class RealNVP(Bijector):
 
         def pull(parameters: Cotangents, bars: Cotangents) -> Array:
             bars.add_variables_of(parameters)
-            deciding_bar, network_bars = pullback(
-                {name: parameters.of(array) for name, array in named_arrays(bijector)})
+            deciding_bar, network_bars = pullback(parameters.of_arrays(bijector))
             bars.add_named(_network_of(self._bijector_fn), network_bars, self.name)
             return np.asarray(deciding_bar)
         return bijector, pull

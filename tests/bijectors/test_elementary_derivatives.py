@@ -26,7 +26,6 @@ from refglow.bijectors.expand import (
 from refglow.bijectors.op import Op
 from refglow.bijectors.pad import pad_forward, pad_forward_vjp, pad_inverse, pad_inverse_vjp
 from refglow.bijectors.split import split_forward_vjp, split_inverse, split_inverse_vjp
-from refglow.cotangents import Cotangents
 from refglow.elementary import sigmoid as g
 from refglow.elementary import softplus as f
 from refglow.variable import Variable
@@ -388,8 +387,10 @@ def test_absolute_value_forward() -> None:
     bar, expected = np.array([5.0, 7, 11, 13, 17]), np.array([-5.0, 0, 0, 13, 17])
     np.testing.assert_array_equal(absolute_value_forward_vjp(x, bar), expected)
     np.testing.assert_array_equal(absolute_value_forward_jvp(x, bar), expected)
-    (y, fldj), pull = tfb.AbsoluteValue()._event_vjp(True, x, 0)
-    np.testing.assert_array_equal(pull(bar, None, Cotangents()), expected)
+    (y, fldj), pullback = tfb.AbsoluteValue().forward_vjp(x)
+    np.testing.assert_array_equal(pullback(bar)[0], expected)
+    with pytest.raises(ValueError, match="cotangent of the log-det must be None"):
+        pullback(bar, 1.0)
     (_, none), (y_dot, no_dot) = tfb.AbsoluteValue().forward_jvp(x, bar)
     assert fldj is none is no_dot is None
     np.testing.assert_array_equal(y, np.abs(x))
