@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from refglow.cotangents import Tangents
 from refglow.dtypes import Array, as_array
 from refglow.elementary import is_positive
@@ -36,7 +34,9 @@ def relu_vjp(x: Array, y_bar: Array) -> Array:
 
     Source: as the module.
     """
-    return np.asarray(y_bar * is_positive(x))
+    x_bar = is_positive(x).astype(y_bar.dtype)
+    x_bar *= y_bar
+    return x_bar
 
 
 def relu_jvp(x: Array, x_dot: Array) -> Array:

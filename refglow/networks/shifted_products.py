@@ -9,8 +9,8 @@ channels to move; the sum is the same.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ def as_pixels(images: Array) -> Array:
 def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
     """The convolution without its bias, [N, H', W', O]."""
     kh, kw, inputs, outputs = kernel.shape
+    if kh == kw == 1:  # (a transposed kernel stays a view: BLAS multiplies by it as it is)
+        return (as_pixels(images) @ kernel[0, 0]).reshape(*images.shape[:3], outputs)
     if inputs <= outputs:
         matrix = kernel.reshape(kh * kw * inputs, outputs)
         product = gather(images, kh, kw, ph, pw) @ matrix
@@ -51,7 +53,7 @@ def gather(images: Array, kh: int, kw: int, ph: int, pw: int) -> Array:
         return as_pixels(images)
     n, h, w = _output_size(images, kh, kw, ph, pw)
     gathered = np.zeros((n, h, w, kh, kw, images.shape[3]), dtype=images.dtype)
-    for a, b, to, source in _shifts(images, kh, kw, ph, pw):
+    for a, b, to, source in _shifts(images.shape[1:3], kh, kw, ph, pw):
         gathered[to][..., a, b, :] = images[source]
     return gathered.reshape(n * h * w, kh * kw * images.shape[3])
 
@@ -62,10 +64,8 @@ def _sum_of_shifted(terms: Array, ph: int, pw: int) -> Array:
     It is the transpose of `gather`'s linear map, with turned shifts.
     """
     kh, kw, channels = terms.shape[3:]
-    if kh == kw == 1:
-        return terms[:, :, :, 0, 0]
     y = np.zeros((*_output_size(terms, kh, kw, ph, pw), channels), dtype=terms.dtype)
-    for a, b, to, source in _shifts(terms, kh, kw, ph, pw):
+    for a, b, to, source in _shifts(terms.shape[1:3], kh, kw, ph, pw):
         y[to] += terms[source][..., a, b, :]
     return y
 
@@ -75,19 +75,19 @@ def _output_size(images: Array, kh: int, kw: int, ph: int, pw: int) -> tuple[int
     return n, h + 2 * ph - kh + 1, w + 2 * pw - kw + 1
 
 
-def _shifts(images: Array, kh: int, kw: int, ph: int,
-            pw: int) -> Iterator[tuple[int, int, Any, Any]]:
+@functools.cache
+def _shifts(size: tuple[int, int], kh: int, kw: int, ph: int,
+            pw: int) -> tuple[tuple[int, int, Any, Any], ...]:
     """(a, b, where in the output, where in the input) for each kernel position.
 
     Output pixel (h, w) sees input pixel (h + a - ph, w + b - pw); where that lies outside the image
     it is a zero and contributes nothing.
     """
-    _, h_out, w_out = _output_size(images, kh, kw, ph, pw)
-    for a in range(kh):
-        rows_to, rows_from = _overlap(h_out, images.shape[1], a - ph)
-        for b in range(kw):
-            columns_to, columns_from = _overlap(w_out, images.shape[2], b - pw)
-            yield a, b, np.s_[:, rows_to, columns_to], np.s_[:, rows_from, columns_from]
+    rows = [_overlap(size[0] + 2 * ph - kh + 1, size[0], a - ph) for a in range(kh)]
+    columns = [_overlap(size[1] + 2 * pw - kw + 1, size[1], b - pw) for b in range(kw)]
+    return tuple((a, b, np.s_[:, rows_to, columns_to], np.s_[:, rows_from, columns_from])
+                 for a, (rows_to, rows_from) in enumerate(rows)
+                 for b, (columns_to, columns_from) in enumerate(columns))
 
 
 def _overlap(n_out: int, n_in: int, offset: int) -> tuple[slice, slice]:
