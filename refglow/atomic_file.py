@@ -13,14 +13,21 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 
 AnyPath = str | os.PathLike[str]
+Content = bytes | Iterable[bytes | memoryview]
 
 
-def write_atomically(path: AnyPath, content: bytes) -> None:
+def write_atomically(path: AnyPath, content: Content) -> None:
     """Make `path` a file that holds `content`, or raise and leave it as it was.
 
     A symbolic link is followed; a replaced file's permissions are kept.
+
+    Args:
+      path: where to.
+      content: the bytes, whole, or in pieces that follow one another (for what is too large to be
+        held in memory twice).
 
     Raises:
       OSError: if it cannot be written; names the path.
@@ -61,10 +68,10 @@ def _mode_of_replaceable(target: str) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _write_new(path: str, content: bytes, mode: int | None) -> None:
+def _write_new(path: str, content: Content, mode: int | None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags, 0o666), "wb") as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         file.flush()
         os.fsync(file.fileno())
     if mode is not None:

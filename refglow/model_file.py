@@ -23,11 +23,8 @@ are NaN or infinite are loaded like any others: a model that has diverged is sti
 
 from __future__ import annotations
 
-import json
-import os
 import reprlib
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,14 +32,21 @@ import numpy as np
 from refglow.atomic_file import AnyPath
 from refglow.bijectors.architecture import Architecture, architecture_of
 from refglow.bijectors.glow import Glow
-from refglow.safetensors_file import ArrayKind, open_safetensors, write_safetensors
+from refglow.safetensors_file import (
+    ArrayKind,
+    naming,
+    object_in,
+    open_safetensors,
+    require_kinds,
+    write_safetensors,
+)
 
 METADATA_KEY = "refglow.glow"
 FORMAT_VERSION = 1
 
 _NUMBER_TYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+_OTHER_ARRAYS = "the arrays are not those of the declared architecture"
 _MAX_EVENT_SIZE = 2**31 - 1  # numbers in one image, of which no array in the file tells
-_MAX_TEXT = 2**24  # characters of JSON
 
 
 def save(path: AnyPath, glow: Glow) -> None:
@@ -65,9 +69,9 @@ def save(path: AnyPath, glow: Glow) -> None:
     if glow.dtype not in _NUMBER_TYPES.values():
         raise TypeError(f"safetensors files hold float32 and float64; {glow.name} is {glow.dtype}. "
                         "Save glow.astype('float64') (and cast it back after loading).")
-    metadata = {METADATA_KEY: json.dumps(_to_json(architecture_of(glow)), allow_nan=False)}
-    _check_declared(_parse(metadata))
-    write_safetensors(path, glow.state_dict(), metadata)
+    declared = _to_json(architecture_of(glow))
+    _check_declared(declared)
+    write_safetensors(path, glow.state_dict(), METADATA_KEY, declared)
 
 
 def load(path: AnyPath, coupling_bijector_fn: Callable[..., Any] | None = None,
@@ -90,28 +94,20 @@ def load(path: AnyPath, coupling_bijector_fn: Callable[..., Any] | None = None,
     """
     functions = {"coupling": coupling_bijector_fn, "exit": exit_bijector_fn}
     replaced = {key: None for key, fn in functions.items() if fn is not None}
-    with open_safetensors(path) as file, _naming(path):
-        declared = _parse(file.metadata) | replaced
+    with open_safetensors(path) as file, naming(path):
+        declared = object_in(file.metadata, METADATA_KEY, FORMAT_VERSION,
+                             "a model file") | replaced
         _check_declared(declared)
         architecture = _from_json(declared)
         _check_described(architecture, replaced)
-        _check_kinds(_declared_kinds(architecture, len(file.kinds)),
-                     {name: kind for name, kind in file.kinds.items()
-                      if not any(f".{key}." in name for key in replaced)})
+        require_kinds(_declared_kinds(architecture, len(file.kinds)),
+                      {name: kind for name, kind in file.kinds.items()
+                       if not any(f".{key}." in name for key in replaced)}, _OTHER_ARRAYS)
         glow = architecture.build(coupling_bijector_fn, exit_bijector_fn)
-        _check_kinds({variable.name: ArrayKind(variable.dtype.name, variable.shape)
-                      for variable in glow.variables}, file.kinds)
+        require_kinds({variable.name: ArrayKind(variable.dtype.name, variable.shape)
+                       for variable in glow.variables}, file.kinds, _OTHER_ARRAYS)
         glow.load_state_dict({name: file.array(name) for name in file.kinds})
     return glow
-
-
-@contextmanager
-def _naming(path: AnyPath) -> Iterator[None]:
-    """Put the file's name in front of what a ValueError says."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{os.fspath(path)}: {error}") from error
 
 
 def _to_json(architecture: Architecture) -> dict[str, Any]:
@@ -128,31 +124,6 @@ def _from_json(declared: Mapping[str, Any]) -> Architecture:
         return tuple(value) if isinstance(value, list) else value
     arguments = {key: fixed(value) for key, value in declared.items() if key != "format_version"}
     return Architecture(**arguments | {"dtype": _NUMBER_TYPES[declared["dtype"]]})
-
-
-def _parse(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON object in the metadata, of a version that this code reads."""
-    if METADATA_KEY not in metadata:
-        raise ValueError(f"not a model file: its metadata has no entry {METADATA_KEY!r}.")
-    if len(metadata[METADATA_KEY]) > _MAX_TEXT:
-        raise ValueError(f"the metadata entry {METADATA_KEY!r} has {len(metadata[METADATA_KEY])} "
-                         f"characters; at most {_MAX_TEXT} are read.")
-    try:
-        declared = json.loads(metadata[METADATA_KEY], parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the metadata entry {METADATA_KEY!r} is not valid JSON: "
-                         f"{error}.") from error
-    if not isinstance(declared, dict):
-        raise ValueError(f"the metadata entry {METADATA_KEY!r} is not a JSON object.")
-    version = declared.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise ValueError(f"its format_version is {reprlib.repr(version)}; this refglow reads "
-                         f"version {FORMAT_VERSION}.")
-    return declared
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
 
 
 def _check_declared(declared: Mapping[str, Any]) -> None:
@@ -198,17 +169,6 @@ def _declared_kinds(architecture: Architecture, found: int) -> dict[str, ArrayKi
             raise ValueError(f"the architecture declares more than {len(kinds) - 1} arrays; the "
                              f"file holds {found}.")
     return kinds
-
-
-def _check_kinds(expected: Mapping[str, ArrayKind], found: Mapping[str, ArrayKind]) -> None:
-    """Raise ValueError, listing every difference, unless the file's arrays are those expected."""
-    problems = [f"missing: {name!r}" for name in expected.keys() - found.keys()]
-    problems += [f"unknown: {name!r}" for name in found.keys() - expected.keys()]
-    problems += [f"misfit: {name!r} is {found[name]}, needs {expected[name]}"
-                 for name in expected.keys() & found.keys() if found[name] != expected[name]]
-    if problems:
-        raise ValueError("the arrays are not those of the declared architecture.\n  "
-                         + "\n  ".join(sorted(problems)))
 
 
 def _is_image_shape(value: Any) -> bool:

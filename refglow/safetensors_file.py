@@ -1,7 +1,8 @@
 """safetensors files: named arrays and a dict of strings, with no code in them.
 
 The format: eight bytes with the header's length, a JSON header with each array's dtype, shape and
-place, then the arrays' bytes. Reading one from a stranger takes no memory beyond its own size.
+place, then the arrays' bytes. Reading one from a stranger takes no memory beyond its own size;
+writing one takes no second copy of the arrays.
 
 Source: https://github.com/huggingface/safetensors, "Format".
 """
@@ -9,7 +10,9 @@ Source: https://github.com/huggingface/safetensors, "Format".
 from __future__ import annotations
 
 import errno
+import json
 import os
+import reprlib
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,14 +21,16 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from refglow.atomic_file import AnyPath, write_atomically
 from refglow.dtypes import Array
 
-# The dtypes that refglow's models hold, by their names in the format.
-_DTYPE_NAMES: Mapping[str, str] = {"F32": "float32", "F64": "float64", "I32": "int32",
-                                   "BOOL": "bool"}
+# The dtypes that refglow's files hold, by their names in the format; in the order in which arrays
+# stand in a file, so that each begins at a multiple of its numbers' size.
+_DTYPE_NAMES: Mapping[str, str] = {"I64": "int64", "F64": "float64", "F32": "float32",
+                                   "I32": "int32", "BOOL": "bool"}
+_FORMAT_NAMES: Mapping[str, str] = {name: key for key, name in _DTYPE_NAMES.items()}
+_MAX_TEXT = 2**24  # characters of JSON in the metadata
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,21 @@ class ArrayKind:
 
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
+
+
+def require_kinds(expected: Mapping[str, ArrayKind], found: Mapping[str, ArrayKind],
+                  complaint: str) -> None:
+    """Compare what there is with what is needed.
+
+    Raises:
+      ValueError: the complaint and every difference, if there is one.
+    """
+    problems = [f"missing: {name!r}" for name in expected.keys() - found.keys()]
+    problems += [f"unknown: {name!r}" for name in found.keys() - expected.keys()]
+    problems += [f"misfit: {name!r} is {found[name]}, needs {expected[name]}"
+                 for name in expected.keys() & found.keys() if found[name] != expected[name]]
+    if problems:
+        raise ValueError(f"{complaint}.\n  " + "\n  ".join(sorted(problems)))
 
 
 class SafetensorsFile:
@@ -96,12 +116,100 @@ def open_safetensors(path: AnyPath) -> Iterator[SafetensorsFile]:
         raise ValueError(f"{os.fspath(path)} is not a whole safetensors file: {error}.") from error
 
 
-def write_safetensors(path: AnyPath, arrays: Mapping[str, Array],
-                      metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file; the path holds the old file or the new one, never a part.
+@contextmanager
+def naming(path: AnyPath) -> Iterator[None]:
+    """Put the file's name in front of what a ValueError says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+
+def object_in(metadata: Mapping[str, str], key: str, version: int, what: str) -> dict[str, Any]:
+    """The JSON object under `key` in a file's metadata, if it is of the version that is read.
+
+    Args:
+      metadata: the dict of strings.
+      key: where in it the object is.
+      version: what its entry "format_version" must be.
+      what: what the file would be, such as "a model file"; for the message.
 
     Raises:
+      ValueError: if there is none, or it is too long, not valid JSON or of another version.
+    """
+    text = metadata.get(key)
+    if text is None:
+        raise ValueError(f"not {what}: its metadata has no entry {key!r}.")
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"the metadata entry {key!r} has {len(text)} characters; at most "
+                         f"{_MAX_TEXT} are read.")
+    try:
+        found = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the metadata entry {key!r} is not valid JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"the metadata entry {key!r} is not a JSON object.")
+    if type(declared := found.get("format_version")) is not int or declared != version:
+        raise ValueError(f"its format_version is {reprlib.repr(declared)}; this refglow reads "
+                         f"version {version}.")
+    return found
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
+def write_safetensors(path: AnyPath, arrays: Mapping[str, Array], key: str,
+                      value: Mapping[str, Any]) -> None:
+    """Write a safetensors file; the path holds the old file or the new one, never a part.
+
+    The arrays go to the disk as they are; no second copy of them is made.
+
+    Args:
+      path: where to.
+      arrays: by name; float32, float64, int32, int64 or bool.
+      key: the name of the metadata's only entry.
+      value: what is put there, as JSON; `object_in` reads it.
+
+    Raises:
+      TypeError: if an array is of another dtype; names it.
+      ValueError: if the value is longer than `object_in` reads.
       OSError: if it cannot be written.
     """
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_atomically(path, save(contiguous, dict(metadata)))
+    for name, array in arrays.items():
+        if array.dtype.name not in _FORMAT_NAMES:
+            raise TypeError(f"{name} holds {array.dtype}; a file holds arrays of "
+                            f"{', '.join(_FORMAT_NAMES)}.")
+    text = json.dumps(value, allow_nan=False)
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"What is to be written beside the arrays takes {len(text)} characters of "
+                         f"JSON; a file holds at most {_MAX_TEXT}.")
+    write_atomically(path, file_in_pieces(arrays, {key: text}))
+
+
+def file_in_pieces(arrays: Mapping[str, Array], metadata: Mapping[str, str]
+                   ) -> Iterator[bytes | memoryview]:
+    """The bytes of a safetensors file, as safetensors.numpy.save puts them into one object.
+
+    Args:
+      arrays: by name; float32, float64, int32, int64 or bool.
+      metadata: the dict of strings.
+
+    Source: https://github.com/huggingface/safetensors, "Format". The library orders the arrays by
+      dtype, the largest first, and then by name.
+    """
+    order = sorted(arrays, key=lambda name: (list(_FORMAT_NAMES).index(arrays[name].dtype.name),
+                                             name))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name in order:
+        begin, end = end, end + arrays[name].nbytes
+        header[name] = {"dtype": _FORMAT_NAMES[arrays[name].dtype.name],
+                        "shape": list(arrays[name].shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in order:
+        flat = np.ravel(arrays[name])  # a copy, of this one array, only if it is not contiguous
+        little_endian = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
+        yield little_endian.view(np.uint8).data

@@ -70,8 +70,9 @@ def test_an_error_after_half_of_the_bytes(tmp_path, monkeypatch):
     randomize_weights(glow, np.random.default_rng(0))
 
     def write_half(name, content, mode):
+        whole = b"".join(content)
         with open(name, "xb") as file:
-            file.write(content[:len(content) // 2])
+            file.write(whole[:len(whole) // 2])
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(atomic_file, "_write_new", write_half)
     with pytest.raises(OSError, match=r"No space left on device.*model"):

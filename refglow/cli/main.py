@@ -12,13 +12,21 @@ from typing import Annotated
 import typer
 
 import refglow
+from refglow.cli.bpd import bpd
 from refglow.cli.errata import errata
+from refglow.cli.interpolate import interpolate
+from refglow.cli.sample import sample
+from refglow.cli.train import train
 from refglow.cli.validate import validate
 
 app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
                   rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.command()(validate)
 app.command()(errata)
+app.command()(train)
+app.command()(sample)
+app.command()(interpolate)
+app.command()(bpd)
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from planting import replace_op
 
 from refglow.bijectors import (

@@ -1,0 +1,1 @@
+"""Training Glow with refglow's own derivatives."""
