@@ -119,8 +119,9 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
         if array.dtype.kind == "c" and dtype is not None and dtype.kind == "f":
             raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. Take its "
                             f"real part, or build {owner} with dtype='{array.dtype}'.")
-        cast = (f"{what}.astype('{dtype}')" if isinstance(value, np.ndarray)
-                else f"np.asarray({what}, dtype='{dtype}')")
+        name = "..." if " " in what else what
+        cast = (f"{name}.astype('{dtype}')" if isinstance(value, np.ndarray)
+                else f"np.asarray({name}, dtype='{dtype}')")
         raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
                         f"Cast it with {cast}, or build {owner} with dtype='{array.dtype}'.")
     return array

@@ -81,15 +81,16 @@ class Bijector(Evaluation):
               evaluated once more when its turn comes.
             "reversible": the result alone; each part's input is rebuilt by its inverse. Memory
               does not grow with the number of parts; rounding errors do, and `pullback.drift`
-              says how large they were.
+              says how large they were. Parameters must not make the batch larger.
 
         Returns:
           ((y, fldj), pullback). The pullback can be called repeatedly. It refers to x and to the
           parameters as they are now. If the bijector is not injective, fldj is None.
 
         Raises:
-          TypeError, ValueError: as for `forward`; also if a network has no `vjp`, if an ActNorm
-            is not initialised, or if `memory` is none of the three.
+          TypeError, ValueError: as for `forward`; also if a network has no `vjp` (the pullback
+            raises it in the modes that evaluate again), if an ActNorm is not initialised, or if
+            `memory` is none of the three or "reversible" does not fit.
           NotImplementedError: for memory="reversible", if the bijector is not injective.
         """
         return vjp_of_bijector(self, x, event_ndims, memory, forward=True, **kwargs)

@@ -117,7 +117,7 @@ def pull_back_from_result(composition: Composition, forward: bool, y: Any, y_bar
       bars: takes the parameters' cotangents.
       **kwargs: passed to the parts, by their names.
 
-    Source: Gomez et al. 2017, algorithm 2.
+    Source: Gomez et al. 2017, section 3.
     """
     def back(part: Bijector, results: Any, **kw: Any) -> Any:
         in_template, out_template = part._min_event_ndims(forward)

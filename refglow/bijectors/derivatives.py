@@ -14,7 +14,7 @@ the first part's input is known:
 
     drift = max|rebuilt x - x| / max|x|
 
-Source: Gomez et al. 2017, algorithm 2 (reversible); Chen et al. 2016 (checkpoint).
+Source: Gomez et al. 2017, section 3 (reversible); Chen et al. 2016 (checkpoint).
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class Pullback:
         Returns:
           the cotangent of the input, of its shape and dtype; {state name: cotangent} for every
           trainable parameter, of its shape and dtype. A parameter that stands at several places of
-          the model has the sum, under its first name.
+          the model has the sum, under its first name. Do not change these arrays in place: they
+          may share memory with each other and with the cotangents given.
 
         Raises:
           TypeError: if a cotangent is of another dtype.
@@ -212,7 +213,7 @@ def _drift_message(name: str, drift: float, result: Any) -> str:
 
 
 def checked_input(bijector: Bijector, x: Any, event_ndims: Any, forward: bool) -> tuple[Any, Any]:
-    """(x as arrays, event_ndims), checked; and that every part has a derivative."""
+    """(x as arrays, event_ndims), checked; and that every ActNorm is initialised."""
     from refglow.bijectors.activation_normalization import require_initialized
     ndims = bijector._event_ndims(event_ndims, bijector._min_event_ndims(forward)[0])
     array = bijector._convert(x, "x" if forward else "y", ndims)
@@ -242,6 +243,7 @@ def _reversible(bijector: Bijector, forward: bool, x: Any, ndims: Any,
         raise NotImplementedError(f"{bijector.name} is not injective: memory='reversible' cannot "
                                   "rebuild its input. Use memory='store'.")
     y, log_det = bijector._event_values(forward, x, ndims, **kwargs)
+    _require_same_batch(bijector, x, ndims, y, bijector._event_ndims_after(forward, ndims))
 
     def pull(y_bar: Any, log_det_bar: Any, bars: Cotangents) -> tuple[Any, float]:
         rebuilt, x_bar = bijector._pull_back_from_result(forward, y, y_bar, log_det_bar, ndims,
@@ -249,6 +251,22 @@ def _reversible(bijector: Bijector, forward: bool, x: Any, ndims: Any,
         drifts = map(_relative_error, flatten(ndims, rebuilt), flatten(ndims, x))
         return x_bar, float(np.max(list(drifts)))  # NaN if one is
     return (y, log_det), pull
+
+
+def _require_same_batch(bijector: Bijector, x: Any, x_ndims: Any, y: Any, y_ndims: Any) -> None:
+    """Raise ValueError if a part made the batch larger: y then does not tell what x was.
+
+    x rebuilt from y has the larger batch. To each of its examples the pullback would add the whole
+    cotangent of a log-det that x's example has once.
+    """
+    given, found = ([part.shape[:part.ndim - rank] for part, rank in
+                     zip(flatten(ndims, arrays), flatten(ndims, ndims), strict=True)]
+                    for arrays, ndims in ((x, x_ndims), (y, y_ndims)))
+    if given != found and len({*given, *found}) > 1:
+        raise ValueError(
+            f"{bijector.name}: memory='reversible' cannot rebuild an input of batch shape "
+            f"{', '.join(map(str, given))} from a result of {', '.join(map(str, found))}. Repeat "
+            "the input to the larger batch shape, or use memory='store'.")
 
 
 def _relative_error(rebuilt: Array, given: Array) -> float:

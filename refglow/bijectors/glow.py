@@ -64,7 +64,9 @@ class Glow(Composition):
           coupling_bijector_fn: called with the shape (h, w, c) of half a block's channels; returns
             a network, which maps [..., h, w, c] to c channels (additive coupling), 2c channels
             (affine coupling) or a bijector. None: GlowDefaultNetwork. If the function has
-            parameters `dtype` or `seed`, it is given Glow's.
+            parameters `dtype` or `seed`, it is given Glow's. For gradients the network has `vjp`
+            and `jvp` (see `Network`); to one that returns a bijector the pullback gives
+            {name in that bijector: cotangent} of its arrays, and `jvp` returns their tangents so.
           exit_bijector_fn: called with the shape of the remaining channels and
             output_chan=number of exiting channels; returns a network as above, its output measured
             against output_chan. None: GlowDefaultExitNetwork.

@@ -83,7 +83,9 @@ class RealNVP(Bijector):
           fraction_masked: which fraction of the channels, in (-1, 1), rounded to a whole number.
           shift_and_log_scale_fn: called as fn(x0, output_units, **kwargs); returns the pair
             (shift, log_scale) for the mapped channels, either of which may be None. Or:
-          bijector_fn: called the same way; returns a bijector on the mapped channels.
+          bijector_fn: called the same way; returns a bijector on the mapped channels. For gradients
+            either is an object that also has `vjp` and `jvp`; the template's network is an example
+            for a pair, `NetworkCoupling` for a bijector.
           is_constant_jacobian: whether the log-det does not depend on the input (no scale).
           validate_args: whether to check that inputs are finite and the bijector is allowed.
           name: its name.
@@ -150,7 +152,8 @@ class RealNVP(Bijector):
         y0_bar, y1_bar = real_nvp_split(y_bar, num_masked)
         bijector, network_pull = self._bijector_and_pull(y0, y1, condition)
         parameters = Cotangents()
-        own = spread_log_det(log_det_bar, y.shape[:-1], y, event_ndims, 1, self.name)
+        total_bar = unbroadcast(log_det_bar, y.shape[:y.ndim - event_ndims])
+        own = spread_log_det(total_bar, y.shape[:-1], y, event_ndims, 1, self.name)
         x1, x1_bar = bijector._pull_back_from_result(forward, y1, y1_bar, own, 1, parameters)
         x0_bar = y0_bar + network_pull(parameters, bars)
         return real_nvp_join(y0, x1, num_masked), real_nvp_join(x0_bar, x1_bar, num_masked)

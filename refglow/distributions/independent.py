@@ -113,7 +113,8 @@ class Independent(Distribution):
 
     def _log_prob_vjp(self, value: Array, memory: str,
                       **kwargs: Any) -> tuple[Array, LogProbPull]:
-        parts, pull = self._distribution._log_prob_vjp(value, memory, **kwargs)
+        parts, pull = self._distribution._log_prob_vjp(self._distribution._convert(value), memory,
+                                                       **kwargs)
 
         def pull_joint(joint_bar: Array, bars: Cotangents) -> Any:
             return pull(joint_log_prob_vjp(np.shape(parts), self._ndims, joint_bar), bars)
@@ -121,7 +122,8 @@ class Independent(Distribution):
 
     def _log_prob_jvp(self, value: Array, value_dot: Array, tangents: Tangents,
                       **kwargs: Any) -> tuple[Array, Array]:
-        pair = self._distribution._log_prob_jvp(value, value_dot, tangents, **kwargs)
+        pair = self._distribution._log_prob_jvp(self._distribution._convert(value), value_dot,
+                                                tangents, **kwargs)
         parts, parts_dot = (joint_log_prob(np.asarray(part), self._ndims) for part in pair)
         return parts, parts_dot
 

@@ -84,7 +84,7 @@ class Sample(Distribution):
 
     def _log_prob_vjp(self, value: Array, memory: str,
                       **kwargs: Any) -> tuple[Array, LogProbPull]:
-        draws = self._draws_of(value)
+        draws = self._distribution._convert(self._draws_of(value))
         parts, pull = self._distribution._log_prob_vjp(draws, memory, **kwargs)
         ndims, batch_ndims = len(self._sample_shape), self.batch_shape.rank
         swapped = swap_dimensions(np.asarray(parts), ndims, batch_ndims, 0)
@@ -98,7 +98,8 @@ class Sample(Distribution):
     def _log_prob_jvp(self, value: Array, value_dot: Array, tangents: Tangents,
                       **kwargs: Any) -> tuple[Array, Array]:
         parts, parts_dot = self._distribution._log_prob_jvp(
-            self._draws_of(value), self._draws_of(value_dot), tangents, **kwargs)
+            self._distribution._convert(self._draws_of(value)), self._draws_of(value_dot),
+            tangents, **kwargs)
         batch_ndims = self.batch_shape.rank
         return self._joint(parts, batch_ndims), self._joint(parts_dot, batch_ndims)
 

@@ -165,7 +165,8 @@ class TransformedDistribution(Distribution):
         (xs, ildjs), pull_x = measured_vjp(self._bijector, False, array, ndims, memory,
                                            for_bijector)
         branches = list(zip(xs, ildjs, strict=True)) if self._has_branches else [(xs, ildjs)]
-        bases = [self._distribution._log_prob_vjp(x, memory, **for_base) for x, _ in branches]
+        bases = [self._distribution._log_prob_vjp(self._distribution._convert(x), memory,
+                                                  **for_base) for x, _ in branches]
         log_probs = [np.asarray(base + ildj)
                      for (base, _), (_, ildj) in zip(bases, branches, strict=True)]
         log_prob = functools.reduce(log_add_exp, log_probs)
@@ -192,7 +193,8 @@ class TransformedDistribution(Distribution):
                     else [(xs, ildjs, x_dots, ildj_dots)])
         pairs = []
         for x, ildj, x_dot, ildj_dot in branches:
-            base, base_dot = self._distribution._log_prob_jvp(x, x_dot, tangents, **for_base)
+            base, base_dot = self._distribution._log_prob_jvp(
+                self._distribution._convert(x), x_dot, tangents, **for_base)
             pairs.append((np.asarray(base + rounded(ildj, base)),
                           np.asarray(base_dot + rounded(ildj_dot, base_dot))))
         log_prob = functools.reduce(log_add_exp, [own for own, _ in pairs])

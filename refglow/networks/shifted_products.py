@@ -37,7 +37,8 @@ def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
     """The convolution without its bias, [N, H', W', O]."""
     kh, kw, inputs, outputs = kernel.shape
     if kh == kw == 1:  # (a transposed kernel stays a view: BLAS multiplies by it as it is)
-        return (as_pixels(images) @ kernel[0, 0]).reshape(*images.shape[:3], outputs)
+        pixels: Array = as_pixels(images) @ kernel[0, 0]
+        return pixels.reshape(*images.shape[:3], outputs)
     if inputs <= outputs:
         matrix = kernel.reshape(kh * kw * inputs, outputs)
         product = gather(images, kh, kw, ph, pw) @ matrix

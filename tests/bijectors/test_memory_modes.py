@@ -13,7 +13,15 @@ from refglow.bijectors.activation_normalization import ActivationNormalization
 from refglow.bijectors.derivatives import drift_limit
 from refglow.structure import iterate, map_structure
 from refglow.validation import checks
-from refglow.validation.cases import CASES, positive, random_lu, small_network, variable
+from refglow.validation.cases import (
+    CASES,
+    dense_coupling,
+    positive,
+    random_lu,
+    randomized,
+    small_network,
+    variable,
+)
 from refglow.validation.random_models import randomize_weights
 from refglow.validation.tolerances import REBUILT_AGAINST_STORED
 
@@ -129,6 +137,49 @@ def test_a_pullback_can_be_used_twice(name: str, memory: str) -> None:
     first, _, third = pullback(1.0, 0.5), pullback(-2.0, 1.0), pullback(1.0, 0.5)
     for (path, a), (_, b) in zip(iterate(list(first)), iterate(list(third)), strict=True):
         np.testing.assert_array_equal(a, b, path)
+
+
+# ---- batches ----------------------------------------------------------------------------------
+
+def broadcasting(rng: np.random.Generator) -> tfb.Bijector:
+    """A coupling, then a shift that makes five examples of each."""
+    network = dense_coupling(rng, np.float64, 1, 2)
+    coupling = tfb.RealNVP(num_masked=1, shift_and_log_scale_fn=network)
+    return tfb.Chain([tfb.Shift(variable(rng, np.float64, 5, 1, 3)), randomized(coupling, rng)])
+
+
+def test_a_batch_that_parameters_enlarge_is_refused_or_given_whole() -> None:
+    rng = np.random.default_rng(3)
+    model, x = broadcasting(rng), rng.standard_normal((2, 3))
+    whole = np.broadcast_to(x, (5, 2, 3)).copy()
+    with pytest.raises(ValueError, match=r"batch shape \(2,\) from a result of \(5, 2\)"):
+        model.forward_vjp(x, memory="reversible")
+    _, expected, _ = pulled(model, whole, True, "store")
+    _, found, _ = pulled(model, whole, True, "reversible")
+    for (name, a), (_, b) in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=REBUILT * np.abs(b).max(), err_msg=name)
+    for memory in ("store", "checkpoint"):
+        _, pullback = model.forward_vjp(x, memory=memory)
+        assert pullback(1.0, 1.0)[0].shape == x.shape
+    with pytest.raises(ValueError, match=r"of batch shape \(1,\), \(4,\) from a result of \(4,\)"):
+        tfb.Split([2, 3]).inverse_vjp([np.ones((1, 2)), np.ones((4, 3))], memory="reversible")
+
+
+def test_parts_of_different_batches_that_do_not_meet() -> None:
+    """The log-det has the batch of both; each part gets the sum over what is not its own."""
+    rng = np.random.default_rng(4)
+    network = dense_coupling(rng, np.float64, 1, 2)
+    coupling = tfb.RealNVP(num_masked=1, shift_and_log_scale_fn=network)
+    model = tfb.JointMap([randomized(coupling, rng), tfb.Exp()])
+    x = [rng.standard_normal((1, 3)), rng.standard_normal((4, 2))]
+    bars, results = [[rng.standard_normal(part.shape) for part in x], rng.standard_normal(4)], []
+    for memory in MODES:
+        _, pullback = model.forward_vjp(x, [1, 1], memory=memory)
+        x_bar, parameter_bars = pullback(*bars)
+        results.append([*x_bar, *parameter_bars.values()])
+    for found in results[1:]:
+        for a, b in zip(found, results[0], strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=REBUILT * np.abs(b).max())
 
 
 def test_an_unknown_mode() -> None:

@@ -500,6 +500,16 @@ def test_an_uninitialised_actnorm_is_refused():
     assert np.isfinite(px.log_prob_and_grad(image)[0]).all()
 
 
+@pytest.mark.parametrize("wrap", [lambda px: rgd.Sample(px, 3), lambda px: rgd.Independent(px, 0),
+                                  lambda px: rgb.Shift(1.0)(px)])
+def test_values_are_checked_by_the_distribution_inside(wrap):
+    px = wrap(rgd.Normal(0.0, 1.0, validate_args=True))
+    value = np.array([1.0, np.nan, 2.0])
+    for call in (px.log_prob, px.log_prob_vjp, lambda v: px.log_prob_jvp(v, np.ones(3))):
+        with pytest.raises(ValueError, match="Normal: value holds 1 NaNs"):
+            call(value)
+
+
 def test_too_few_preimages_are_refused():
     folded = rgb.AbsoluteValue()(rgd.Sample(rgd.Normal(0.0, np.float64(1.0)), 3))
     for call in (lambda: folded.log_prob_vjp(np.ones(3)),
