@@ -20,6 +20,7 @@ import numpy as np
 
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.bijectors.composition_derivatives import (
+    Part,
     boundaries_vjp,
     pull_back_from_result,
     stored_vjp,
@@ -27,23 +28,10 @@ from refglow.bijectors.composition_derivatives import (
 )
 from refglow.bijectors.log_det import sum_log_dets
 from refglow.cotangents import Cotangents, Tangents
-from refglow.dtypes import Array, common_dtype
+from refglow.dtypes import common_dtype
 from refglow.structure import flatten, is_nested, iterate, map_structure
 
 Step = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One array on its way through a composition, with what is known about it."""
-
-    array: Array
-    event_ndims: int
-    redundant: bool  # more numbers than degrees of freedom: the log-det of a later part is suspect
-
-    @property
-    def event_size(self) -> int:
-        return int(np.prod(self.array.shape[self.array.ndim - self.event_ndims:], dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -205,7 +193,7 @@ class Composition(Bijector):
             total[:] = [sum_log_dets([*total, log_det], x, event_ndims, in_template)]
             return self._outputs(values, ndims_out, flatten(template, inputs), redundant)
 
-        start = map_structure(in_template, lambda a, n: _Part(a, n, False), x, event_ndims)
+        start = map_structure(in_template, lambda a, n: Part(a, n), x, event_ndims)
         outputs = self._walk(forward)(step, start, **kwargs)
         values = map_structure(out_template, lambda p: p.array, outputs)
         return values, sum_log_dets(total, x, event_ndims, in_template)
@@ -214,15 +202,15 @@ class Composition(Bijector):
         """The walk in that direction."""
         return self._walk_forward if forward else self._walk_inverse
 
-    def _outputs(self, values: Any, event_ndims: Any, inputs: list[_Part],
+    def _outputs(self, values: Any, event_ndims: Any, inputs: list[Part],
                  redundant: bool) -> Any:
-        parts = map_structure(event_ndims, lambda a, n: _Part(a, n, redundant), values, event_ndims)
+        parts = map_structure(event_ndims, lambda a, n: Part(a, n, redundant), values, event_ndims)
         flat = flatten(event_ndims, parts)
         if redundant or sum(p.event_size for p in flat) <= sum(p.event_size for p in inputs):
             return parts
-        return map_structure(event_ndims, lambda p: _Part(p.array, p.event_ndims, True), parts)
+        return map_structure(event_ndims, lambda p: Part(p.array, p.event_ndims, True), parts)
 
-    def _check_redundancy(self, part: Bijector, inputs: list[_Part]) -> bool:
+    def _check_redundancy(self, part: Bijector, inputs: list[Part]) -> bool:
         """Whether the inputs hold dependent numbers; reports it if that was asked for."""
         redundant = any(p.redundant for p in inputs)
         if redundant and self.validate_event_size and not part.is_permutation:

@@ -15,20 +15,44 @@ Source: Griewank & Walther 2008, chapters 3 and 12.
 
 from __future__ import annotations
 
+import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from refglow.bijectors.log_det import sum_log_dets
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array
-from refglow.structure import map_structure
+from refglow.structure import flatten, map_structure
 
 if TYPE_CHECKING:
     from refglow.bijectors.bijector import Bijector, Pull
     from refglow.bijectors.composition import Composition
 
 Results: TypeAlias = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One array on its way through a composition, with what is known about it.
+
+    Attributes:
+      array: its value.
+      event_ndims: its event rank.
+      redundant: whether it holds more numbers than degrees of freedom: the log-det of a later part
+        is then suspect.
+      dot: its tangent, in forward mode.
+    """
+
+    array: Array
+    event_ndims: int
+    redundant: bool = False
+    dot: Any = None
+
+    @property
+    def event_size(self) -> int:
+        """How many numbers one event has."""
+        return math.prod(self.array.shape[self.array.ndim - self.event_ndims:])
 
 
 def stored_vjp(composition: Composition, forward: bool, x: Any, event_ndims: Any,
@@ -136,15 +160,6 @@ def pull_back_from_result(composition: Composition, forward: bool, y: Any, y_bar
             map_structure(in_template, lambda r: r.bar, inputs))
 
 
-@dataclass(frozen=True)
-class _Moving:
-    """One array on its way, with its tangent and event rank."""
-
-    array: Array
-    dot: Array
-    event_ndims: int
-
-
 def walked_jvp(composition: Composition, forward: bool, x: Any, x_dot: Any, event_ndims: Any,
                tangents: Tangents, **kwargs: Any) -> tuple[Results, Results]:
     """((value, log-det), their tangents).
@@ -166,17 +181,20 @@ def walked_jvp(composition: Composition, forward: bool, x: Any, x_dot: Any, even
         arrays, array_dots, ndims = (
             map_structure(in_template, operator.attrgetter(field), inputs)
             for field in ("array", "dot", "event_ndims"))
+        redundant = composition._check_redundancy(part, flatten(in_template, inputs))
         with composition._saying_where(part):
             part._check_values(arrays, "x" if forward else "y", in_template)
             (values, log_det), (value_dots, log_det_dot) = part._event_jvp(
                 forward, arrays, array_dots, ndims, tangents, **kw)
         log_dets.append(log_det)
         log_det_dots.append(log_det_dot)
-        return map_structure(out_template, _Moving, values, value_dots,
-                             part._event_ndims_after(forward, ndims))
+        parts = composition._outputs(values, part._event_ndims_after(forward, ndims),
+                                     flatten(in_template, inputs), redundant)
+        return map_structure(out_template, lambda p, dot: replace(p, dot=dot), parts, value_dots)
 
     in_template, out_template = composition._min_event_ndims(forward)
-    start = map_structure(in_template, _Moving, x, x_dot, event_ndims)
+    start = map_structure(in_template, lambda a, n, dot: Part(a, n, dot=dot), x, event_ndims,
+                          x_dot)
     outputs = composition._walk(forward)(step, start, **kwargs)
     return ((map_structure(out_template, lambda m: m.array, outputs),
              sum_log_dets(log_dets, x, event_ndims, in_template)),

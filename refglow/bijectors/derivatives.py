@@ -19,6 +19,7 @@ Source: Gomez et al. 2017, section 3 (reversible); Chen et al. 2016 (checkpoint)
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -58,7 +59,7 @@ class MeasuredPull:
         pulled, self.drift = self._pull(result_bar, log_det_bar, bars)
         if not self.drift <= drift_limit(self._result):
             warnings.warn(_drift_message(self._name, self.drift, self._result), RuntimeWarning,
-                          stacklevel=3)
+                          stacklevel=_level_of_the_caller())
         return pulled
 
 
@@ -202,6 +203,14 @@ def drift_limit(result: Any) -> float:
     return max((float(np.finfo(leaf.dtype).eps) ** 0.5
                 for leaf in flatten(result, result) if leaf.dtype.kind in "fc"),
                default=float("inf"))
+
+
+def _level_of_the_caller() -> int:
+    """The stack level, for a warning of the function that asks, of the first caller outside."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refglow."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _drift_message(name: str, drift: float, result: Any) -> str:

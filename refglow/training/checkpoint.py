@@ -5,7 +5,7 @@ moving average). The rest is JSON in the file's metadata under the key "refglow.
 
     {"format_version": 1, "step": 1200,
      "settings": {"architecture": {"num_steps_per_block": 8, ...}, "optimizer": {...}, ...},
-     "random_state": {"bit_generator": "PCG64", "state": {...}, ...}}
+     "random_state": {"seed": 0, "step": 1200}}
 
 A file may come from a stranger. There is no code in it; every array is whole and of the header's
 dtype and shape, so that loading takes no more memory than the file's own size justifies. Whether

@@ -219,6 +219,9 @@ def test_scaling_padding_is_reported_if_asked():
     strict = rgb.Chain(parts, validate_event_size=True, validate_args=True)
     with pytest.raises(ValueError, match="'scale' acts on an event with more numbers"):
         strict.forward_log_det_jacobian(x, 1)
+    for derivative in (strict.forward_vjp, lambda v: strict.forward_jvp(v, v)):
+        with pytest.raises(ValueError, match="'scale' acts on an event with more numbers"):
+            derivative(x)
     assert strict.forward(x).shape == (3, 3)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from refglow import bijectors as tfb
+from refglow import distributions as tfd
 from refglow.bijectors.activation_normalization import ActivationNormalization
 from refglow.bijectors.derivatives import drift_limit
 from refglow.structure import iterate, map_structure
@@ -209,6 +210,10 @@ def test_a_large_drift_is_warned_of_with_its_size() -> None:
         pullback(1.0, 1.0)
     assert pullback.drift > drift_limit(y) == pytest.approx(float(np.finfo(np.float32).eps) ** 0.5)
     assert f"{pullback.drift:.2g}" in str(caught[0].message)
+    assert caught[0].filename == __file__
+    normal = tfd.Sample(tfd.Normal(np.float32(0), np.float32(1)), [2, 3, 4])
+    with pytest.warns(RuntimeWarning, match="memory='reversible' rebuilt its input") as caught:
+        model(normal).log_prob_and_grad(y, memory="reversible")
     assert caught[0].filename == __file__
     for memory in ("store", "checkpoint"):
         _, pullback = model.inverse_vjp(y, memory=memory)
