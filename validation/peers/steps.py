@@ -68,16 +68,17 @@ def refglow_step(configuration: Configuration, memory: str) -> Step:
 
     Args:
       configuration: of the model and the batch.
-      memory: what `log_prob_and_grad` keeps: "store", "checkpoint" or "reversible".
+      memory: what `log_prob_vjp` keeps: "store", "checkpoint" or "reversible".
     """
     images, adam = configuration.images(), Adam(learning_rate=LEARNING_RATE)
     px = configuration.distribution()
 
     def step() -> float:
-        logp, bars = px.log_prob_and_grad(images, memory=memory)
-        # Adam goes down, the log-likelihood shall go up. Each bar is let go once it is negated.
-        adam.step(px.trainable_variables, {name: -bars.pop(name) for name in list(bars)}, None)
-        return -float(np.mean(logp))
+        log_prob, pullback = px.log_prob_vjp(images, memory)
+        _, gradients = pullback(np.full_like(log_prob, -1 / len(log_prob)))  # of the loss
+        del pullback  # and with it the activations
+        adam.step(px.trainable_variables, gradients)
+        return -float(np.mean(log_prob))
     return step
 
 
