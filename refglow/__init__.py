@@ -9,9 +9,11 @@ Everything is reached from here, by TFP's names:
 from importlib.metadata import version as _version
 
 from refglow import bijectors, distributions, networks
+from refglow.backend import current_backend, use_backend
 from refglow.model_file import load, save
 from refglow.variable import Variable
 
 __version__ = _version("refglow")
 
-__all__ = ["Variable", "__version__", "bijectors", "distributions", "load", "networks", "save"]
+__all__ = ["Variable", "__version__", "bijectors", "current_backend", "distributions", "load",
+           "networks", "save", "use_backend"]

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refglow.backend import implementation
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype, rounded, widened
 from refglow.elementary import exp, log, sqrt
@@ -286,7 +287,7 @@ class ActivationNormalization(OpBijector):
             raise ValueError(f"{self.name} cannot be initialised from a batch that holds NaN or "
                              "infinity; its parameters are unchanged.")
         epsilon = 10 * _eps(batch)
-        mean, deviation = channel_statistics(batch, epsilon)
+        mean, deviation = implementation(channel_statistics, batch)(batch, epsilon)
         constant = np.flatnonzero(deviation.real <= 2 * epsilon)
         if constant.size:
             warnings.warn(

@@ -150,8 +150,13 @@ class Bijector(Evaluation):
     def _event_vjp(self, forward: bool, x: Any, event_ndims: Any,
                    **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
         """The same with the log-det summed over `event_ndims`. Compositions override this."""
+        return self._summed_vjp(self._vjp(forward, x, **kwargs), forward, x, event_ndims)
+
+    def _summed_vjp(self, results_and_pull: tuple[tuple[Any, Any], Pull], forward: bool, x: Any,
+                    event_ndims: Any) -> tuple[tuple[Any, Any], Pull]:
+        """What `_vjp` returned, with the log-det summed over `event_ndims`."""
         minimum, _ = self._min_event_ndims(forward)
-        (y, log_det), pull = self._vjp(forward, x, **kwargs)
+        (y, log_det), pull = results_and_pull
         total = self._reduced(log_det, x, event_ndims, minimum)
         if not isinstance(total, np.ndarray):  # not injective
             return (y, total), pull

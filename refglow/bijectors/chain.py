@@ -13,6 +13,8 @@ from typing import Any
 
 from refglow.bijectors.bijector import Bijector, checked_bijectors
 from refglow.bijectors.composition import Composition, Step
+from refglow.bijectors.invert import Invert
+from refglow.bijectors.normalized_conv import NormalizedConv, folded
 from refglow.bijectors.routing import kwargs_for
 
 
@@ -39,6 +41,9 @@ class Chain(Composition):
             raise TypeError("Chain: expected a list of bijectors, [bijector]; got a bijector.")
         parts = checked_bijectors(bijectors or [], "Chain")
         default = "_of_".join(["chain", *(part.name for part in parts)]) if parts else "identity"
+        self._folded = folded(parts)
+        self._pairs = [part.bijector for part in self._folded if type(part) is Invert
+                       and isinstance(part.bijector, NormalizedConv)]
         super().__init__(
             parts, validate_args=validate_args, validate_event_size=validate_event_size,
             members=members, name=name or default,
@@ -47,12 +52,25 @@ class Chain(Composition):
 
     def _walk_forward(self, step: Step, x: Any, **kwargs: Any) -> Any:
         by_name = kwargs_for(self.name, self._bijectors, kwargs)
-        for part in reversed(self._bijectors):
+        for part in reversed(self._parts_for(x, kwargs)):
             x = step(part, x, **by_name(part))
         return x
 
     def _walk_inverse(self, step: Step, y: Any, **kwargs: Any) -> Any:
         by_name = kwargs_for(self.name, self._bijectors, kwargs)
-        for part in self._bijectors:
+        for part in self._parts_for(y, kwargs):
             y = step(part, y, **by_name(part))
         return y
+
+    def _parts_for(self, x: Any, kwargs: Mapping[str, Any]) -> Sequence[Bijector]:
+        """What to visit with x, an array or what carries one (or a shape, or a dtype).
+
+        Where a kernel computes an ActNorm and a 1x1 convolution as one map, that is one part.
+        """
+        array = getattr(x, "array", x)
+        pairs = self._pairs
+        if not pairs or not hasattr(array, "strides"):
+            return self._bijectors
+        if all(pair.computes(array, kwargs) for pair in pairs):
+            return self._folded
+        return self._bijectors

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from refglow.backend import current_backend, use_backend
 from refglow.bijectors.evaluation import as_arrays
 from refglow.bijectors.log_det import rounded_like
 from refglow.cotangents import Cotangents, Tangents
@@ -52,11 +53,13 @@ class MeasuredPull:
                  result: Any) -> None:
         """Hold a pull that also returns the drift; the name and the result are for messages."""
         self._pull, self._name, self._result = pull, name, result
+        self._backend = current_backend()
         self.drift: float | None = None
 
     def __call__(self, result_bar: Any, log_det_bar: Any, bars: Cotangents) -> Any:
         """The input's cotangent; the parameters' are added to `bars`."""
-        pulled, self.drift = self._pull(result_bar, log_det_bar, bars)
+        with use_backend(self._backend):  # a walk visits the parts that a kernel computes as one
+            pulled, self.drift = self._pull(result_bar, log_det_bar, bars)
         if not self.drift <= drift_limit(self._result):
             warnings.warn(_drift_message(self._name, self.drift, self._result), RuntimeWarning,
                           stacklevel=_level_of_the_caller())

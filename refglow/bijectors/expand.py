@@ -17,17 +17,20 @@ Source: Kingma & Dhariwal 2018, figure 2b; tfp.bijectors.glow.Expand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from refglow.backend import accelerated
+from refglow.bijectors.bijector import Pull
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.composition import Composition
 from refglow.bijectors.glow_shapes import count_of, sizes_of_image
 from refglow.bijectors.invert import Invert
 from refglow.bijectors.reshape import Reshape
 from refglow.bijectors.transpose import Transpose
-from refglow.dtypes import Array
+from refglow.dtypes import Array, accumulator
 
 
 def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
@@ -176,6 +179,49 @@ class Expand(Composition):
     def block_size(self) -> int:
         """The side of a tile."""
         return self._block_size
+
+    # Where a kernel computes the three parts as one function, it does.
+
+    def _forward(self, x: Any, **kwargs: Any) -> Any:
+        move = self._as_one_function(True, x, kwargs)
+        return super()._forward(x, **kwargs) if move is None else move(x)
+
+    def _inverse(self, y: Any, **kwargs: Any) -> Any:
+        move = self._as_one_function(False, y, kwargs)
+        return super()._inverse(y, **kwargs) if move is None else move(y)
+
+    def _forward_and_event_log_det(self, x: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        if self._as_one_function(True, x, kwargs) is None:
+            return super()._forward_and_event_log_det(x, event_ndims, **kwargs)
+        return self._forward(x), _no_log_det(x, event_ndims)
+
+    def _inverse_and_event_log_det(self, y: Any, event_ndims: Any,
+                                   **kwargs: Any) -> tuple[Any, Any]:
+        if self._as_one_function(False, y, kwargs) is None:
+            return super()._inverse_and_event_log_det(y, event_ndims, **kwargs)
+        return self._inverse(y), _no_log_det(y, event_ndims)
+
+    def _event_vjp(self, forward: bool, x: Any, event_ndims: Any,
+                   **kwargs: Any) -> tuple[tuple[Any, Any], Pull]:
+        back = self._as_one_function(not forward, x, kwargs)
+        if back is None:
+            return super()._event_vjp(forward, x, event_ndims, **kwargs)
+        values = self._event_values(forward, x, event_ndims)
+        return values, lambda y_bar, log_det_bar, bars: back(y_bar)
+
+    def _as_one_function(self, forward: bool, x: Any,
+                         kwargs: Any) -> Callable[[Array], Array] | None:
+        """The kernel that moves arrays like x, or None if there is none."""
+        kernel = accelerated(expand_forward if forward else expand_inverse, x)
+        if kernel is None or kwargs or self.validate_args:
+            return None
+        return lambda array: kernel(array, self._block_size)[0]
+
+
+def _no_log_det(x: Array, event_ndims: int) -> Array:
+    """The log-det of each event, 0."""
+    return np.zeros(x.shape[:x.ndim - event_ndims], accumulator(x.dtype))
 
 
 class Squeeze(Invert):

@@ -261,18 +261,32 @@ EXP_AFFINE = Op(exp_affine_forward, exp_affine_inverse, exp_affine_forward_vjp,
 class RawAffine(OpBijector):
     """Base of the two affine maps: holds a network's raw scale and shift."""
 
-    def __init__(self, raw_scale: Any, shift: Any, name: str) -> None:
+    def __init__(self, raw_scale: Any, shift: Any, name: str = "raw_affine") -> None:
         """Hold a network's output.
 
         Args:
           raw_scale, shift: arrays or Variables whose shapes broadcast against the input.
           name: its name.
         """
+        self._output: Array | None = None
         self._raw_scale = parameter(raw_scale, name, "raw_scale")
         self._shift = parameter(shift, name, "shift")
         super().__init__(forward_min_event_ndims=0, is_constant_jacobian=True, name=name,
                          members={"raw_scale": self._raw_scale, "shift": self._shift},
                          parameters=dict(raw_scale=raw_scale, shift=shift, name=name))
+
+    @classmethod
+    def of_output(cls, output: Array) -> RawAffine:
+        """The map that a network's whole output [r | t] stands for."""
+        channels = output.shape[-1] // 2
+        bijector = cls(output[..., :channels], output[..., channels:])
+        bijector._output = output
+        return bijector
+
+    @property
+    def output(self) -> Array | None:
+        """[r | t] as one array, if it was made from one."""
+        return self._output
 
     def _parameter_event_ndims(self) -> dict[str, tuple[Any, int]]:
         return {"raw_scale": (self._raw_scale, 0), "shift": (self._shift, 0)}

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from refglow.bijectors.bijector import Bijector
+from refglow.bijectors.glow_coupling import RawAffine
 from refglow.bijectors.shift import Shift
 from refglow.dtypes import Array, DType, as_array
 from refglow.networks.differentiable import jvp_of, vjp_of
@@ -35,7 +36,7 @@ class NetworkCoupling:
     """
 
     def __init__(self, network: Callable[..., Any], channels: int,
-                 affine: Callable[[Array, Array], Bijector], dtype: DType, owner: str) -> None:
+                 affine: type[RawAffine], dtype: DType, owner: str) -> None:
         """Hold the network.
 
         Args:
@@ -110,7 +111,7 @@ class NetworkCoupling:
         if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == channels:
             return Shift(array)
         if array.shape[:-1] == deciding.shape[:-1] and array.shape[-1] == 2 * channels:
-            return self._affine(array[..., :channels], array[..., channels:])
+            return self._affine.of_output(array)
         fit = [list(deciding.shape[:-1]) + [n] for n in (channels, 2 * channels)]
         raise ValueError(f"{self._owner}: its network {name} returned an array of shape "
                          f"{list(array.shape)}; expected {fit[0]} (additive coupling), {fit[1]} "

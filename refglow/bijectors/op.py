@@ -18,16 +18,19 @@ alone. Functions of a discrete argument (a permutation, a shape) take it after t
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from refglow.backend import implementation
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.cotangents import Cotangents, Tangents, unbroadcast
 from refglow.dtypes import Array
 from refglow.parameter import at
+from refglow.variable import value_of
 
 Map = Callable[..., Any]
 
@@ -62,22 +65,35 @@ class OpBijector(Bijector):
 
     def _forward_and_log_det(self, x: Array) -> tuple[Array, Array]:
         self._check_input(True, x)
-        op, stored, discrete = self._op(x)
-        y, fldj = op.forward(x, *(at(p, x) for p in stored), *discrete)
+        y, fldj = self._run(x, operator.attrgetter("forward"))
         return y, fldj
 
     def _inverse_and_log_det(self, y: Array) -> tuple[Array, Array]:
         self._check_input(False, y)
-        op, stored, discrete = self._op(y)
-        x, ildj = op.inverse(y, *(at(p, y) for p in stored), *discrete)
+        x, ildj = self._run(y, operator.attrgetter("inverse"))
         return x, ildj
+
+    def _run(self, x: Array, function: Callable[[Op], Map]) -> tuple[Array, Array]:
+        op, stored, discrete = self._op(x)
+        values = [at(p, x) for p in stored]
+        results: tuple[Array, Array] = self._implementation(function(op), x, values)(
+            x, *values, *discrete)
+        return results
+
+    def _implementation(self, specification: Map, x: Array, values: list[Array]) -> Map:
+        """What runs. Kernels take parameters without batch dimensions."""
+        batched = any(np.ndim(value_of(stored)) > ndims
+                      for stored, ndims in self._parameter_event_ndims().values())
+        return specification if batched else implementation(specification, x, *values)
 
     def _vjp(self, forward: bool, x: Array) -> tuple[tuple[Array, Array], Pull]:
         self._check_input(forward, x)
         op, stored, discrete = self._op(x)
         values = [at(p, x) for p in stored]
-        result, log_det = (op.forward if forward else op.inverse)(x, *values, *discrete)
+        evaluate = self._implementation(op.forward if forward else op.inverse, x, values)
+        result, log_det = evaluate(x, *values, *discrete)
         derivative, at_x = (op.forward_vjp, x) if forward else (op.inverse_vjp, result)
+        derivative = self._implementation(derivative, x, values)
 
         def pull(bar: Array, log_det_bar: Array, bars: Cotangents) -> Array:
             pulled = derivative(at_x, *values, *discrete, bar, log_det_bar)

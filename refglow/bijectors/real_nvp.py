@@ -25,6 +25,7 @@ from refglow.bijectors.chain import Chain
 from refglow.bijectors.log_det import spread_log_det
 from refglow.bijectors.scale import Scale
 from refglow.bijectors.shift import Shift
+from refglow.bijectors.whole_image_coupling import WholeImageCoupling, whole_image_coupling
 from refglow.cotangents import Cotangents, Tangents, unbroadcast
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
@@ -107,20 +108,40 @@ class RealNVP(Bijector):
                                          is_constant_jacobian=is_constant_jacobian, name=name))
 
     def _forward_and_log_det(self, x: Array, **condition: Any) -> tuple[Array, Array]:
-        num_masked = self._masked_of(x.shape[-1])
-        x0, x1 = real_nvp_split(x, num_masked)
-        bijector = self._bijector_for(x0, x1, condition)
-        bijector._check_values(x1, "x", 1)
-        y1, fldj = bijector._forward_and_event_log_det(x1, 1)
-        return real_nvp_join(x0, y1, num_masked), fldj
+        return self._coupled(True, x, self._bijector_for(x, condition))
 
     def _inverse_and_log_det(self, y: Array, **condition: Any) -> tuple[Array, Array]:
-        num_masked = self._masked_of(y.shape[-1])
-        y0, y1 = real_nvp_split(y, num_masked)
-        bijector = self._bijector_for(y0, y1, condition)
-        bijector._check_values(y1, "y", 1)
-        x1, ildj = bijector._inverse_and_event_log_det(y1, 1)
-        return real_nvp_join(y0, x1, num_masked), ildj
+        return self._coupled(False, y, self._bijector_for(y, condition))
+
+    def _forward_and_event_log_det(self, x: Array, event_ndims: Any,
+                                   **condition: Any) -> tuple[Any, Any]:
+        return self._coupled_event(True, x, event_ndims, condition)
+
+    def _inverse_and_event_log_det(self, y: Array, event_ndims: Any,
+                                   **condition: Any) -> tuple[Any, Any]:
+        return self._coupled_event(False, y, event_ndims, condition)
+
+    def _coupled(self, forward: bool, x: Array, bijector: Bijector) -> tuple[Array, Array]:
+        """(result, log-det of each channel vector) with the bijector that x0 gave."""
+        num_masked = self._masked_of(x.shape[-1])
+        x0, x1 = real_nvp_split(x, num_masked)
+        bijector._check_values(x1, "x" if forward else "y", 1)
+        y1, log_det = bijector._event_values(forward, x1, 1)
+        return real_nvp_join(x0, y1, num_masked), log_det
+
+    def _coupled_event(self, forward: bool, x: Array, event_ndims: Any,
+                       condition: Any) -> tuple[Array, Any]:
+        """(result, log-det of each event), in one function where a kernel has it."""
+        bijector = self._bijector_for(x, condition)
+        whole = self._as_one_function(bijector, x, event_ndims)
+        if whole is not None:
+            return whole.values(forward, x)
+        y, log_det = self._coupled(forward, x, bijector)
+        return y, self._reduced(log_det, x, event_ndims, 1)
+
+    def _as_one_function(self, bijector: Bijector, x: Array,
+                         event_ndims: Any) -> WholeImageCoupling | None:
+        return whole_image_coupling(bijector, x, self._masked_of(x.shape[-1]), event_ndims)
 
     # Reverse mode. y1 = h(x1) with h made from x0, so x0 acts on the result in two ways: as it is,
     # and through h's parameters p = fn(x0):
@@ -130,9 +151,30 @@ class RealNVP(Bijector):
     # coupling needs the network's output, which its pullback needs anyway.
 
     def _vjp(self, forward: bool, x: Array, **condition: Any) -> tuple[tuple[Any, Any], Pull]:
+        return self._vjp_through(forward, x, *self._bijector_and_pull(x, condition))
+
+    def _event_vjp(self, forward: bool, x: Array, event_ndims: Any,
+                   **condition: Any) -> tuple[tuple[Any, Any], Pull]:
+        bijector, network_pull = self._bijector_and_pull(x, condition)
+        whole = self._as_one_function(bijector, x, event_ndims)
+        if whole is None:
+            through = self._vjp_through(forward, x, bijector, network_pull)
+            return self._summed_vjp(through, forward, x, event_ndims)
+        y, log_det = whole.values(forward, x)
+        at_x = x if forward else y
+
+        def pull(y_bar: Array, log_det_bar: Array, bars: Cotangents) -> Array:
+            parameters = Cotangents()
+            x_bar = whole.vjp(forward, at_x, y_bar, log_det_bar, parameters)
+            x_bar[..., :self._masked_of(x.shape[-1])] += network_pull(parameters, bars)
+            return x_bar
+        return (y, log_det), pull
+
+    def _vjp_through(self, forward: bool, x: Array, bijector: Bijector,
+                     network_pull: Callable[..., Array]) -> tuple[tuple[Any, Any], Pull]:
+        """`_vjp` with the bijector that x0 gave."""
         num_masked = self._masked_of(x.shape[-1])
         x0, x1 = real_nvp_split(x, num_masked)
-        bijector, network_pull = self._bijector_and_pull(x0, x1, condition)
         bijector._check_values(x1, "x" if forward else "y", 1)
         (y1, log_det), pull = bijector._event_vjp(forward, x1, 1)
 
@@ -147,11 +189,16 @@ class RealNVP(Bijector):
     def _pull_back_from_result(self, forward: bool, y: Array, y_bar: Array, log_det_bar: Array,
                                event_ndims: Any, bars: Cotangents,
                                **condition: Any) -> tuple[Array, Array]:
-        num_masked = self._masked_of(y.shape[-1])
+        bijector, network_pull = self._bijector_and_pull(y, condition)
+        parameters, num_masked = Cotangents(), self._masked_of(y.shape[-1])
+        whole = self._as_one_function(bijector, y, event_ndims)
+        if whole is not None:
+            x, _ = whole.values(not forward, y)
+            x_bar = whole.vjp(forward, x if forward else y, y_bar, log_det_bar, parameters)
+            x_bar[..., :num_masked] += network_pull(parameters, bars)
+            return x, x_bar
         y0, y1 = real_nvp_split(y, num_masked)
         y0_bar, y1_bar = real_nvp_split(y_bar, num_masked)
-        bijector, network_pull = self._bijector_and_pull(y0, y1, condition)
-        parameters = Cotangents()
         total_bar = unbroadcast(log_det_bar, y.shape[:y.ndim - event_ndims])
         own = spread_log_det(total_bar, y.shape[:-1], y, event_ndims, 1, self.name)
         x1, x1_bar = bijector._pull_back_from_result(forward, y1, y1_bar, own, 1, parameters)
@@ -172,9 +219,10 @@ class RealNVP(Bijector):
         return ((real_nvp_join(x0, y1, num_masked), log_det),
                 (real_nvp_join(x0_dot, y1_dot, num_masked), log_det_dot))
 
-    def _bijector_and_pull(self, deciding: Array, mapped: Array,
+    def _bijector_and_pull(self, x: Array,
                            condition: Any) -> tuple[Bijector, Callable[..., Array]]:
-        """The bijector, and the map from its parameters' cotangents to that of `deciding`."""
+        """The bijector, and the map from its parameters' cotangents to that of x0."""
+        deciding, mapped = real_nvp_split(x, self._masked_of(x.shape[-1]))
         bijector, pullback = vjp_of(self._bijector_fn, self.name)(deciding, mapped.shape[-1],
                                                                   **condition)
         self._check_bijector(bijector, mapped)
@@ -203,7 +251,8 @@ class RealNVP(Bijector):
                              "at least one must be left to map.")
         return masked
 
-    def _bijector_for(self, deciding: Array, mapped: Array, condition: Any) -> Bijector:
+    def _bijector_for(self, x: Array, condition: Any) -> Bijector:
+        deciding, mapped = real_nvp_split(x, self._masked_of(x.shape[-1]))
         bijector: Bijector = self._bijector_fn(deciding, mapped.shape[-1], **condition)
         self._check_bijector(bijector, mapped)
         return bijector

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refglow.backend import implementation
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import DEFAULT_FLOAT, Array, as_array, canonical_dtype
 from refglow.networks import initializers
@@ -97,17 +98,18 @@ class Conv2D(Network):
           TypeError: if x is a floating array of another dtype than the kernel.
           ValueError: if x has another number of channels, or is smaller than a 'valid' kernel.
         """
-        return conv2d(self._checked(x), self.kernel.numpy(), self.bias.numpy(), self.padding)
+        return self._convolved(self._checked(x))
 
     def vjp(self, x: Any) -> tuple[Array, Pullback]:
         """See Network."""
         images, kernel = self._checked(x), self.kernel.numpy()
-        y = conv2d(images, kernel, self.bias.numpy(), self.padding)
+        y = self._convolved(images)
         shape = y.shape
 
         def pullback(y_bar: Any) -> tuple[Array, dict[str, Array]]:
             checked = as_shaped(y_bar, shape, kernel.dtype, "Conv2D", "output_bar")
-            x_bar, kernel_bar, bias_bar = conv2d_vjp(images, kernel, checked, self.padding)
+            derivative = implementation(conv2d_vjp, images, kernel, checked)
+            x_bar, kernel_bar, bias_bar = derivative(images, kernel, checked, self.padding)
             bars = Cotangents()
             bars.add(self.kernel, kernel_bar)
             bars.add(self.bias, bias_bar)
@@ -122,7 +124,12 @@ class Conv2D(Network):
         dots = Tangents.named(self, param_dots, "Conv2D")
         y_dot = conv2d_jvp(images, kernel, checked, dots.of(self.kernel, kernel),
                            dots.of(self.bias, bias), self.padding)
-        return conv2d(images, kernel, bias, self.padding), y_dot
+        return self._convolved(images), y_dot
+
+    def _convolved(self, images: Array) -> Array:
+        kernel, bias = self.kernel.numpy(), self.bias.numpy()
+        y: Array = implementation(conv2d, images, kernel, bias)(images, kernel, bias, self.padding)
+        return y
 
     def _checked(self, x: Any) -> Array:
         images = as_array(x, self.kernel.dtype, "Conv2D", "x")

@@ -8,6 +8,7 @@ from typing import Any
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array
 from refglow.networks.differentiable import jvp_of, vjp_of
+from refglow.networks.fused import as_coupling_network
 from refglow.networks.network import Network, Pullback
 from refglow.variable import Variable
 
@@ -29,6 +30,10 @@ class Sequential(Network):
 
     def __call__(self, x: Array) -> Array:
         """The last layer's output."""
+        network = as_coupling_network(self.layers)
+        output = None if network is None else network(x)
+        if output is not None:
+            return output
         for layer in self.layers.values():
             x = layer(x)
         return x
@@ -42,6 +47,10 @@ class Sequential(Network):
         Raises:
           TypeError: also if a layer has no method vjp.
         """
+        network = as_coupling_network(self.layers)
+        fused = None if network is None else network.vjp(x, self)
+        if fused is not None:
+            return fused
         pullbacks: list[tuple[str, Any, Pullback]] = []
         for name, layer in self.layers.items():
             x, layer_pullback = vjp_of(layer, _owner(name))(x)

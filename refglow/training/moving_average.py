@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from refglow.backend import implementation
 from refglow.dtypes import Array
 from refglow.safetensors_file import require_kinds
 from refglow.training.named_arrays import by_name, frozen, kinds_of, number_in_range
@@ -46,8 +47,9 @@ class MovingAverage:
         require_kinds(kinds_of(self._averages), kinds_of(values),
                       "The variables are not those that are averaged; nothing was changed")
         for name, value in values.items():
-            self._averages[name] = frozen(
-                average_update(self._averages[name], value, self.decay))
+            average = self._averages[name]
+            update = implementation(average_update, average, value)
+            self._averages[name] = frozen(update(average, value, self.decay))
 
     def state_dict(self) -> dict[str, Array]:
         """The averages by the variables' names."""

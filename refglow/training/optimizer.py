@@ -25,6 +25,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from refglow.backend import implementation
 from refglow.dtypes import Array
 from refglow.safetensors_file import require_kinds
 from refglow.training.named_arrays import by_name, frozen, kinds_of, number_in_range
@@ -160,7 +161,7 @@ class Optimizer(ABC):
         for name, variable in targets.items():
             value, new_first, new_second = self._update(
                 variable.numpy(), gradients[name], first[name], second[name], count, rate)
-            variable.assign(value)
+            variable.adopt(value)
             first[name], second[name] = frozen(new_first), frozen(new_second)
         self._iterations = count
 
@@ -213,8 +214,11 @@ class Adam(Optimizer):
 
     def _update(self, parameter: Array, gradient: Array, first: Array, second: Array, step: int,
                 learning_rate: float) -> tuple[Array, Array, Array]:
-        return adam_update(parameter, gradient, first, second, step, learning_rate,
-                           self.beta_1, self.beta_2, self.epsilon)
+        update = implementation(adam_update, parameter, gradient, first, second)
+        results: tuple[Array, Array, Array] = update(
+            parameter, gradient, first, second, step, learning_rate,
+            self.beta_1, self.beta_2, self.epsilon)
+        return results
 
 
 class AdamW(Optimizer):
@@ -234,8 +238,11 @@ class AdamW(Optimizer):
 
     def _update(self, parameter: Array, gradient: Array, first: Array, second: Array, step: int,
                 learning_rate: float) -> tuple[Array, Array, Array]:
-        return adamw_update(parameter, gradient, first, second, step, learning_rate,
-                            self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+        update = implementation(adamw_update, parameter, gradient, first, second)
+        results: tuple[Array, Array, Array] = update(
+            parameter, gradient, first, second, step, learning_rate,
+            self.beta_1, self.beta_2, self.epsilon, self.weight_decay)
+        return results
 
 
 class Adamax(Optimizer):
@@ -250,8 +257,11 @@ class Adamax(Optimizer):
 
     def _update(self, parameter: Array, gradient: Array, first: Array, second: Array, step: int,
                 learning_rate: float) -> tuple[Array, Array, Array]:
-        return adamax_update(parameter, gradient, first, second, step, learning_rate,
-                             self.beta_1, self.beta_2, self.epsilon)
+        update = implementation(adamax_update, parameter, gradient, first, second)
+        results: tuple[Array, Array, Array] = update(
+            parameter, gradient, first, second, step, learning_rate,
+            self.beta_1, self.beta_2, self.epsilon)
+        return results
 
 
 def _step_count(arrays: Mapping[str, Array]) -> int:

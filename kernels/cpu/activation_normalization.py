@@ -1,0 +1,248 @@
+"""ActNorm on the CPU, in one pass over memory.
+
+A tile is some whole pixels; the shift and the scale of each of its numbers stand beside it in the
+first-level cache, so that vectors run over the tile whatever the number of channels is. Sums over
+pixels are kept for each place of the tile, and folded to channels at the end of a chunk.
+
+The cotangents and sums of both directions follow from out = bar a, S1 = sum bar and S2 = sum bar z:
+
+    forward vjp   a = e^-v    z_bar = out    m_bar = -S1     v_bar = -a S2 - fldj_bar
+    inverse vjp   a = e^v     x_bar = out    m_bar = a S1    v_bar = S2 + ildj_bar
+
+Memory: as many numbers read as written; the vjps read as many again. `channel_statistics` reads
+twice: about the mean, which the first pass finds, the squares are summed without cancellation.
+
+Source: the specification in refglow/bijectors/activation_normalization.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.layout import Array, read_only
+from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.operands import (
+    CHUNK,
+    TILE,
+    common_dtype,
+    flat,
+    parts_of,
+    require_shape,
+    run_chunks,
+)
+
+_WIDE = np.dtype(np.float64)
+
+
+def activation_normalization_forward(z: Array, shift: Array,
+                                     log_scale: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    _check(z, shift, log_scale)
+    x = np.empty(z.shape, common_dtype(z, shift, log_scale))
+    _run(_forward_chunk, _forward_chunks, z.shape, flat(z, x.dtype),
+         flat(shift, _WIDE),
+         read_only(np.exp(-flat(log_scale, _WIDE))), x.reshape(-1), is_streamed(x))
+    return x, -log_scale.sum(dtype=_WIDE)
+
+
+def activation_normalization_inverse(x: Array, shift: Array,
+                                     log_scale: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    _check(x, shift, log_scale)
+    z = np.empty(x.shape, common_dtype(x, shift, log_scale))
+    _run(_inverse_chunk, _inverse_chunks, x.shape, flat(x, z.dtype),
+         flat(shift, _WIDE),
+         read_only(np.exp(flat(log_scale, _WIDE))), z.reshape(-1), is_streamed(z))
+    return z, log_scale.sum(dtype=_WIDE)
+
+
+def activation_normalization_forward_vjp(z: Array, shift: Array, log_scale: Array, x_bar: Array,
+                                         fldj_bar: Array) -> tuple[Array, Array, Array]:
+    """See the specification."""
+    _check(z, shift, log_scale)
+    factor = np.exp(-flat(log_scale, _WIDE))
+    z_bar, bars, products = _pulled_back(z, x_bar, factor,
+                                         common_dtype(z, shift, log_scale, x_bar))
+    return _rounded(z_bar, -bars, -factor * products - fldj_bar)
+
+
+def activation_normalization_inverse_vjp(z: Array, shift: Array, log_scale: Array, z_bar: Array,
+                                         ildj_bar: Array) -> tuple[Array, Array, Array]:
+    """See the specification."""
+    _check(z, shift, log_scale)
+    factor = np.exp(flat(log_scale, _WIDE))
+    x_bar, bars, products = _pulled_back(z, z_bar, factor,
+                                         common_dtype(z, shift, log_scale, z_bar))
+    return _rounded(x_bar, factor * bars, products + ildj_bar)
+
+
+def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
+    """See the specification."""
+    dtype = common_dtype(batch)
+    channels = batch.shape[-1]
+    count = batch.size // max(1, channels)
+    sums, _ = _moments(batch, np.zeros(channels), dtype)
+    mean = sums / count
+    _, squares = _moments(batch, mean, dtype)
+    return mean, np.sqrt(squares / count) + epsilon
+
+
+def _check(z: Array, shift: Array, log_scale: Array) -> None:
+    for what, array in (("shift", shift), ("log_scale", log_scale)):
+        require_shape(what, array, z.shape[-1:])
+
+
+def _rounded(z_bar: Array, shift_bar: Array,
+             log_scale_bar: Array) -> tuple[Array, Array, Array]:
+    return z_bar, shift_bar.astype(z_bar.dtype), log_scale_bar.astype(z_bar.dtype)
+
+
+def _tile(channels: int) -> int:
+    """Numbers of a tile: some whole pixels."""
+    return max(1, TILE // max(1, channels)) * channels
+
+
+def _numbers_of_chunk(channels: int) -> int:
+    tile = max(1, _tile(channels))
+    return tile * max(1, CHUNK // tile)
+
+
+def _chunks(shape: tuple[int, ...]) -> int:
+    return parts_of(math.prod(shape), _numbers_of_chunk(shape[-1]))
+
+
+def _run(one: Any, all_of_them: Any, shape: tuple[int, ...], *arguments: Any) -> None:
+    run_chunks(one, all_of_them, _chunks(shape), *arguments, _tile(shape[-1]),
+               _numbers_of_chunk(shape[-1]))
+
+
+def _pulled_back(z: Array, bar: Array, factor: Array,
+                 dtype: np.dtype[Any]) -> tuple[Array, Array, Array]:
+    """(out, S1, S2) of the derivation above."""
+    require_shape("The cotangent of the result", bar, z.shape)
+    out, sums = np.empty(z.shape, dtype), np.empty((_chunks(z.shape), 2, z.shape[-1]))
+    _run(_pull_back_chunk, _pull_back_chunks, z.shape, flat(z, dtype), flat(bar, dtype),
+         read_only(factor), out.reshape(-1), sums, is_streamed(out))
+    total = sums.sum(axis=0)
+    return out, total[0], total[1]
+
+
+def _moments(batch: Array, center: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """The sums of (batch - center) and of its square, for each channel."""
+    sums = np.empty((_chunks(batch.shape), 2, batch.shape[-1]))
+    _run(_moments_chunk, _moments_chunks, batch.shape, flat(batch, dtype), read_only(center), sums)
+    total = sums.sum(axis=0)
+    return total[0], total[1]
+
+
+# ---- compiled: numbers chunk * size to (chunk + 1) * size - 1 ------------------------------------
+
+
+@compiled_parallel
+def _forward_chunks(z: Array, shift: Array, factor: Array, x: Array, streamed: bool, width: int,
+                    size: int, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _forward_chunk(z, shift, factor, x, streamed, width, size, np.int64(chunk))
+
+
+@compiled
+def _forward_chunk(z: Array, shift: Array, factor: Array, x: Array, streamed: bool, width: int,
+                   size: int, chunk: int) -> None:
+    shifts, factors = _repeated(shift, width), _repeated(factor, width)
+    tile = np.empty(width, x.dtype)
+    for start in range(chunk * size, min((chunk + 1) * size, x.size), width):
+        given = z[start:start + width]
+        for i in range(len(given)):
+            tile[i] = given[i] * factors[i] - shifts[i]
+        put(tile, len(given), x, start, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _inverse_chunks(x: Array, shift: Array, factor: Array, z: Array, streamed: bool, width: int,
+                    size: int, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _inverse_chunk(x, shift, factor, z, streamed, width, size, np.int64(chunk))
+
+
+@compiled
+def _inverse_chunk(x: Array, shift: Array, factor: Array, z: Array, streamed: bool, width: int,
+                   size: int, chunk: int) -> None:
+    shifts, factors = _repeated(shift, width), _repeated(factor, width)
+    tile = np.empty(width, z.dtype)
+    for start in range(chunk * size, min((chunk + 1) * size, z.size), width):
+        given = x[start:start + width]
+        for i in range(len(given)):
+            tile[i] = (given[i] + shifts[i]) * factors[i]
+        put(tile, len(given), z, start, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _pull_back_chunks(z: Array, bar: Array, factor: Array, out: Array, sums: Array,
+                      streamed: bool, width: int, size: int, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _pull_back_chunk(z, bar, factor, out, sums, streamed, width, size, np.int64(chunk))
+
+
+@compiled
+def _pull_back_chunk(z: Array, bar: Array, factor: Array, out: Array, sums: Array, streamed: bool,
+                     width: int, size: int, chunk: int) -> None:
+    tile, factors = np.empty(width, out.dtype), _repeated(factor, width)
+    bars, products = np.zeros(width), np.zeros(width)
+    for start in range(chunk * size, min((chunk + 1) * size, out.size), width):
+        given, pulled = z[start:start + width], bar[start:start + width]
+        for i in range(len(given)):
+            wide = np.float64(pulled[i])
+            tile[i] = wide * factors[i]
+            bars[i] += wide
+            products[i] += wide * given[i]
+        put(tile, len(given), out, start, streamed)
+    _fold(bars, sums[chunk, 0])
+    _fold(products, sums[chunk, 1])
+    order_stores()
+
+
+@compiled_parallel
+def _moments_chunks(batch: Array, center: Array, sums: Array, width: int, size: int,
+                    chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _moments_chunk(batch, center, sums, width, size, np.int64(chunk))
+
+
+@compiled
+def _moments_chunk(batch: Array, center: Array, sums: Array, width: int, size: int,
+                   chunk: int) -> None:
+    centers, first, second = _repeated(center, width), np.zeros(width), np.zeros(width)
+    for start in range(chunk * size, min((chunk + 1) * size, batch.size), width):
+        given = batch[start:start + width]
+        for i in range(len(given)):
+            distance = given[i] - centers[i]
+            first[i] += distance
+            second[i] += distance * distance
+    _fold(first, sums[chunk, 0])
+    _fold(second, sums[chunk, 1])
+
+
+@compiled
+def _repeated(numbers: Array, width: int) -> Array:
+    """The numbers of all channels for one pixel after the other, `width` in all."""
+    result = np.empty(width)
+    for start in range(0, width, len(numbers)):
+        for c in range(len(numbers)):
+            result[start + c] = numbers[c]
+    return result
+
+
+@compiled
+def _fold(places: Array, channels: Array) -> None:
+    """channels[c] = sum of the numbers of channel c, from the tile's first pixel to its last."""
+    channels[:] = 0.0
+    for start in range(0, len(places), len(channels)):
+        for c in range(len(channels)):
+            channels[c] += places[start + c]

@@ -1,0 +1,265 @@
+"""Glow's couplings on the CPU: split, map, join and log-det in one pass over memory.
+
+A tile of pixels at a time, the mapped channels and the raw scales are brought together from the
+rows that they are scattered in, mapped in vectors of float64, and joined with the channels that
+pass. Each number is rounded to float32 once, at the end. The log-dets of a tile's elements are
+summed as they are, without a logarithm for each (vector_math.py).
+
+Memory, for N P pixels of C channels, K of them deciding: forward and inverse read C + 2 (C - K)
+numbers of a pixel and write C; the vjps read C more and write 2 (C - K) more.
+
+Source: the specification in refglow/bijectors/coupling.py.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.coupling_maps import (
+    EXP_FORWARD,
+    EXP_INVERSE,
+    SHIFT_FORWARD,
+    SHIFT_INVERSE,
+    SHIFTS,
+    SIGMOID_FORWARD,
+    SIGMOID_INVERSE,
+    map_tile,
+    pull_back_tile,
+)
+from refglow.kernels.cpu.layout import Array
+from refglow.kernels.cpu.memory import (
+    GROUP,
+    is_streamed,
+    join_columns,
+    order_stores,
+    put,
+    take_columns,
+)
+from refglow.kernels.cpu.operands import (
+    CHUNK,
+    TILE,
+    common_dtype,
+    flat,
+    parts_of,
+    require_shape,
+    run_chunks,
+)
+from refglow.kernels.cpu.vector_math import LANES
+
+
+def sigmoid_coupling_forward(x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(SIGMOID_FORWARD, x, output, deciding)
+
+
+def sigmoid_coupling_inverse(y: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(SIGMOID_INVERSE, y, output, deciding)
+
+
+def exp_coupling_forward(x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(EXP_FORWARD, x, output, deciding)
+
+
+def exp_coupling_inverse(y: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(EXP_INVERSE, y, output, deciding)
+
+
+def shift_coupling_forward(x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(SHIFT_FORWARD, x, output, deciding)
+
+
+def shift_coupling_inverse(y: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    """See the specification."""
+    return _mapped(SHIFT_INVERSE, y, output, deciding)
+
+
+def sigmoid_coupling_forward_vjp(x: Array, output: Array, deciding: int, y_bar: Array,
+                                 fldj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(SIGMOID_FORWARD, x, output, deciding, y_bar, fldj_bar)
+
+
+def sigmoid_coupling_inverse_vjp(x: Array, output: Array, deciding: int, x_bar: Array,
+                                 ildj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(SIGMOID_INVERSE, x, output, deciding, x_bar, ildj_bar)
+
+
+def exp_coupling_forward_vjp(x: Array, output: Array, deciding: int, y_bar: Array,
+                             fldj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(EXP_FORWARD, x, output, deciding, y_bar, fldj_bar)
+
+
+def exp_coupling_inverse_vjp(x: Array, output: Array, deciding: int, x_bar: Array,
+                             ildj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(EXP_INVERSE, x, output, deciding, x_bar, ildj_bar)
+
+
+def shift_coupling_forward_vjp(x: Array, output: Array, deciding: int, y_bar: Array,
+                               fldj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(SHIFT_FORWARD, x, output, deciding, y_bar, fldj_bar)
+
+
+def shift_coupling_inverse_vjp(x: Array, output: Array, deciding: int, x_bar: Array,
+                               ildj_bar: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    return _pulled_back(SHIFT_INVERSE, x, output, deciding, x_bar, ildj_bar)
+
+
+# ---- how the work is cut ----------------------------------------------------------------------
+
+
+class Cut(NamedTuple):
+    """Examples are cut into pieces, whose log-dets are summed apart and then added up in order.
+
+    Attributes:
+      pixels, channels, deciding: of an example, of a pixel, of those that decide.
+      rows: pixels of a piece; the last of an example may have less.
+      of_example, of_chunk: how many pieces an example and a chunk have.
+    """
+
+    pixels: int
+    channels: int
+    deciding: int
+    rows: int
+    of_example: int
+    of_chunk: int
+
+
+def _cut(shape: tuple[int, ...], deciding: int) -> Cut:
+    _, pixels, channels = shape
+    rows = max(1, min(pixels, CHUNK // max(1, channels)))
+    return Cut(pixels, channels, deciding, rows, max(1, parts_of(pixels, rows)),
+               max(1, CHUNK // max(1, rows * channels)))
+
+
+def _mapped(kind: int, x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
+    dtype = common_dtype(x, output)
+    _check(kind, x, output, deciding)
+    cut = _cut(x.shape, deciding)
+    y, log_dets = np.empty(x.shape, dtype), np.empty((len(x), cut.of_example))
+    run_chunks(_map_chunk, _map_chunks, parts_of(log_dets.size, cut.of_chunk), kind, cut,
+               flat(x, dtype), flat(output, dtype), y.reshape(-1), log_dets.reshape(-1),
+               is_streamed(y))
+    return y, log_dets.sum(axis=1)
+
+
+def _pulled_back(kind: int, x: Array, output: Array, deciding: int, bar: Array,
+                 log_det_bar: Array) -> tuple[Array, Array]:
+    dtype = common_dtype(x, output, bar)
+    _check(kind, x, output, deciding)
+    require_shape("The cotangent of the result", bar, x.shape)
+    require_shape("The cotangent of the log-det", log_det_bar, x.shape[:1])
+    cut = _cut(x.shape, deciding)
+    x_bar, output_bar = np.empty(x.shape, dtype), np.empty(output.shape, dtype)
+    run_chunks(_pull_back_chunk, _pull_back_chunks,
+               parts_of(len(x) * cut.of_example, cut.of_chunk), kind, cut, flat(x, dtype),
+               flat(output, dtype), flat(bar, dtype), flat(log_det_bar, np.dtype(np.float64)),
+               x_bar.reshape(-1), output_bar.reshape(-1), is_streamed(x_bar))
+    return x_bar, output_bar
+
+
+def _check(kind: int, x: Array, output: Array, deciding: int) -> None:
+    if x.ndim != 3 or not 0 <= deciding <= x.shape[2]:
+        raise ValueError("A coupling maps [N, P, C] with 0 to C channels that decide; got shape "
+                         f"{list(x.shape)} and {deciding}.")
+    mapped = x.shape[2] - deciding
+    require_shape("The network's output", output,
+                  (*x.shape[:2], mapped if kind in SHIFTS else 2 * mapped))
+
+
+# ---- compiled ---------------------------------------------------------------------------------
+
+
+@compiled_parallel
+def _map_chunks(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets: Array,
+                streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _map_chunk(kind, cut, x, output, y, log_dets, streamed, np.int64(chunk))
+
+
+@compiled
+def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets: Array,
+               streamed: bool, chunk: int) -> None:
+    """y and the log-dets of a chunk's pieces."""
+    channels, deciding = cut.channels, cut.deciding
+    mapped = channels - deciding
+    width = mapped if kind in SHIFTS else 2 * mapped
+    most = max(1, TILE // max(1, channels))
+    size = (most * mapped + LANES - 1) // LANES * LANES + GROUP
+    raw_scale, shift, values = (np.empty(size, x.dtype), np.empty(size, x.dtype),
+                                np.empty(size, x.dtype))
+    decays, tile = np.empty(size, np.float64), np.empty(most * channels + GROUP, x.dtype)
+    for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, log_dets.size)):
+        example, part = divmod(piece, cut.of_example)
+        begin = example * cut.pixels + part * cut.rows
+        end = example * cut.pixels + min((part + 1) * cut.rows, cut.pixels)
+        total = 0.0
+        for pixel in range(begin, end, most):
+            rows = min(most, end - pixel)
+            given = x[pixel * channels:(pixel + rows) * channels]
+            controls = output[pixel * width:(pixel + rows) * width]
+            if width > mapped:
+                take_columns(controls, width, width - 2 * mapped, mapped, rows, raw_scale)
+            take_columns(controls, width, width - mapped, mapped, rows, shift)
+            take_columns(given, channels, deciding, mapped, rows, values)
+            total += map_tile(kind, rows * mapped, raw_scale, shift, values, decays)
+            join_columns(given, channels, deciding, values, mapped, rows, tile)
+            put(tile, rows * channels, y, pixel * channels, streamed)
+        log_dets[piece] = total
+    order_stores()
+
+
+@compiled_parallel
+def _pull_back_chunks(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
+                      log_det_bar: Array, x_bar: Array, output_bar: Array, streamed: bool,
+                      chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _pull_back_chunk(kind, cut, x, output, bar, log_det_bar, x_bar, output_bar, streamed,
+                         np.int64(chunk))
+
+
+@compiled
+def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
+                     log_det_bar: Array, x_bar: Array, output_bar: Array, streamed: bool,
+                     chunk: int) -> None:
+    """x_bar and output_bar of a chunk's pieces."""
+    channels, deciding = cut.channels, cut.deciding
+    mapped = channels - deciding
+    raw = 0 if kind in SHIFTS else mapped
+    width = raw + mapped
+    most = max(1, TILE // max(1, channels))
+    size = most * mapped + GROUP
+    raw_scale, values, bars = (np.empty(size, x.dtype), np.empty(size, x.dtype),
+                               np.empty(size, x.dtype))
+    tile = np.empty(most * max(channels, width) + GROUP, x.dtype)
+    pieces = log_det_bar.size * cut.of_example
+    for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, pieces)):
+        example, part = divmod(piece, cut.of_example)
+        begin = example * cut.pixels + part * cut.rows
+        end = example * cut.pixels + min((part + 1) * cut.rows, cut.pixels)
+        for pixel in range(begin, end, most):
+            rows = min(most, end - pixel)
+            given = bar[pixel * channels:(pixel + rows) * channels]
+            take_columns(output[pixel * width:(pixel + rows) * width], width, width - mapped - raw,
+                         raw, rows, raw_scale)
+            take_columns(x[pixel * channels:(pixel + rows) * channels], channels, deciding,
+                         mapped, rows, values)
+            take_columns(given, channels, deciding, mapped, rows, bars)
+            pull_back_tile(kind, rows * mapped, raw_scale, values, bars, log_det_bar[example])
+            join_columns(given, channels, deciding, values, mapped, rows, tile)
+            put(tile, rows * channels, x_bar, pixel * channels, streamed)
+            join_columns(raw_scale, raw, raw, bars, mapped, rows, tile)
+            put(tile, rows * width, output_bar, pixel * width, streamed)
+    order_stores()

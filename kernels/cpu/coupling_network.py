@@ -1,0 +1,149 @@
+"""The coupling network on the CPU: conv k x k, ReLU, conv 1 x 1, ReLU, conv k x k.
+
+One tile of pixels after the other passes through all three layers while its activations are in the
+second-level cache:
+
+    patches = gather(x)                        [T, K K I]     narrow, so copies are cheap
+    h1 = relu(patches kernel1 + bias1)         [T, F]         bias and ReLU in registers
+    h2 = relu(h1 kernel2 + bias2)              [T, F]
+    terms = h2 [kernel3 at every (a, b)]       [T, K K O]     narrow again
+
+and then, when all terms of an image are there, they are added up where they belong. Memory beyond
+the output: two tiles for each thread, and the terms of one chunk of images (tiles.py). For the
+gradient the activations are kept, by giving the tiles of all pixels a place in one array.
+
+Results: a pixel's numbers do not depend on the batch, the tile or the number of threads. float32 is
+accumulated in float32, each sum in one chain of fused multiply-adds.
+
+Source: the specification in refglow/networks/coupling_network.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.layout import (
+    Array,
+    as_pixels,
+    read_only,
+    rounded_up,
+    width_of_hidden,
+    with_columns,
+    workspace,
+)
+from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, RELU, ROWS, STORE
+from refglow.kernels.cpu.packing import pack_taps
+from refglow.kernels.cpu.shifts import gather, scatter
+from refglow.kernels.cpu.tile_product import tile_product
+from refglow.kernels.cpu.tiles import images_in_chunk, tiles_of
+from refglow.kernels.cpu.vector_registers import lanes_of
+
+
+def coupling_network(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
+                     kernel3: Array, bias3: Array) -> Array:
+    """See the specification."""
+    return _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, None)
+
+
+def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2: Array,
+                                 bias2: Array, kernel3: Array, bias3: Array
+                                 ) -> tuple[Array, Array, Array]:
+    """See the specification. h1 and h2 may be views of arrays with spare columns."""
+    filters = kernel1.shape[3]
+    pixels = rounded_up(math.prod(x.shape[:-1]), ROWS)
+    hidden = [np.empty((1, pixels, width_of_hidden(filters, x.dtype)), x.dtype)
+              for _ in range(2)]
+    output = _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, hidden)
+    count = math.prod(x.shape[:-1])
+    h1, h2 = (h[0, :count, :filters].reshape(*x.shape[:-1], filters) for h in hidden)
+    return output, h1, h2
+
+
+def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
+              kernel3: Array, bias3: Array, kept: list[Array] | None) -> Array:
+    """The output. The activations of all pixels go to `kept`, if that is given."""
+    (height, width, inputs), outputs, dtype = x.shape[-3:], kernel3.shape[3], x.dtype
+    kh, kw = kernel1.shape[:2]
+    images, size = math.prod(x.shape[:-3]), height * width
+    y = np.empty((*x.shape[:-1], outputs), dtype)
+    if not y.size:
+        return y
+    chunk, filters = min(images, images_in_chunk(size)), width_of_hidden(kernel1.shape[3], dtype)
+    cut = tiles_of(chunk * size)
+    columns = rounded_up(kernel3.shape[0] * kernel3.shape[1] * outputs, lanes_of(dtype))
+    tile = (cut.workers if kept is None else 0, cut.rows, filters)
+    taps, terms, patches, *hidden = workspace(
+        dtype, (filters, columns), (cut.count * cut.rows, columns),
+        (cut.workers, cut.rows, kh * kw * inputs), tile, tile)
+    taps[kernel3.shape[2]:] = 0
+    h1, h2 = hidden if kept is None else kept
+    flat, stride = as_pixels(x)
+    _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
+             with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
+             with_columns(bias1, filters), _square(kernel2[0, 0], filters),
+             with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
+             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, kept is not None, taps,
+             terms, y.reshape(-1), dtype.type(1))
+    return y
+
+
+def _square(matrix: Array, side: int) -> Array:
+    """The matrix, with rows and columns of zeros up to that side; read-only."""
+    missing = side - len(matrix)
+    if missing:
+        matrix = np.pad(matrix, [(0, missing), (0, missing)])
+    return read_only(np.ascontiguousarray(matrix))
+
+
+@compiled_parallel
+def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int,
+             images: int, chunk: int, tiles: int, rows: int, kernel1: Any, bias1: Any,
+             kernel2: Any, bias2: Any, kernel3: Any, bias3: Any, patches: Any, h1: Any, h2: Any,
+             keep: bool, taps: Any, terms: Any, y: Any, one: Any) -> None:
+    """All chunks of images: a tile's layers for each worker, then the scattered sums."""
+    size, workers = height * width, len(patches)
+    kh3, kw3, filters, outputs = kernel3.shape
+    for worker in numba.prange(workers):
+        pack_taps(kernel3, worker * filters // workers, (worker + 1) * filters // workers, taps)
+    for start in range(0, images, chunk):
+        pixels = min(chunk, images - start) * size
+        source = start * size
+        for worker in numba.prange(workers):
+            for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
+                if tile * rows < pixels:
+                    _tile(x, stride, inputs, height, width, kh, kw, source + tile * rows,
+                          min(rows, pixels - tile * rows), source + pixels, kernel1, bias1,
+                          kernel2, bias2, patches, worker, h1, h2,
+                          source + tile * rows if keep else worker * rows, taps,
+                          terms, tile * rows, one)
+        for worker in numba.prange(workers):
+            scatter(terms.ctypes.data, terms.shape[1], outputs, height, width, kh3, kw3, kh3 // 2,
+                    kw3 // 2, worker * pixels // workers, (worker + 1) * pixels // workers,
+                    bias3.ctypes.data, y.ctypes.data + source * outputs * y.itemsize, one)
+
+
+@compiled
+def _tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int, first: int,
+          count: int, pixels: int, kernel1: Any, bias1: Any, kernel2: Any, bias2: Any,
+          patches: Any, worker: int, h1: Any, h2: Any, hidden_row: int, taps: Any, terms: Any,
+          term_row: int, one: Any) -> None:
+    """The three layers for pixels first to first + count - 1, up to the terms of the third."""
+    rows = (count + ROWS - 1) // ROWS * ROWS
+    filters, columns, length = h1.shape[2], terms.shape[1], patches.shape[2]
+    patch = patches.ctypes.data + worker * patches.shape[1] * length * patches.itemsize
+    gather(x.ctypes.data, stride, inputs, height, width, kh, kw, kh // 2, kw // 2, first,
+           first + rows, pixels, patch, length, one)
+    place = hidden_row * filters * h1.itemsize
+    a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
+    tile_product(patch, length, rows, length, kernel1.ctypes.data, filters, filters,
+                 a1, filters, bias1.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    tile_product(a1, filters, rows, filters, kernel2.ctypes.data, filters, filters,
+                 a2, filters, bias2.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    to = terms.ctypes.data + term_row * columns * terms.itemsize
+    tile_product(a2, filters, rows, filters, taps.ctypes.data, columns, columns,
+                 to, columns, to, columns, FROM_ZERO, STORE, one)

@@ -1,0 +1,190 @@
+"""Expand and its inverse, the squeeze, on the CPU.
+
+An image's rows of tiles are blocks of memory that keep their place: n rows of W n pixels with
+C / n^2 channels, or one row of W pixels with C channels, are the same W C numbers in another order,
+and the order is that of every block.
+
+For n = 2 the four pixels of a tile are four runs of C / 4 channels, which the squeeze interleaves
+number by number: c0 of each, c1 of each, and so on; vectors do that (interleave.py). For other n a
+table says where each number of a block comes from.
+
+Memory: as many numbers read as written.
+
+Source: the specification in refglow/bijectors/expand.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.interleave import RUN, deinterleave, interleave
+from refglow.kernels.cpu.layout import Array, read_only
+from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.operands import CHUNK, TILE, common_dtype, flat, parts_of, run_chunks
+
+Kernel: TypeAlias = Callable[..., None]
+
+
+def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
+    """See the specification."""
+    n, (h, w, c) = block_size, x.shape[-3:]
+    if n < 1 or c % n**2:
+        raise ValueError(f"{c} channels cannot be moved into tiles of {n} x {n} pixels.")
+    y = np.empty((*x.shape[:-3], h * n, w * n, c // n**2), common_dtype(x))
+    if n == 2:
+        _run(_expand_chunk, _expand_chunks, x, y, w * c, w, c)
+    else:
+        places = np.arange(w * c, dtype=np.uint32).reshape(w, c // n**2, n, n)
+        _reorder(x, y, np.moveaxis(places, (2, 3), (0, 2)))  # [a, w, b, c]
+    return y, np.zeros((), y.dtype)
+
+
+def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
+    """See the specification."""
+    n, (h, w, c) = block_size, y.shape[-3:]
+    if n < 1 or h % n or w % n:
+        raise ValueError(f"An image of {h} x {w} pixels cannot be cut into tiles of {n} x {n}.")
+    x = np.empty((*y.shape[:-3], h // n, w // n, c * n**2), common_dtype(y))
+    if n == 2:
+        _run(_squeeze_chunk, _squeeze_chunks, y, x, 2 * w * c, w // 2, 4 * c)
+    else:
+        places = np.arange(n * w * c, dtype=np.uint32).reshape(n, w // n, n, c)
+        _reorder(y, x, np.moveaxis(places, (0, 2), (2, 3)))  # [w, c, a, b]
+    return x, np.zeros((), x.dtype)
+
+
+def expand_forward_vjp(x: Array, block_size: int, y_bar: Array, fldj_bar: Array) -> Array:
+    """See the specification."""
+    return expand_inverse(y_bar, block_size)[0]
+
+
+def expand_inverse_vjp(x: Array, block_size: int, x_bar: Array, ildj_bar: Array) -> Array:
+    """See the specification."""
+    return expand_forward(x_bar, block_size)[0]
+
+
+def _reorder(source: Array, target: Array, places: Array) -> None:
+    """Every block of the source in the order of `places`."""
+    _run(_reorder_chunk, _reorder_chunks, source, target, places.size,
+         read_only(np.ascontiguousarray(places).reshape(-1)))
+
+
+def _run(one: Kernel, all_of_them: Kernel, source: Array, target: Array, block: int,
+         *arguments: Any) -> None:
+    """Run a kernel on chunks of whole blocks of so many numbers."""
+    of_chunk = max(1, CHUNK // max(1, block))
+    run_chunks(one, all_of_them, parts_of(target.size // max(1, block), of_chunk),
+               flat(source, target.dtype), target.reshape(-1), *arguments, of_chunk,
+               is_streamed(target))
+
+
+# ---- compiled: blocks chunk * of_chunk to (chunk + 1) * of_chunk - 1 -----------------------------
+
+
+@compiled_parallel
+def _squeeze_chunks(source: Array, target: Array, width: int, channels: int, of_chunk: int,
+                    streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _squeeze_chunk(source, target, width, channels, of_chunk, streamed, np.int64(chunk))
+
+
+@compiled
+def _squeeze_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
+                   streamed: bool, chunk: int) -> None:
+    """From two rows of 2 * width pixels to `width` pixels of `channels`, for every block."""
+    c = channels // 4
+    most = max(1, TILE // channels)
+    tile = np.empty(most * channels + 4 * RUN, source.dtype)
+    block = width * channels
+    for start in range(chunk * of_chunk * block,
+                       min((chunk + 1) * of_chunk * block, target.size), block):
+        for first in range(0, width, most):
+            pixels = min(most, width - first)
+            for pixel in range(pixels):
+                top = start + (first + pixel) * 2 * c
+                low = top + width * 2 * c
+                to = pixel * channels
+                # A vector that reaches beyond the run of one pixel reads the next, which is
+                # there for all but the last; what it writes is overwritten.
+                if low + 2 * c + RUN <= source.size:
+                    for k in range(0, c, RUN):
+                        interleave(tile, to + 4 * k, source, top + k, top + c + k, low + k,
+                                   low + c + k)
+                else:
+                    for k in range(c):
+                        tile[to + 4 * k] = source[top + k]
+                        tile[to + 4 * k + 1] = source[top + c + k]
+                        tile[to + 4 * k + 2] = source[low + k]
+                        tile[to + 4 * k + 3] = source[low + c + k]
+            put(tile, pixels * channels, target, start + first * channels, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _expand_chunks(source: Array, target: Array, width: int, channels: int, of_chunk: int,
+                   streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _expand_chunk(source, target, width, channels, of_chunk, streamed, np.int64(chunk))
+
+
+@compiled
+def _expand_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
+                  streamed: bool, chunk: int) -> None:
+    """From `width` pixels of `channels` to two rows of 2 * width pixels, for every block."""
+    c = channels // 4
+    most = max(1, TILE // channels)
+    row = most * 2 * c + RUN
+    tile = np.empty(2 * row, source.dtype)
+    block = width * channels
+    for start in range(chunk * of_chunk * block,
+                       min((chunk + 1) * of_chunk * block, target.size), block):
+        for first in range(0, width, most):
+            pixels = min(most, width - first)
+            for pixel in range(pixels):
+                origin = start + (first + pixel) * channels
+                top = pixel * 2 * c
+                low = row + top
+                if origin + channels + 4 * RUN <= source.size:
+                    # From the last run to the first: what reaches beyond c is overwritten by the
+                    # first run of the pixel to the right.
+                    for k in range((c - 1) // RUN * RUN, -1, -RUN):
+                        deinterleave(tile, top + k, top + c + k, low + k, low + c + k, source,
+                                     origin + 4 * k)
+                else:
+                    for k in range(c):
+                        tile[top + k] = source[origin + 4 * k]
+                        tile[top + c + k] = source[origin + 4 * k + 1]
+                        tile[low + k] = source[origin + 4 * k + 2]
+                        tile[low + c + k] = source[origin + 4 * k + 3]
+            put(tile, pixels * 2 * c, target, start + first * 2 * c, streamed)
+            put(tile[row:], pixels * 2 * c, target, start + (width + first) * 2 * c, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _reorder_chunks(source: Array, target: Array, places: Array, of_chunk: int, streamed: bool,
+                    chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _reorder_chunk(source, target, places, of_chunk, streamed, np.int64(chunk))
+
+
+@compiled
+def _reorder_chunk(source: Array, target: Array, places: Array, of_chunk: int, streamed: bool,
+                   chunk: int) -> None:
+    """Number i of every block is number places[i] of the source's."""
+    block = places.size
+    tile = np.empty(TILE, source.dtype)
+    for start in range(chunk * of_chunk * block,
+                       min((chunk + 1) * of_chunk * block, target.size), block):
+        numbers = source[start:start + block]
+        for first in range(0, block, TILE):
+            part = places[first:first + TILE]
+            for i in range(part.size):
+                tile[i] = numbers[part[i]]
+            put(tile, part.size, target, start + first, streamed)
+    order_stores()

@@ -1,0 +1,83 @@
+"""Arrays as the kernels read them: flat, with known strides, padded where vectors need it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from refglow.kernels.cpu.micro_product import ROWS
+from refglow.kernels.cpu.vector_registers import lanes_of
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def rounded_up(n: int, multiple: int) -> int:
+    """The least multiple of `multiple` that is at least n."""
+    return -(-n // multiple) * multiple
+
+
+def width_of_hidden(filters: int, dtype: np.dtype[Any]) -> int:
+    """How many columns a hidden layer's array has: whole vectors, and whole blocks of rows."""
+    return rounded_up(filters, max(lanes_of(dtype), ROWS))
+
+
+def read_only(array: Array) -> Array:
+    """A view of the array that cannot be written.
+
+    Numba compiles a function once for read-only arrays and once for others. What a kernel only
+    reads is always passed read-only, because parameters are.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_pixels(images: Array) -> tuple[Array, int]:
+    """(flat, stride): pixel p has its channels at flat[p * stride], in one piece; read-only.
+
+    The first channels of an array with more of them, x[..., :k], are read in place; anything else
+    that is not contiguous is copied.
+
+    Args:
+      images: [..., H, W, C], in the machine's byte order.
+    """
+    size, channels, pixels = images.itemsize, images.shape[-1], math.prod(images.shape[:-1])
+    stride, expected, in_place = channels * size, 0, images.flags.aligned and pixels > 0
+    for n, given in zip(reversed(images.shape[:-1]), reversed(images.strides[:-1]), strict=True):
+        if n > 1:
+            stride = stride if expected else given
+            expected = expected or given
+            in_place = in_place and given == expected
+        expected *= n
+    in_place = in_place and stride >= channels * size and stride % size == 0
+    if not in_place or (channels > 1 and images.strides[-1] != size):
+        return read_only(np.ascontiguousarray(images).reshape(-1)), channels
+    length = (pixels - 1) * stride // size + channels
+    return read_only(np.lib.stride_tricks.as_strided(images, (length,), (size,))), stride // size
+
+
+def with_columns(matrix: Array, columns: int) -> Array:
+    """The matrix (or vector), with zeros up to that many columns; read-only, and contiguous."""
+    missing = columns - matrix.shape[-1]
+    if missing:
+        matrix = np.pad(matrix, [(0, 0)] * (matrix.ndim - 1) + [(0, missing)])
+    return read_only(np.ascontiguousarray(matrix))
+
+
+def workspace(dtype: np.dtype[Any], *shapes: tuple[int, ...]) -> list[Array]:
+    """Uninitialised arrays of those shapes, all in one block of memory.
+
+    One block, because of how the C library hands memory out: large blocks come from the system,
+    page by page as they are first touched, which costs as much as the work in them; one that was
+    freed is kept for the next request of its size, many smaller ones are given back.
+    """
+    line = 64 // dtype.itemsize
+    sizes = [rounded_up(math.prod(shape), line) for shape in shapes]
+    block, arrays, start = np.empty(sum(sizes), dtype), [], 0
+    for shape, size in zip(shapes, sizes, strict=True):
+        arrays.append(block[start:start + math.prod(shape)].reshape(shape))
+        start += size
+    return arrays

@@ -1,0 +1,71 @@
+"""The C x C arithmetic of P L U, done once for a call, in float64.
+
+Source: the specification in refglow/bijectors/scale_matvec_lu.py, its equation (2) for the
+cotangents.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.layout import Array
+
+
+@compiled
+def is_permutation(order: Array) -> bool:
+    """Whether the integers are 0 to C - 1, each of them once."""
+    seen = np.zeros(order.size, np.bool_)
+    for place in order:
+        if place < 0 or place >= order.size or seen[place]:
+            return False
+        seen[place] = True
+    return True
+
+
+@compiled
+def scaled_product(factors: Array, order: Array, scale: Array) -> Array:
+    """P L U diag(scale): row i of L U is row order[i] of P L U.
+
+    Args:
+      factors: L and U packed, float64 [C, C].
+      order: p, a permutation, ints [C].
+      scale: float64 [C].
+    """
+    channels = len(factors)
+    matrix = np.zeros((channels, channels))
+    for i in range(channels):
+        row = matrix[order[i]]
+        for k in range(i + 1):
+            left = 1.0 if k == i else factors[i, k]
+            right = factors[k]
+            for j in range(k, channels):
+                row[j] += left * right[j]
+        for j in range(channels):
+            row[j] *= scale[j]
+    return matrix
+
+
+def log_absolute_determinant(factors: Array) -> np.float64:
+    """log|det W| = sum_i log|U_ii|, in nats.
+
+    Args:
+      factors: packed, float64 [C, C].
+    """
+    return np.float64(np.log(np.abs(factors.diagonal())).sum())
+
+
+def factors_cotangent(matrix_bar: Array, factors: Array, order: Array,
+                      log_det_bar: Array) -> Array:
+    """strict_lower(M U^T) + upper(L^T M) + diag(log_det_bar / U_ii), with M = P^T W_bar.
+
+    Args:
+      matrix_bar: W_bar, float64 [C, C].
+      factors: packed, float64 [C, C].
+      order: p, a permutation, ints [C].
+      log_det_bar: the cotangent of log|det W|, a scalar.
+    """
+    lower, upper = np.tril(factors, -1) + np.eye(len(factors)), np.triu(factors)
+    m = matrix_bar[order]
+    packed = np.tril(m @ upper.T, -1) + np.triu(lower.T @ m)
+    return np.asarray(packed + np.diag(log_det_bar / factors.diagonal()))

@@ -1,0 +1,267 @@
+"""ActNorm and the 1x1 convolution on the CPU, in one pass over memory.
+
+    forward   y = M (x + m)  with  M = W diag(e^v)      (adding m first: x + m may be small)
+    inverse   x = (W^-1 y) / e^v - m                    W^-1 by two substitutions, for each pixel
+
+The inverse is not a product with M^-1: that loses digits with the square of W's condition number
+(the reason is in the specification's ScaleMatvecLU).
+
+The sums over pixels of the derivatives are taken over chunks of pixels, and the chunks' sums are
+added in order. With u = (x + m) e^v and the cotangents n_bar, of what lies between the two parts:
+
+    forward vjp   x_bar = M^T y_bar            m_bar = sum x_bar
+                  v_bar = sum (x + m) x_bar + fldj_bar        (u n_bar = (x + m) x_bar)
+                  W_bar = (sum y_bar (x + m)^T) diag(e^v)
+    inverse vjp   n_bar = x_bar / e^v          m_bar = -sum x_bar
+                  v_bar = -sum (x + m) x_bar - ildj_bar
+                  y_bar = W^-T n_bar           W_bar = -(sum y_bar (x + m)^T) diag(e^v)
+
+Memory: a pixel's C numbers are read and C written; the vjps read C more. All is float64 inside, and
+rounded once; the specification rounds to float32 between its two parts as well.
+
+Source: the specification in refglow/bijectors/normalized_conv.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.channel_products import (
+    PIXELS,
+    add_channel_sums,
+    add_outer_products,
+    join_lanes,
+    load_tile,
+    multiply,
+    outer_lanes,
+    substitute,
+    substitute_transposed,
+    unload_tile,
+)
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.layout import Array, read_only
+from refglow.kernels.cpu.lu_factors import (
+    factors_cotangent,
+    is_permutation,
+    log_absolute_determinant,
+    scaled_product,
+)
+from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.operands import (
+    CHUNK,
+    common_dtype,
+    flat,
+    parts_of,
+    require_shape,
+    run_chunks,
+)
+
+
+def normalized_conv_forward(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+                            permutation: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    y = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper))
+    m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
+    matrix = scaled_product(factors, order, scale)
+    _run(_forward_chunk, _forward_chunks, y, [x], m, read_only(matrix))
+    return y, log_scale.sum(dtype=np.float64) + log_absolute_determinant(factors)
+
+
+def normalized_conv_inverse(y: Array, shift: Array, log_scale: Array, lower_upper: Array,
+                            permutation: Array) -> tuple[Array, Array]:
+    """See the specification."""
+    x = np.empty(y.shape, common_dtype(y, shift, log_scale, lower_upper))
+    m, scale, factors, order = _parameters(y, shift, log_scale, lower_upper, permutation)
+    _run(_inverse_chunk, _inverse_chunks, x, [y], m, scale, read_only(-factors),
+         read_only(factors.diagonal().copy()), order)
+    return x, -log_absolute_determinant(factors) - log_scale.sum(dtype=np.float64)
+
+
+def normalized_conv_forward_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+                                permutation: Array, y_bar: Array, fldj_bar: Array
+                                ) -> tuple[Array, Array, Array, Array]:
+    """See the specification."""
+    require_shape("y_bar", y_bar, x.shape)
+    x_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, y_bar))
+    m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
+    transposed = np.ascontiguousarray(scaled_product(factors, order, scale).T)
+    sums = _sums(x_bar)
+    _run(_forward_vjp_chunk, _forward_vjp_chunks, x_bar, [x, y_bar], m, read_only(transposed),
+         sums)
+    outer, products, ones = _split(sums)
+    factors_bar = factors_cotangent(outer * scale, factors, order, fldj_bar)
+    return _rounded(x_bar, ones, products + fldj_bar, factors_bar)
+
+
+def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+                                permutation: Array, x_bar: Array, ildj_bar: Array
+                                ) -> tuple[Array, Array, Array, Array]:
+    """See the specification."""
+    require_shape("x_bar", x_bar, x.shape)
+    y_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, x_bar))
+    m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
+    sums = _sums(y_bar)
+    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, scale,
+         read_only(np.ascontiguousarray(-factors.T)), read_only(factors.diagonal().copy()), order,
+         sums)
+    outer, products, ones = _split(sums)
+    factors_bar = factors_cotangent(-outer * scale, factors, order, -ildj_bar)
+    return _rounded(y_bar, -ones, -products - ildj_bar, factors_bar)
+
+
+def _parameters(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+                permutation: Array) -> tuple[Array, Array, Array, Array]:
+    """m, e^v, the packed factors and p as the kernels read them: float64, and int64."""
+    c = x.shape[-1]
+    for what, array, shape in (("shift", shift, (c,)), ("log_scale", log_scale, (c,)),
+                               ("lower_upper", lower_upper, (c, c)),
+                               ("permutation", permutation, (c,))):
+        require_shape(what, array, shape)
+    order, wide = flat(permutation, np.dtype(np.int64)), np.dtype(np.float64)
+    if not is_permutation(order):
+        raise ValueError(f"permutation must hold 0 to {c - 1} once each; it is {order.tolist()}.")
+    return (flat(shift, wide), read_only(np.exp(flat(log_scale, wide))),
+            flat(lower_upper, wide).reshape(c, c), order)
+
+
+def _pixels_of_chunk(channels: int) -> int:
+    return max(1, CHUNK // max(1, channels * PIXELS)) * PIXELS
+
+
+def _run(one: Any, all_of_them: Any, result: Array, sources: list[Array],
+         *arguments: Array) -> None:
+    of_chunk = _pixels_of_chunk(result.shape[-1])
+    pixels = result.size // max(1, result.shape[-1])
+    run_chunks(one, all_of_them, parts_of(pixels, of_chunk),
+               *(flat(source, result.dtype) for source in sources), *arguments,
+               result.reshape(-1), of_chunk, is_streamed(result))
+
+
+def _sums(x_bar: Array) -> Array:
+    """Zeros for each chunk's sums: C rows of outer products, then two rows more."""
+    c = x_bar.shape[-1]
+    return np.zeros((parts_of(x_bar.size // max(1, c), _pixels_of_chunk(c)), c + 2, c))
+
+
+def _split(sums: Array) -> tuple[Array, Array, Array]:
+    total = sums.sum(axis=0)
+    return total[:-2], total[-2], total[-1]
+
+
+def _rounded(x_bar: Array, *parameter_bars: Array) -> tuple[Array, Array, Array, Array]:
+    shift_bar, log_scale_bar, factors_bar = (bar.astype(x_bar.dtype) for bar in parameter_bars)
+    return x_bar, shift_bar, log_scale_bar, factors_bar
+
+
+# ---- compiled: pixels chunk * of_chunk to (chunk + 1) * of_chunk - 1 -----------------------------
+
+
+@compiled_parallel
+def _forward_chunks(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: int,
+                    streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _forward_chunk(x, shift, matrix, y, of_chunk, streamed, np.int64(chunk))
+
+
+@compiled
+def _forward_chunk(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: int,
+                   streamed: bool, chunk: int) -> None:
+    c = len(shift)
+    given, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS))
+    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, y.dtype)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y.size // c), PIXELS):
+        count = min(PIXELS, y.size // c - first)
+        load_tile(x[first * c:(first + count) * c], count, shift, given)
+        multiply(matrix, given, mixed)
+        unload_tile(mixed, count, one, zero, rows)
+        put(rows, count * c, y, first * c, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _inverse_chunks(y: Array, shift: Array, scale: Array, negated: Array,
+                    diagonal: Array, order: Array, x: Array, of_chunk: int, streamed: bool,
+                    chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _inverse_chunk(y, shift, scale, negated, diagonal, order, x, of_chunk,
+                       streamed, np.int64(chunk))
+
+
+@compiled
+def _inverse_chunk(y: Array, shift: Array, scale: Array, negated: Array,
+                   diagonal: Array, order: Array, x: Array, of_chunk: int, streamed: bool,
+                   chunk: int) -> None:
+    c = len(shift)
+    given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
+    zero, rows = np.zeros(c), np.empty(PIXELS * c, x.dtype)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c), PIXELS):
+        count = min(PIXELS, x.size // c - first)
+        load_tile(y[first * c:(first + count) * c], count, zero, given)
+        substitute(negated, diagonal, order, given, solved)
+        unload_tile(solved, count, scale, shift, rows)
+        put(rows, count * c, x, first * c, streamed)
+    order_stores()
+
+
+@compiled_parallel
+def _forward_vjp_chunks(x: Array, y_bar: Array, shift: Array, transposed: Array, sums: Array,
+                        x_bar: Array, of_chunk: int, streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _forward_vjp_chunk(x, y_bar, shift, transposed, sums, x_bar, of_chunk, streamed,
+                           np.int64(chunk))
+
+
+@compiled
+def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, transposed: Array, sums: Array,
+                       x_bar: Array, of_chunk: int, streamed: bool, chunk: int) -> None:
+    c = len(shift)
+    shifted, bars, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
+    outer = outer_lanes(c)
+    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, x_bar.dtype)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x_bar.size // c), PIXELS):
+        count = min(PIXELS, x_bar.size // c - first)
+        load_tile(x[first * c:(first + count) * c], count, shift, shifted)
+        load_tile(y_bar[first * c:(first + count) * c], count, zero, bars)
+        multiply(transposed, bars, mixed)
+        add_outer_products(bars, shifted, outer)
+        add_channel_sums(shifted, mixed, sums[chunk, c], sums[chunk, c + 1])
+        unload_tile(mixed, count, one, zero, rows)
+        put(rows, count * c, x_bar, first * c, streamed)
+    join_lanes(outer, sums[chunk])
+    order_stores()
+
+
+@compiled_parallel
+def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, scale: Array, negated: Array,
+                        diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
+                        streamed: bool, chunks: int) -> None:
+    for chunk in numba.prange(chunks):
+        _inverse_vjp_chunk(x, x_bar, shift, scale, negated, diagonal, order, sums, y_bar,
+                           of_chunk, streamed, np.int64(chunk))
+
+
+@compiled
+def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, scale: Array, negated: Array,
+                       diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
+                       streamed: bool, chunk: int) -> None:
+    c = len(shift)
+    shifted, bars, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
+    outer = outer_lanes(c)
+    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, y_bar.dtype)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
+        count = min(PIXELS, y_bar.size // c - first)
+        load_tile(x[first * c:(first + count) * c], count, shift, shifted)
+        load_tile(x_bar[first * c:(first + count) * c], count, zero, bars)
+        add_channel_sums(shifted, bars, sums[chunk, c], sums[chunk, c + 1])
+        for k in range(c):
+            for p in range(PIXELS):
+                bars[k, p] /= scale[k]
+        substitute_transposed(negated, diagonal, order, bars, solved)
+        add_outer_products(solved, shifted, outer)
+        unload_tile(solved, count, one, zero, rows)
+        put(rows, count * c, y_bar, first * c, streamed)
+    join_lanes(outer, sums[chunk])
+    order_stores()

@@ -1,0 +1,52 @@
+"""How the pixels of a batch are cut into tiles, and how much memory that takes.
+
+Every pixel's numbers are computed by the same operations in the same order, whatever tile, image or
+batch it lies in; so the cut decides about speed only, and may depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+
+from refglow.kernels.cpu.layout import rounded_up
+from refglow.kernels.cpu.micro_product import ROWS
+
+# Two tiles of hidden activations, 128 x 400 float32 numbers each, are 400 KB: with the block of
+# weights in use they fit a second-level cache of 1 MB, or half of one of 2 MB.
+MOST_ROWS = 128
+
+# Terms to be scattered are kept for so many pixels, or for one image if that has more.
+CHUNK_PIXELS = 8192
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The cut of `pixels` pixels: tile k holds pixels k * rows to (k + 1) * rows - 1."""
+
+    count: int
+    rows: int
+    workers: int
+
+
+def tiles_of(pixels: int) -> Tiles:
+    """Tiles of at most MOST_ROWS pixels, a multiple of ROWS each, as many for each thread."""
+    workers = numba.get_num_threads()
+    count = rounded_up(-(-pixels // MOST_ROWS), workers)
+    rows = rounded_up(-(-pixels // count), ROWS)
+    return Tiles(-(-pixels // rows), rows, workers)
+
+
+def fixed_tiles_of(pixels: int) -> Tiles:
+    """A cut that does not depend on the number of threads, for sums over tiles.
+
+    At least 16 tiles where there are 8 pixels for each.
+    """
+    rows = min(MOST_ROWS, rounded_up(-(-pixels // 16), ROWS))
+    return Tiles(-(-pixels // rows), rows, numba.get_num_threads())
+
+
+def images_in_chunk(pixels_of_image: int) -> int:
+    """How many images are worked on at a time."""
+    return max(1, CHUNK_PIXELS // max(1, pixels_of_image))

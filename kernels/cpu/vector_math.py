@@ -1,0 +1,148 @@
+"""exp and what Glow's couplings make of it, as plain arithmetic that the compiler vectorizes.
+
+The C library's exp and log1p are calls that take one number at a time; a loop with a call in it is
+not vectorized. Here exp is multiplications and additions, and the logarithms of a whole run of
+numbers are taken by one call. All of it is float64.
+
+Source: Cody & Waite 1980, "Software Manual for the Elementary Functions", for the reduction; Muller
+2016, "Elementary Functions", for the polynomial and the errors.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.layout import Array
+
+# Sums and products run in so many lanes side by side, each in the order of its elements, and the
+# lanes are joined in a fixed order: the compiler may put them into vectors of any width.
+LANES = 32
+
+# Below the first exp is 0, above the second infinite, in float64.
+_UNDERFLOW, _OVERFLOW = -746.0, 710.0
+
+# ln 2 = HIGH + LOW. HIGH has 41 bits, so that its product with an integer below 2^12 is exact.
+_LOG2_E = 1.4426950408889634
+_LN_2_HIGH, _LN_2_LOW = 0.693147180559663, 2.8235290563031577e-13
+
+# Adding it to |a| < 2^51 rounds a to an integer, which then is in the last bits of the sum.
+_ROUNDER = 1.5 * 2.0**52
+
+# The polynomial of degree 9 that interpolates (e^r - 1 - r - r^2 / 2) / r^3 at Chebyshev's points
+# of |r| <= ln 2 / 2; e^r is then right to 4e-19 of its value before rounding.
+EXP_COEFFICIENTS = (0.16666666666666669, 0.041666666666666664, 0.008333333333330062,
+                    0.0013888888888886552, 0.00019841269863053618, 2.4801587317144498e-05,
+                    2.7557268459997064e-06, 2.755728296954995e-07, 2.510038549551032e-08,
+                    2.0911236630261545e-09)
+_C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12 = EXP_COEFFICIENTS
+
+# So many factors of at most 2 have a product that does not overflow.
+MOST_FACTORS = 16 * LANES
+
+
+# e^x = 2^n e^r with n = round(x / ln 2) and r = x - n ln 2, |r| <= ln 2 / 2.
+#
+# r is formed in two steps, x - n HIGH exactly, then - n LOW. e^r = 1 + (r + r^2 (1/2 + r q(r)))
+# adds the small terms first, so the error is that of the last addition and little more. 2^n is
+# built from its exponent's bits, as two factors: for n = 1024, or where the result is subnormal,
+# one would not exist. The bounds keep n in range; comparisons with NaN are false, so NaN passes.
+
+
+@inlined
+def exp(x: float) -> float:
+    """e^x for float64 x, to 1 unit in the last place; inf, 0 and NaN as the C library's."""
+    lower = _UNDERFLOW if x < _UNDERFLOW else x
+    bounded = _OVERFLOW if lower > _OVERFLOW else lower
+    shifted = bounded * _LOG2_E + _ROUNDER
+    n = shifted - _ROUNDER
+    r = (bounded - n * _LN_2_HIGH) - n * _LN_2_LOW
+    r2 = r * r
+    r4 = r2 * r2
+    low = (_C3 + _C4 * r) + r2 * (_C5 + _C6 * r)
+    high = (_C7 + _C8 * r) + r2 * (_C9 + _C10 * r)
+    q = low + r4 * (high + r4 * (_C11 + _C12 * r))
+    power = 1.0 + (r + r2 * (0.5 + r * q))
+    bits = np.float64(shifted).view(np.int64)
+    exponent = bits - np.float64(_ROUNDER).view(np.int64)
+    half = exponent >> 1
+    first = np.int64((half + 1023) << 52).view(np.float64)
+    second = np.int64((exponent - half + 1023) << 52).view(np.float64)
+    return power * first * second
+
+
+@inlined
+def decay(x: float) -> float:
+    """e = exp(-|x|), from which sigmoid(x), sigmoid(-x) and log sigmoid(x) all follow.
+
+    With e <= 1 neither overflows nor subtracts:
+
+        sigmoid(x) = 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0
+        log sigmoid(x) = min(x, 0) - log1p(e)
+    """
+    return exp(-abs(x))
+
+
+@inlined
+def sigmoid_numerator(x: float, e: float) -> float:
+    """What sigmoid(x) is over 1 + e, for e = decay(x)."""
+    return e if x < 0 else 1.0
+
+
+@inlined
+def below_zero(x: float) -> float:
+    """min(x, 0); NaN for NaN."""
+    return 0.0 if x > 0 else x
+
+
+# sum_i log1p(e_i) = log1p(u) with 1 + u = prod_i (1 + e_i): one logarithm for all. u, not 1 + u,
+# is what is kept, by
+#     1 + u' = (1 + u) (1 + e)     so    u' = u + e + u e
+# As no term is negative, every step adds at most two roundings to u's relative error, and log1p
+# passes on a relative error of u at most as large: (u / (1 + u)) / log1p(u) <= 1. With LANES
+# products of 16 factors, joined pairwise, that is (16 + 5) * 2 roundings at most.
+
+
+@inlined
+def joined(u: float, e: float) -> float:
+    """(1 + u) (1 + e) - 1."""
+    return u + (e + u * e)
+
+
+@compiled
+def log_sigmoid_sum(x: Array, offset: float, e: Array) -> float:
+    """sum of log sigmoid(x[i] + offset) = min(x[i] + offset, 0) - log1p(e[i]), in nats.
+
+    Args:
+      x: float32 or float64; its size is a multiple of LANES.
+      e: decay(x[i] + offset), float64, of that size.
+    """
+    total = 0.0
+    lowest, product = np.zeros(LANES), np.empty(LANES)
+    for start in range(0, e.size, MOST_FACTORS):
+        product[:] = 0.0
+        for row in range(start, min(start + MOST_FACTORS, e.size), LANES):
+            arguments, factors = x[row:row + LANES], e[row:row + LANES]
+            for lane in range(LANES):
+                lowest[lane] += below_zero(np.float64(arguments[lane]) + offset)
+                product[lane] = joined(product[lane], factors[lane])
+        eighth = product[:8]
+        for lane in range(8):
+            eighth[lane] = joined(joined(product[lane], product[lane + 8]),
+                                  joined(product[lane + 16], product[lane + 24]))
+        total -= math.log1p(joined(
+            joined(joined(eighth[0], eighth[4]), joined(eighth[2], eighth[6])),
+            joined(joined(eighth[1], eighth[5]), joined(eighth[3], eighth[7]))))
+    return total + lane_sum(lowest)
+
+
+@compiled
+def lane_sum(lanes: Array) -> float:
+    """The sum of LANES numbers, in a fixed order; `lanes` is overwritten."""
+    for lane in range(8):
+        lanes[lane] = (lanes[lane] + lanes[lane + 8]) + (lanes[lane + 16] + lanes[lane + 24])
+    total: float = (((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
+                    + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7])))
+    return total

@@ -1,0 +1,132 @@
+"""Which implementation of an operation runs: the one place that chooses.
+
+The specification, plain NumPy functions, defines every operation. Some of them have namesakes in
+`refglow.kernels`, with the same parameters and results, for one kind of arrays each:
+
+    "spec"    the specification, for every number type and array library that NumPy understands
+    "cpu"     refglow.kernels.cpu: NumPy arrays of float32 or float64
+    "cuda"    refglow.kernels.cuda: CuPy arrays of float32 or float64
+    "auto"    the kernels that the arrays fit, and for other arrays the specification (the default)
+
+    with refglow.use_backend("spec"):
+        ...
+
+The choice holds inside the `with`, in this thread (a context variable); it is nothing that one part
+of a program could change for another. An operation that has no kernel is computed by its
+specification under every backend; but a backend that is asked for by name and cannot compute with
+the arrays it is given raises, and says why: nothing falls back silently.
+
+How results differ. "spec" and "cpu" sum in different orders: they agree to rounding. Under both,
+the same input gives the same bits in every run; under "cpu" also for any number of threads, and the
+values of one image do not depend on the batch it came in. (BLAS, which multiplies under "spec", may
+choose another order of sums for another number of rows.) Whatever judges implementations computes
+with "spec".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+BACKENDS = ("spec", "cpu", "cuda", "auto")
+
+_chosen: ContextVar[str] = ContextVar("refglow_backend", default="auto")
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Compute with that backend inside the `with`, in this thread.
+
+    Args:
+      name: "spec", "cpu", "cuda" or "auto"; see the module's text.
+
+    Raises:
+      ValueError: for another name.
+      RuntimeError: for "cuda" where no GPU can be used, saying what is missing.
+    """
+    if name not in BACKENDS:
+        raise ValueError(f"use_backend: {name!r} is not a backend; choose one of "
+                         f"{', '.join(BACKENDS)}.")
+    if name == "cuda":
+        from refglow.kernels.cuda.availability import require_cuda
+        require_cuda()
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def current_backend() -> str:
+    """The backend in force: "spec", "cpu", "cuda" or "auto"."""
+    return _chosen.get()
+
+
+def implementation(specification: Callable[..., Any], *arrays: Any) -> Callable[..., Any]:
+    """What computes `specification` for these arrays: its accelerated namesake, or itself.
+
+    Args:
+      specification: a function on arrays of this package.
+      *arrays: the arrays (of floating numbers) that it is to be applied to.
+
+    Raises:
+      TypeError: if a backend asked for by name cannot compute with these arrays.
+    """
+    return accelerated(specification, *arrays) or specification
+
+
+def accelerated(specification: Callable[..., Any], *arrays: Any) -> Callable[..., Any] | None:
+    """The accelerated namesake that is to compute `specification` for these arrays, or None.
+
+    Args, Raises: as for `implementation`.
+    """
+    library = _library_for(arrays)
+    return None if library is None else _function(library, specification.__name__)
+
+
+def _library_for(arrays: tuple[Any, ...]) -> str | None:
+    """"cpu" or "cuda", the kernels that compute with these arrays now; None: the specification."""
+    chosen = _chosen.get()
+    if chosen == "spec":
+        return None
+    fits = _kernels_that_fit(arrays)
+    if chosen == "auto" or fits == chosen:
+        return fits
+    found = ", ".join(sorted({f"{type(a).__module__.partition('.')[0]} {getattr(a, 'dtype', '')}"
+                              for a in arrays}))
+    wanted = "CuPy" if chosen == "cuda" else "NumPy"
+    raise TypeError(f"backend {chosen!r} computes with {wanted} arrays of float32 or float64, all "
+                    f"of one type; got {found}. Convert them, or use_backend('spec').")
+
+
+def _kernels_that_fit(arrays: tuple[Any, ...]) -> str | None:
+    dtypes = {getattr(array, "dtype", None) for array in arrays}
+    if not dtypes <= {np.dtype(np.float32)} and not dtypes <= {np.dtype(np.float64)}:
+        return None
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return "cuda" if _stand_in_is_active() else "cpu"
+    modules = {type(array).__module__.partition(".")[0] for array in arrays}
+    return "cuda" if modules == {"cupy"} else None
+
+
+def _stand_in_is_active() -> bool:
+    """Whether NumPy arrays stand for those of a GPU (see refglow.kernels.cuda.device)."""
+    import sys
+    device = sys.modules.get("refglow.kernels.cuda.device")
+    return device is not None and device.stand_in_is_active()
+
+
+def _function(library: str, name: str) -> Callable[..., Any] | None:
+    """The kernel of that name, or None. Numba is imported when the first one is asked for."""
+    package = importlib.import_module(f"refglow.kernels.{library}")
+    module = package.ACCELERATED.get(name)
+    if module is None:
+        return None
+    function: Callable[..., Any] = getattr(
+        importlib.import_module(f"refglow.kernels.{library}.{module}"), name)
+    return function

@@ -1,0 +1,79 @@
+"""How close the kernels' numbers are: one rounding where that is promised, and no lost digits."""
+
+import numpy as np
+import pytest
+
+from refglow.bijectors import coupling as specification
+from refglow.bijectors.scale_matvec_lu import lu_reconstruct
+from refglow.kernels.cpu import coupling
+from refglow.kernels.cpu.activation_normalization import channel_statistics
+from refglow.kernels.cpu.memory import STREAMED_BYTES
+from refglow.kernels.cpu.optimizer import global_norm
+from refglow.kernels.cpu.scale_matvec_lu import scale_matvec_lu_forward, scale_matvec_lu_inverse
+from refglow.training import clipping
+
+
+@pytest.mark.parametrize("name", [f"{kind}_coupling_{direction}" for kind in ("sigmoid", "exp")
+                                  for direction in ("forward", "inverse")])
+def test_float32_couplings_round_once(name):
+    rng = np.random.default_rng(1)
+    x, output = (rng.normal(size=(2, 700, 12)).astype(np.float32) * 3 for _ in range(2))
+    found, log_det = getattr(coupling, name)(x, output, 6)
+    exact, exact_log_det = getattr(specification, name)(x.astype(np.longdouble),
+                                                        output.astype(np.longdouble), 6)
+    # Half a unit in the last place, and the float64 errors of terms that may cancel.
+    scales = np.exp(np.abs(output[..., :6].astype(np.float64)) + 2)
+    terms = (np.abs(x[..., 6:]) + np.abs(output[..., 6:])) * scales
+    allowed = 0.5 * np.spacing(np.abs(exact[..., 6:]).astype(np.float32)) + 1e-15 * terms
+    assert (np.abs(found[..., 6:] - exact[..., 6:]) <= allowed).all()
+    assert np.array_equal(found[..., :6], x[..., :6])
+    assert np.allclose(log_det, exact_log_det.astype(np.float64), rtol=2e-14, atol=0)
+
+
+@pytest.mark.parametrize("condition", [1.0, 1e2, 1e4])
+def test_inverse_loses_digits_with_the_condition_number_not_its_square(condition):
+    c = 24
+    rng = np.random.default_rng(2)
+    orthogonal = np.linalg.qr(rng.normal(size=(c, c)))[0]
+    scipy_linalg = pytest.importorskip("scipy.linalg")
+    matrix = orthogonal * np.geomspace(1, 1 / condition, c) @ orthogonal.T[rng.permutation(c)]
+    packed, pivots = scipy_linalg.lu_factor(matrix)
+    permutation = np.arange(c)
+    for i, other in enumerate(pivots):
+        permutation[[i, other]] = permutation[[other, i]]
+    assert np.allclose(lu_reconstruct(packed, permutation), matrix, atol=1e-13)
+    x = rng.normal(size=(500, c))
+    y, _ = scale_matvec_lu_forward(x, packed, permutation)
+    back, _ = scale_matvec_lu_inverse(y, packed, permutation)
+    assert np.max(np.abs(back - x)) <= 20 * c * np.finfo(float).eps * condition
+
+
+def test_statistics_do_not_cancel():
+    batch = (np.random.default_rng(3).normal(size=(5000, 3)) * 1e-3 + 1e3).astype(np.float32)
+    mean, deviation = channel_statistics(batch, 0.0)
+    wide = batch.astype(np.longdouble)
+    assert np.allclose(mean, wide.mean(axis=0).astype(float), rtol=1e-14)
+    assert np.allclose(deviation, wide.std(axis=0).astype(float), rtol=1e-10)
+
+
+def test_global_norm_is_the_specification_s():
+    rng = np.random.default_rng(4)
+    for sizes in ((), (0,), (5,), (31, 32, 33), (16383, 16384, 16385), (100000, 7)):
+        gradients = {str(n): rng.normal(size=n).astype(np.float32) for n in sizes}
+        assert global_norm(gradients) == pytest.approx(clipping.global_norm(gradients), rel=1e-14)
+    assert np.isnan(global_norm({"a": np.array([1.0, np.nan])}))
+    assert global_norm({"a": np.array([1.0, -np.inf])}) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_results_stored_past_the_caches_are_those_of_small_pieces(dtype):
+    """Where a result is large enough for that, at any alignment of its pieces."""
+    examples = STREAMED_BYTES // (np.dtype(dtype).itemsize * 13 * 501) + 2
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(examples, 501, 13)).astype(dtype)
+    output = rng.normal(size=(examples, 501, 14)).astype(dtype)
+    y, log_det = coupling.sigmoid_coupling_forward(x, output, 6)
+    assert y.nbytes >= STREAMED_BYTES
+    for n in range(0, examples, 7):
+        piece, piece_log_det = coupling.sigmoid_coupling_forward(x[n:n + 1], output[n:n + 1], 6)
+        assert np.array_equal(piece[0], y[n]) and piece_log_det[0] == log_det[n]

@@ -1,0 +1,174 @@
+"""The networks' kernels against the specification, at the edges of tiles, and their bits."""
+
+import inspect
+
+import numba
+import numpy as np
+import pytest
+
+from refglow.kernels.cpu import conv2d as conv_kernel
+from refglow.kernels.cpu import coupling_network as network_kernel
+from refglow.kernels.cpu import coupling_network_gradient as gradient_kernel
+from refglow.kernels.cpu.tiles import CHUNK_PIXELS, MOST_ROWS
+from refglow.networks import conv2d_gradient
+from refglow.networks import coupling_network as specification
+from refglow.networks.conv2d import conv2d as specified_conv2d
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+# (batch shape, H, W, I, F, O, K): fewer pixels than a block of rows; no whole vectors; several
+# kernel sides; a tile of 128 pixels, one below and one above; more images than one chunk holds.
+NETWORKS = [((2,), 5, 7, 3, 20, 6, 3), ((3,), 4, 4, 2, 16, 5, 1), ((), 3, 2, 4, 33, 7, 5),
+            ((2, 1), 2, 3, 1, 1, 1, 3), ((1,), 1, MOST_ROWS - 1, 2, 17, 4, 3),
+            ((1,), 1, MOST_ROWS, 3, 16, 2, 3), ((1,), 1, MOST_ROWS + 1, 2, 15, 4, 3),
+            ((4,), 16, 16, 6, 40, 12, 3), ((3,), 2, CHUNK_PIXELS // 4, 1, 5, 2, 3),
+            ((9,), 32, 33, 2, 4, 3, 3)]
+NETWORK = pytest.mark.parametrize("shape", NETWORKS, ids=str)
+
+# (batch shape, H, W, I, O, KH, KW, padding)
+CONVOLUTIONS = [((2,), 5, 7, 3, 8, 3, 3, "same"), ((3,), 6, 5, 9, 2, 3, 5, "valid"),
+                ((), 4, 3, 7, 7, 1, 1, "same"), ((2, 2), 5, 5, 20, 33, 3, 1, "same"),
+                ((2,), 5, 5, 0, 3, 3, 3, "same"), ((9,), 40, 33, 5, 3, 3, 3, "valid"),
+                ((1,), 1, MOST_ROWS + 1, 3, 4, 1, 3, "same"), ((2,), 4, 6, 8, 3, 2, 4, "valid")]
+CONVOLUTION = pytest.mark.parametrize("shape", CONVOLUTIONS, ids=str)
+
+
+def normal(rng, dtype, *shape, fan_in=1):
+    array = (rng.normal(size=shape) / np.sqrt(fan_in)).astype(dtype)
+    array.flags.writeable = False
+    return array
+
+
+def network(shape, dtype, seed=0):
+    batch, h, w, inputs, filters, outputs, k = shape
+    rng = np.random.default_rng(seed)
+    x = normal(rng, dtype, *batch, h, w, 2 * inputs)[..., :inputs]  # as RealNVP cuts it out
+    weights = []
+    for side, i, o in ((k, inputs, filters), (1, filters, filters), (k, filters, outputs)):
+        weights += [normal(rng, dtype, side, side, i, o, fan_in=side * side * i),
+                    normal(rng, dtype, o)]
+    return x, weights, normal(rng, dtype, *batch, h, w, outputs)
+
+
+def assert_near(found, expected, terms):
+    """Equal within what two orders of a sum of so many terms of size 1 can differ by.
+
+    Each order is off by sqrt(terms) roundings of partial sums, which are some sqrt(terms) large;
+    three layers of it, and twice for two orders.
+    """
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    error = float(np.abs(found - expected).max(initial=0))
+    assert error <= 6 * np.sqrt(terms) * np.finfo(expected.dtype).eps * scale
+
+
+@DTYPES
+@NETWORK
+def test_coupling_network(shape, dtype):
+    x, weights, _ = network(shape, dtype)
+    filters = shape[4]
+    expected = specification.coupling_network_activations(x, *weights)
+    assert_near(network_kernel.coupling_network(x, *weights), expected[0], filters)
+    found = network_kernel.coupling_network_activations(x, *weights)
+    for array, like in zip(found, expected, strict=True):
+        assert_near(array, like, filters)
+    assert np.array_equal(found[0], network_kernel.coupling_network(x, *weights))
+
+
+@DTYPES
+@NETWORK
+def test_coupling_network_vjp(shape, dtype):
+    x, weights, output_bar = network(shape, dtype)
+    _, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
+    arguments = (x, h1, h2, *weights[::2], output_bar)
+    pixels = x.size // x.shape[-1]
+    for found, expected in zip(gradient_kernel.coupling_network_vjp(*arguments),
+                               specification.coupling_network_vjp(*arguments), strict=True):
+        assert_near(found, expected, max(pixels, shape[4]))
+
+
+@DTYPES
+@CONVOLUTION
+def test_conv2d_and_its_vjp(shape, dtype):
+    batch, h, w, inputs, outputs, kh, kw, padding = shape
+    rng = np.random.default_rng(1)
+    x = normal(rng, dtype, *batch, h, w, inputs + 3)[..., 3:]  # no first channels: copied
+    kernel = normal(rng, dtype, kh, kw, inputs, outputs, fan_in=max(1, kh * kw * inputs))
+    bias = normal(rng, dtype, outputs)
+    expected = specified_conv2d(x, kernel, bias, padding)
+    assert_near(conv_kernel.conv2d(x, kernel, bias, padding), expected, kh * kw * inputs + 1)
+    y_bar = normal(rng, dtype, *expected.shape)
+    for found, like in zip(conv_kernel.conv2d_vjp(x, kernel, y_bar, padding),
+                           conv2d_gradient.conv2d_vjp(x, kernel, y_bar, padding), strict=True):
+        assert_near(found, like, x.size + 1)
+
+
+def test_other_channels_are_refused():
+    with pytest.raises(ValueError, match="x has 2 channels; the kernel takes 3"):
+        conv_kernel.conv2d(np.zeros((1, 2, 2, 2)), np.zeros((1, 1, 3, 4)), np.zeros(4), "same")
+
+
+@DTYPES
+def test_empty_batches(dtype):
+    x, weights, output_bar = network(((0,), 4, 6, 2, 5, 3, 3), dtype)
+    output, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
+    assert (output.shape, h1.shape, h2.shape) == ((0, 4, 6, 3), (0, 4, 6, 5), (0, 4, 6, 5))
+    bars = gradient_kernel.coupling_network_vjp(x, h1, h2, *weights[::2], output_bar)
+    for bar, like in zip(bars, (x, *weights), strict=True):
+        assert bar.shape == like.shape
+        assert not bar.any()
+
+
+@DTYPES
+def test_bits_do_not_depend_on_threads_or_runs(dtype):
+    x, weights, output_bar = network(((5,), 13, 7, 6, 40, 12, 3), dtype)
+    threads = numba.get_num_threads()
+    results = []
+    try:
+        for count in (1, threads, threads):
+            numba.set_num_threads(count)
+            output, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
+            bars = gradient_kernel.coupling_network_vjp(x, h1, h2, *weights[::2], output_bar)
+            results.append((output, h1, h2, *bars))
+    finally:
+        numba.set_num_threads(threads)
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    x, weights, _ = network(((7,), 5, 9, 4, 24, 6, 3), np.float32)
+    together = network_kernel.coupling_network(x, *weights)
+    for k, image in enumerate(x):
+        np.testing.assert_array_equal(network_kernel.coupling_network(image, *weights), together[k])
+
+
+def test_nan_stays_where_the_specification_has_it():
+    x, weights, _ = network(((2,), 6, 6, 2, 8, 4, 3), np.float64)
+    x = x.copy()
+    x[0, 2, 3, 1], x[1, 0, 0, 0] = np.nan, np.inf
+    with np.errstate(invalid="ignore"):
+        expected = specification.coupling_network(x, *weights)
+    np.testing.assert_array_equal(np.isnan(network_kernel.coupling_network(x, *weights)),
+                                  np.isnan(expected))
+
+
+@pytest.mark.parametrize(("kernel", "like"), [
+    (network_kernel.coupling_network, specification.coupling_network),
+    (network_kernel.coupling_network_activations, specification.coupling_network_activations),
+    (gradient_kernel.coupling_network_vjp, specification.coupling_network_vjp),
+    (conv_kernel.conv2d, specified_conv2d),
+    (conv_kernel.conv2d_vjp, conv2d_gradient.conv2d_vjp)])
+def test_signature_is_the_specification_s(kernel, like):
+    assert inspect.signature(kernel) == inspect.signature(like)
+
+
+def test_the_comparison_rejects_a_wrong_digit():
+    x, weights, _ = network(NETWORKS[0], np.float64)
+    right = specification.coupling_network(x, *weights)
+    wrong = right.copy()
+    wrong.flat[3] += 1e-12
+    with pytest.raises(AssertionError):
+        assert_near(wrong, right, 20)

@@ -1,0 +1,140 @@
+"""exp and the sum of log-sigmoids, against mpmath and extended precision."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from refglow.kernels.cpu import vector_math
+from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.vector_math import (
+    EXP_COEFFICIENTS,
+    LANES,
+    MOST_FACTORS,
+    decay,
+    exp,
+    log_sigmoid_sum,
+)
+
+
+@compiled
+def exp_of(x, result):
+    for i in range(x.size):
+        result[i] = exp(x[i])
+
+
+@compiled
+def decay_of(x, result):
+    for i in range(x.size):
+        result[i] = decay(x[i])
+
+
+def elementwise(function, x):
+    result = np.empty_like(x)
+    function(x, result)
+    return result
+
+
+def test_coefficients_are_those_of_the_interpolation():
+    def remainder(r):
+        if abs(r) < mpmath.mpf(10) ** -10:
+            return mpmath.mpf(1) / 6 + r / 24 + r * r / 120
+        return (mpmath.exp(r) - 1 - r - r * r / 2) / r**3
+    with mpmath.workdps(60):
+        bound = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
+        polynomial, error = mpmath.chebyfit(remainder, [-bound, bound], 10, error=True)
+        assert error * bound**3 < 4e-19
+        assert EXP_COEFFICIENTS == tuple(float(c) for c in reversed(polynomial))
+
+
+def test_exp_is_right_to_one_unit_in_the_last_place():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.uniform(-745, 709.7, 3000), rng.normal(size=2000),
+                        rng.choice([-1, 1], 1000) * 10.0 ** rng.uniform(-300, 0, 1000),
+                        np.arange(-1074, 1024) * np.log(2), (np.arange(-1000, 1000) + 0.5)
+                        * np.log(2)])
+    found = elementwise(exp_of, x)
+    with mpmath.workdps(40):
+        exact = [mpmath.exp(mpmath.mpf(float(v))) for v in x]
+        units = [abs(mpmath.mpf(float(f)) - e) / mpmath.mpf(float(np.spacing(float(e))))
+                 for f, e in zip(found, exact, strict=True)]
+    assert max(units) <= 1
+
+
+def test_exp_of_special_values():
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 710.0, 1e308, -1e308, -745.2,
+                  5e-324, -5e-324, 709.782712893384])
+    with np.errstate(over="ignore", under="ignore"):
+        assert np.array_equal(elementwise(exp_of, x[:-1]), np.exp(x[:-1]), equal_nan=True)
+    assert np.isfinite(elementwise(exp_of, x[-1:])).all()
+    payload = np.array([0x7ff8000000000123, -1], np.int64).view(np.float64)
+    assert np.isnan(elementwise(exp_of, payload)).all()
+
+
+def test_exp_of_subnormal_results():
+    x = np.linspace(-745.1, -708.3, 999)
+    exact = np.exp(x.astype(np.longdouble))
+    assert np.max(np.abs(elementwise(exp_of, x) - exact)) <= np.finfo(np.float64).smallest_subnormal
+
+
+def test_exp_is_compiled_to_vectors_without_calls():
+    # Compiled afresh: Numba shows no assembly of code that comes from its cache.
+    fresh = pytest.importorskip("numba").njit(error_model="numpy", fastmath={"contract"})(
+        exp_of.py_func)
+    fresh(np.zeros(8), np.zeros(8))
+    assembly = "\n".join(fresh.inspect_asm().values()).split("cpython")[0]
+    features = vector_math_features()
+    if not features:
+        pytest.skip("the processor has no AVX2 with fused multiply-add; the mnemonics are x86's")
+    assert "vfmadd" in assembly and "pd\t" in assembly
+    assert any(f"%{kind}mm" in assembly for kind in "yz")
+    assert "exp" not in [line.split()[-1] for line in assembly.splitlines() if "call" in line]
+
+
+def vector_math_features():
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features()
+    return features.get("avx2", False) and features.get("fma", False)
+
+
+def exact_sum(x):
+    wide = x.astype(np.longdouble)
+    return float(np.sum(np.minimum(wide, 0) - np.log1p(np.exp(-np.abs(wide)))))
+
+
+@pytest.mark.parametrize("size", [LANES, 3 * LANES, MOST_FACTORS - LANES, MOST_FACTORS,
+                                  MOST_FACTORS + LANES, 5 * MOST_FACTORS])
+@pytest.mark.parametrize("spread", [0.0, 1e-3, 1.0, 30.0, 300.0])
+def test_log_sigmoid_sum_keeps_its_relative_accuracy(size, spread):
+    for offset in (2.0, 0.0, 40.0, -40.0):
+        x = np.random.default_rng(size).normal(size=size) * spread
+        e = elementwise(decay_of, x + offset)
+        found = log_sigmoid_sum(x, offset, e)
+        # 42 roundings at most in the product (vector_math.py), a few in e and the sums.
+        assert found == pytest.approx(exact_sum(x + offset), rel=50 * np.finfo(float).eps)
+
+
+def test_log_sigmoid_sum_of_special_values():
+    def of(*values):
+        x = np.full(LANES, np.inf)
+        x[:len(values)] = values
+        return log_sigmoid_sum(x, 0.0, elementwise(decay_of, x))
+    assert of() == 0
+    assert of(-np.inf) == -np.inf
+    assert np.isnan(of(np.nan))
+    assert of(800.0) == 0 and of(-800.0) == -800
+    assert of(50.0) == pytest.approx(-np.exp(-50.0), rel=1e-15)
+
+
+def test_a_lost_small_term_is_noticed():
+    # The plain product of (1 + e) loses what is kept here.
+    x = np.full(LANES, 40.0)
+    plain = -np.log(np.prod(1 + np.exp(-x)))
+    assert plain != pytest.approx(exact_sum(x), rel=1e-6)
+    assert log_sigmoid_sum(x, 0.0, elementwise(decay_of, x)) == pytest.approx(exact_sum(x),
+                                                                              rel=1e-14)
+
+
+def test_the_module_says_what_its_lanes_are():
+    assert MOST_FACTORS % LANES == 0 and 2.0 ** (MOST_FACTORS) < np.inf
+    assert vector_math.__doc__

@@ -1,0 +1,182 @@
+"""Which implementation runs: the choice, its scope, and what it refuses."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import refglow as rg
+from refglow import bijectors as tfb
+from refglow.backend import accelerated, implementation
+from refglow.bijectors.activation_normalization import activation_normalization_inverse
+from refglow.bijectors.coupling import sigmoid_coupling_forward
+from refglow.bijectors.exp import exp_forward
+from refglow.validation.random_models import randomize_weights
+
+
+@pytest.fixture(scope="module")
+def glow():
+    model = tfb.Glow((8, 12, 3), 2, 2, seed=0, dtype=np.float64)
+    randomize_weights(model, np.random.default_rng(1))
+    return model
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(2).uniform(size=(3, 8, 12, 3))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_auto_takes_the_kernels(dtype):
+    x = np.zeros((2, 3), dtype)
+    chosen = implementation(activation_normalization_inverse, x)
+    assert chosen.__module__ == "refglow.kernels.cpu.activation_normalization"
+    assert accelerated(activation_normalization_inverse, x) is chosen
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.complex128, object, np.float16, ">f8"])
+def test_auto_computes_other_number_types_by_the_specification(dtype):
+    x = np.zeros((2, 3), dtype)
+    assert accelerated(activation_normalization_inverse, x) is None
+    assert implementation(activation_normalization_inverse, x) is activation_normalization_inverse
+
+
+def test_arrays_of_two_number_types_go_to_the_specification():
+    x, output = np.zeros((1, 2, 4), np.float32), np.zeros((1, 2, 4))
+    assert accelerated(sigmoid_coupling_forward, x, output) is None
+
+
+def test_an_operation_without_kernel_is_its_specification():
+    x = np.zeros(3)
+    for name in ("auto", "cpu", "spec"):
+        with rg.use_backend(name):
+            assert implementation(exp_forward, x) is exp_forward
+
+
+def test_the_choice_is_scoped():
+    x = np.zeros((2, 3))
+    assert rg.current_backend() == "auto"
+    with rg.use_backend("spec"):
+        assert rg.current_backend() == "spec"
+        assert accelerated(activation_normalization_inverse, x) is None
+        with rg.use_backend("cpu"):
+            assert accelerated(activation_normalization_inverse, x) is not None
+        assert rg.current_backend() == "spec"
+    with pytest.raises(KeyError), rg.use_backend("spec"):
+        raise KeyError
+    assert rg.current_backend() == "auto"
+
+
+def test_the_choice_is_of_one_thread():
+    seen = []
+    with rg.use_backend("spec"):
+        thread = threading.Thread(target=lambda: seen.append(rg.current_backend()))
+        thread.start()
+        thread.join()
+    assert seen == ["auto"]
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="'gpu' is not a backend; choose one of spec, cpu, cuda"):
+        with rg.use_backend("gpu"):
+            pass
+
+
+def test_cpu_refuses_what_it_cannot_compute():
+    with rg.use_backend("cpu"):
+        with pytest.raises(TypeError, match="backend 'cpu' computes with NumPy arrays of float32"):
+            tfb.ActivationNormalization(3, dtype=np.longdouble).inverse(np.ones((2, 3), "g"))
+
+
+def test_values_and_gradients_agree(glow, images):
+    with rg.use_backend("spec"):
+        expected = results(glow, images)
+    for name in ("cpu", "auto"):
+        with rg.use_backend(name):
+            for found, like in zip(results(glow, images), expected, strict=True):
+                scale = np.abs(like).max(initial=0)
+                np.testing.assert_allclose(found, like, rtol=1e-12, atol=1e-13 * scale)
+
+
+def results(glow, images):
+    (z, ildj), pullback = glow.inverse_vjp(images)
+    reversible, undo = glow.inverse_vjp(images, memory="reversible")
+    arrays = [z, ildj, *reversible, *glow.inverse_and_log_det(images),
+              *glow.forward_and_log_det(z), glow.forward(z), glow.inverse(images)]
+    for pull in (pullback, undo):
+        x_bar, bars = pull(z, np.ones_like(ildj))
+        arrays += [x_bar, *bars.values()]
+    (x, fldj), pullback = glow.forward_vjp(z)
+    x_bar, bars = pullback(x, np.ones_like(fldj))
+    return [*arrays, x, fldj, x_bar, *bars.values()]
+
+
+def test_a_pullback_computes_as_its_values_were(glow, images):
+    """The parts that a walk visits depend on the backend; back it must visit the same ones."""
+    with rg.use_backend("spec"):
+        (z, ildj), pullback = glow.inverse_vjp(images)
+        inside, _ = pullback(z, ildj)
+    outside, _ = pullback(z, ildj)
+    np.testing.assert_array_equal(inside, outside)
+
+
+def test_kernels_really_run(glow, images, monkeypatch):
+    """A planted error in a kernel shows in the whole model, and not in its specification."""
+    from refglow.kernels.cpu import normalized_conv
+    right = glow.inverse(images)
+    kernel = normalized_conv.normalized_conv_forward
+
+    def wrong(x, *parameters):
+        y, fldj = kernel(x, *parameters)
+        return y + 1e-3, fldj
+    monkeypatch.setattr(normalized_conv, "normalized_conv_forward", wrong)
+    assert np.abs(glow.inverse(images) - right).max() > 1e-4
+    with rg.use_backend("spec"):
+        np.testing.assert_allclose(glow.inverse(images), right, rtol=1e-11, atol=1e-11)
+
+
+def test_importing_refglow_imports_no_numba():
+    code = "import sys, refglow; print({'numba', 'llvmlite', 'cupy', 'torch'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+
+
+@pytest.mark.slow
+def test_without_any_folder_for_compiled_code_kernels_still_work(tmp_path):
+    """A cache folder that cannot be made: kernels are compiled anew, and no file is written."""
+    (tmp_path / "file").write_text("")
+    code = """
+import numba.core.caching as caching
+def refuse(self): raise OSError("read-only")
+for locator in (caching.UserProvidedCacheLocator, caching.InTreeCacheLocator,
+                caching.UserWideCacheLocator):
+    locator.ensure_cache_path = refuse
+import numpy as np
+from refglow.backend import accelerated
+from refglow.bijectors.expand import expand_inverse
+kernel = accelerated(expand_inverse, np.zeros(1))
+assert kernel(np.arange(8.).reshape(1, 4, 2, 1), 2)[0].tolist() == [[[[0, 1, 2, 3]], [[4, 5, 6, 7]]]]
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True,
+                         text=True, check=False,
+                         env={"NUMBA_CACHE_DIR": str(tmp_path / "file" / "inside")})
+    assert run.returncode == 0, run.stderr
+
+
+def test_two_threads_may_compute_at_once(glow, images):
+    expected = glow.inverse(images)
+    found = []
+
+    def compute():
+        for _ in range(5):
+            found.append(glow.inverse(images))
+    threads = [threading.Thread(target=compute) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 15
+    for z in found:
+        np.testing.assert_array_equal(z, expected)
