@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.backend import use_backend
 from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
 from refglow.structure import iterate
@@ -21,7 +22,8 @@ def evaluate(bijector: Bijector, x: Any, y: Any, event_ndims: Any,
              before_each: Callable[[Bijector], None] | None = None) -> dict[str, Array]:
     """Every property's numbers, by name, at x and y (no forward log-det if not injective).
 
-    Works for refglow's bijectors and, since the interface is the same, for TFP's.
+    Works for refglow's bijectors and, since the interface is the same, for TFP's. refglow's compute
+    by the specification.
 
     Args:
       bijector: refglow's or TFP's.
@@ -40,10 +42,11 @@ def evaluate(bijector: Bijector, x: Any, y: Any, event_ndims: Any,
     if not getattr(bijector, "is_injective", getattr(bijector, "_is_injective", True)):
         del calls["forward_log_det_jacobian"]
     results = {}
-    for name, call in calls.items():
-        if before_each is not None:
-            before_each(bijector)
-        results[name] = call()
+    with use_backend("spec"):
+        for name, call in calls.items():
+            if before_each is not None:
+                before_each(bijector)
+            results[name] = call()
     return results
 
 

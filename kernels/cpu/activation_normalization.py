@@ -29,6 +29,7 @@ from refglow.kernels.cpu.memory import is_streamed, order_stores, put
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
+    Chunk,
     common_dtype,
     flat,
     parts_of,
@@ -152,7 +153,7 @@ def _forward_chunks(z: Array, shift: Array, factor: Array, x: Array, streamed: b
 
 @compiled
 def _forward_chunk(z: Array, shift: Array, factor: Array, x: Array, streamed: bool, width: int,
-                   size: int, chunk: int) -> None:
+                   size: int, chunk: Chunk) -> None:
     shifts, factors = _repeated(shift, width), _repeated(factor, width)
     tile = np.empty(width, x.dtype)
     for start in range(chunk * size, min((chunk + 1) * size, x.size), width):
@@ -172,7 +173,7 @@ def _inverse_chunks(x: Array, shift: Array, factor: Array, z: Array, streamed: b
 
 @compiled
 def _inverse_chunk(x: Array, shift: Array, factor: Array, z: Array, streamed: bool, width: int,
-                   size: int, chunk: int) -> None:
+                   size: int, chunk: Chunk) -> None:
     shifts, factors = _repeated(shift, width), _repeated(factor, width)
     tile = np.empty(width, z.dtype)
     for start in range(chunk * size, min((chunk + 1) * size, z.size), width):
@@ -192,7 +193,7 @@ def _pull_back_chunks(z: Array, bar: Array, factor: Array, out: Array, sums: Arr
 
 @compiled
 def _pull_back_chunk(z: Array, bar: Array, factor: Array, out: Array, sums: Array, streamed: bool,
-                     width: int, size: int, chunk: int) -> None:
+                     width: int, size: int, chunk: Chunk) -> None:
     tile, factors = np.empty(width, out.dtype), _repeated(factor, width)
     bars, products = np.zeros(width), np.zeros(width)
     for start in range(chunk * size, min((chunk + 1) * size, out.size), width):
@@ -217,7 +218,7 @@ def _moments_chunks(batch: Array, center: Array, sums: Array, width: int, size: 
 
 @compiled
 def _moments_chunk(batch: Array, center: Array, sums: Array, width: int, size: int,
-                   chunk: int) -> None:
+                   chunk: Chunk) -> None:
     centers, first, second = _repeated(center, width), np.zeros(width), np.zeros(width)
     for start in range(chunk * size, min((chunk + 1) * size, batch.size), width):
         given = batch[start:start + width]

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 _INT = ir.IntType(64)
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def size_of(typing_context: Any, one: Any) -> Any:
     """The bytes of a number of one's type, a constant."""
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -26,7 +26,7 @@ def size_of(typing_context: Any, one: Any) -> Any:
     return types.int64(one), generate
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def load(typing_context: Any, address: Any, index: Any, one: Any) -> Any:
     """The number at address[index], of one's type."""
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -34,7 +34,7 @@ def load(typing_context: Any, address: Any, index: Any, one: Any) -> Any:
     return one(types.int64, types.int64, one), generate
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def store(typing_context: Any, address: Any, index: Any, value: Any) -> Any:
     """address[index] = value."""
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:

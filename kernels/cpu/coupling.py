@@ -42,6 +42,7 @@ from refglow.kernels.cpu.memory import (
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
+    Chunk,
     common_dtype,
     flat,
     parts_of,
@@ -191,7 +192,7 @@ def _map_chunks(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets
 
 @compiled
 def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets: Array,
-               streamed: bool, chunk: int) -> None:
+               streamed: bool, chunk: Chunk) -> None:
     """y and the log-dets of a chunk's pieces."""
     channels, deciding = cut.channels, cut.deciding
     mapped = channels - deciding
@@ -233,7 +234,7 @@ def _pull_back_chunks(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
 @compiled
 def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
                      log_det_bar: Array, x_bar: Array, output_bar: Array, streamed: bool,
-                     chunk: int) -> None:
+                     chunk: Chunk) -> None:
     """x_bar and output_bar of a chunk's pieces."""
     channels, deciding = cut.channels, cut.deciding
     mapped = channels - deciding

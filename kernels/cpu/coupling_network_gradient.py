@@ -68,10 +68,12 @@ def coupling_network_vjp(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2
         (cut.count, 2 * wide + outputs), (wide, bar_columns))
     results = [np.empty(shape, dtype) for shape in (
         x.shape, (patch, wide), (wide, wide), kernel3.shape, (2 * wide + outputs,))]
-    _gradient(flat, stride, bar_flat, bar_stride, height, width, pixels, cut.rows, cut.count,
-              cut.workers, _padded(h1, rows, wide), _padded(h2, rows, wide),
-              *(read_only(np.ascontiguousarray(k)) for k in (kernel1, kernel2, kernel3)),
-              *work, results[0].reshape(-1), *results[1:], np.zeros(inputs, dtype), dtype.type(1))
+    arguments: list[Any] = [
+        flat, stride, bar_flat, bar_stride, height, width, pixels, cut.rows, cut.count, cut.workers,
+        *(_padded(h, rows, wide) for h in (h1, h2)),
+        *(read_only(np.ascontiguousarray(k)) for k in (kernel1, kernel2, kernel3)),
+        *work, results[0].reshape(-1), *results[1:], np.zeros(inputs, dtype), dtype.type(1)]
+    _gradient(*arguments)
     x_bar, first, second, third, biases = results
     return (x_bar, first[:kh * kw * inputs, :filters].reshape(kernel1.shape), biases[:filters],
             second[:filters, :filters].reshape(kernel2.shape), biases[wide:wide + filters],

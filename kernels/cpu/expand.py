@@ -25,7 +25,15 @@ from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.interleave import RUN, deinterleave, interleave
 from refglow.kernels.cpu.layout import Array, read_only
 from refglow.kernels.cpu.memory import is_streamed, order_stores, put
-from refglow.kernels.cpu.operands import CHUNK, TILE, common_dtype, flat, parts_of, run_chunks
+from refglow.kernels.cpu.operands import (
+    CHUNK,
+    TILE,
+    Chunk,
+    common_dtype,
+    flat,
+    parts_of,
+    run_chunks,
+)
 
 Kernel: TypeAlias = Callable[..., None]
 
@@ -95,7 +103,7 @@ def _squeeze_chunks(source: Array, target: Array, width: int, channels: int, of_
 
 @compiled
 def _squeeze_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
-                   streamed: bool, chunk: int) -> None:
+                   streamed: bool, chunk: Chunk) -> None:
     """From two rows of 2 * width pixels to `width` pixels of `channels`, for every block."""
     c = channels // 4
     most = max(1, TILE // channels)
@@ -134,7 +142,7 @@ def _expand_chunks(source: Array, target: Array, width: int, channels: int, of_c
 
 @compiled
 def _expand_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
-                  streamed: bool, chunk: int) -> None:
+                  streamed: bool, chunk: Chunk) -> None:
     """From `width` pixels of `channels` to two rows of 2 * width pixels, for every block."""
     c = channels // 4
     most = max(1, TILE // channels)
@@ -175,7 +183,7 @@ def _reorder_chunks(source: Array, target: Array, places: Array, of_chunk: int, 
 
 @compiled
 def _reorder_chunk(source: Array, target: Array, places: Array, of_chunk: int, streamed: bool,
-                   chunk: int) -> None:
+                   chunk: Chunk) -> None:
     """Number i of every block is number places[i] of the source's."""
     block = places.size
     tile = np.empty(TILE, source.dtype)

@@ -9,7 +9,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
-from numba.extending import intrinsic
+
+from refglow.kernels.cpu.memory import instruction
 
 # Numbers of each run that are handled at a time.
 RUN = 4
@@ -19,7 +20,7 @@ _FOURS = [place for k in range(0, 2 * RUN, 2)
           for place in (k, k + 1, 2 * RUN + k, 2 * RUN + k + 1)]
 
 
-@intrinsic
+@instruction
 def interleave(typing_context: Any, target: Any, i: Any, source: Any, a: Any, b: Any, c: Any,
                d: Any) -> Any:
     """target[i + 4 k + m] = source[(a, b, c, d)[m] + k] for k < RUN, m < 4; flat arrays."""
@@ -37,7 +38,7 @@ def interleave(typing_context: Any, target: Any, i: Any, source: Any, a: Any, b:
     return types.void(target, where, source, where, where, where, where), generate
 
 
-@intrinsic
+@instruction
 def deinterleave(typing_context: Any, target: Any, a: Any, b: Any, c: Any, d: Any, source: Any,
                  i: Any) -> Any:
     """target[(a, b, c, d)[m] + k] = source[i + 4 k + m] for k < RUN, m < 4, in the order of m."""

@@ -6,6 +6,7 @@ numbers move as one vector, and that a vector goes to memory past the caches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -31,6 +32,16 @@ def is_streamed(result: Array) -> bool:
     return result.nbytes >= STREAMED_BYTES
 
 
+def instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's `intrinsic`, typed as it is called: without the typing context.
+
+    Args:
+      generator: from the typing context and the arguments' types to (signature, code).
+    """
+    made: Callable[..., Any] = intrinsic(generator)
+    return made
+
+
 def _moves_vector(target: Any, source: Any, lanes: int, past_caches: bool) -> Any:
     """(signature, code) of: target[i:i + lanes] = source[j:j + lanes], flat arrays of one type.
 
@@ -54,18 +65,18 @@ def _moves_vector(target: Any, source: Any, lanes: int, past_caches: bool) -> An
     return types.void(target, types.intp, source, types.intp), generate
 
 
-@intrinsic
+@instruction
 def _copy_group(typing_context: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
     return _moves_vector(target, source, GROUP, past_caches=False)
 
 
-@intrinsic
+@instruction
 def _stream_line(typing_context: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
     return _moves_vector(target, source, _LINE_BYTES * 8 // target.dtype.bitwidth,
                          past_caches=True)
 
 
-@intrinsic
+@instruction
 def order_stores(typing_context: Any) -> Any:
     """What was stored past the caches is seen by others before what this thread does next.
 

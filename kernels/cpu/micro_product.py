@@ -20,6 +20,7 @@ van de Geijn 2015, "BLIS" (the micro-kernel).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -157,13 +158,14 @@ class _Block:
         switch.add_case(_INT(RELU), relu)
         switch.add_case(_INT(MASK), mask)
         one = ir.Constant(self.vector, [1.0] * self.lanes)
-        for block, finished in [
-                (plain, lambda value, m, n: value),
-                (relu, lambda value, m, n: builder.select(
-                    builder.fcmp_unordered(">", value, self.zero), value, self.zero)),
-                (mask, lambda value, m, n: builder.fmul(value, builder.select(
-                    builder.fcmp_ordered(">", self._load(self._at(extra, m, n)), self.zero),
-                    one, self.zero)))]:
+        finishes: list[tuple[Any, Callable[[Any, int, int], Any]]] = [
+            (plain, lambda value, m, n: value),
+            (relu, lambda value, m, n: builder.select(
+                builder.fcmp_unordered(">", value, self.zero), value, self.zero)),
+            (mask, lambda value, m, n: builder.fmul(value, builder.select(
+                builder.fcmp_ordered(">", self._load(self._at(extra, m, n)), self.zero),
+                one, self.zero)))]
+        for block, finished in finishes:
             builder.position_at_end(block)
             for (m, n), value in zip(self.places, sums, strict=True):
                 target = builder.bitcast(self._at(c, m, n), self.vector.as_pointer())

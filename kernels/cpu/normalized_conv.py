@@ -52,6 +52,7 @@ from refglow.kernels.cpu.lu_factors import (
 from refglow.kernels.cpu.memory import is_streamed, order_stores, put
 from refglow.kernels.cpu.operands import (
     CHUNK,
+    Chunk,
     common_dtype,
     flat,
     parts_of,
@@ -168,7 +169,7 @@ def _forward_chunks(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: i
 
 @compiled
 def _forward_chunk(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: int,
-                   streamed: bool, chunk: int) -> None:
+                   streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
     given, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, y.dtype)
@@ -193,7 +194,7 @@ def _inverse_chunks(y: Array, shift: Array, scale: Array, negated: Array,
 @compiled
 def _inverse_chunk(y: Array, shift: Array, scale: Array, negated: Array,
                    diagonal: Array, order: Array, x: Array, of_chunk: int, streamed: bool,
-                   chunk: int) -> None:
+                   chunk: Chunk) -> None:
     c = len(shift)
     given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     zero, rows = np.zeros(c), np.empty(PIXELS * c, x.dtype)
@@ -216,7 +217,7 @@ def _forward_vjp_chunks(x: Array, y_bar: Array, shift: Array, transposed: Array,
 
 @compiled
 def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, transposed: Array, sums: Array,
-                       x_bar: Array, of_chunk: int, streamed: bool, chunk: int) -> None:
+                       x_bar: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
     shifted, bars, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
     outer = outer_lanes(c)
@@ -246,7 +247,7 @@ def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, scale: Array, nega
 @compiled
 def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, scale: Array, negated: Array,
                        diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
-                       streamed: bool, chunk: int) -> None:
+                       streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
     shifted, bars, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
     outer = outer_lanes(c)

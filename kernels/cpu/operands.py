@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,10 @@ CHUNK = 1 << 14
 
 # Within a chunk so many numbers at a time are worked on in the first-level cache.
 TILE = 1 << 10
+
+# A chunk's number, as Python counts and as a parallel loop does. (The loop's own is unsigned; made
+# signed, both compile one function.)
+Chunk: TypeAlias = int | np.int64
 
 _TYPES = np.dtype(np.float32), np.dtype(np.float64)
 

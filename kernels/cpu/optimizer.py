@@ -22,6 +22,7 @@ from refglow.kernels.cpu.memory import is_streamed, order_stores, put
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
+    Chunk,
     common_dtype,
     flat,
     parts_of,
@@ -115,7 +116,7 @@ def _adam_chunks(parameter: Array, gradient: Array, first: Array, second: Array,
 @compiled
 def _adam_chunk(parameter: Array, gradient: Array, first: Array, second: Array, numbers: Array,
                 new_parameter: Array, new_first: Array, new_second: Array, streamed: bool,
-                chunk: int) -> None:
+                chunk: Chunk) -> None:
     w, m, v = (np.empty(TILE, parameter.dtype), np.empty(TILE, parameter.dtype),
                np.empty(TILE, parameter.dtype))
     for start in range(chunk * CHUNK, min((chunk + 1) * CHUNK, parameter.size), TILE):
@@ -167,7 +168,7 @@ def _adamax_chunks(parameter: Array, gradient: Array, first: Array, norm: Array,
 @compiled
 def _adamax_chunk(parameter: Array, gradient: Array, first: Array, norm: Array, numbers: Array,
                   new_parameter: Array, new_first: Array, new_norm: Array, streamed: bool,
-                  chunk: int) -> None:
+                  chunk: Chunk) -> None:
     w, m, u = (np.empty(TILE, parameter.dtype), np.empty(TILE, parameter.dtype),
                np.empty(TILE, parameter.dtype))
     for start in range(chunk * CHUNK, min((chunk + 1) * CHUNK, parameter.size), TILE):
@@ -209,7 +210,7 @@ def _average_chunks(average: Array, parameter: Array, numbers: Array, result: Ar
 
 @compiled
 def _average_chunk(average: Array, parameter: Array, numbers: Array, result: Array,
-                   streamed: bool, chunk: int) -> None:
+                   streamed: bool, chunk: Chunk) -> None:
     tile = np.empty(TILE, result.dtype)
     for start in range(chunk * CHUNK, min((chunk + 1) * CHUNK, result.size), TILE):
         old, new = average[start:start + TILE], parameter[start:start + TILE]
@@ -226,7 +227,7 @@ def _squares_chunks(gradient: Array, sums: Array, chunks: int) -> None:
 
 
 @compiled
-def _squares_chunk(gradient: Array, sums: Array, chunk: int) -> None:
+def _squares_chunk(gradient: Array, sums: Array, chunk: Chunk) -> None:
     """sums[chunk] = the sum of squares, in float64."""
     part = gradient[chunk * CHUNK:(chunk + 1) * CHUNK]
     lanes = np.zeros(LANES)

@@ -68,9 +68,8 @@ class Chain(Composition):
         Where a kernel computes an ActNorm and a 1x1 convolution as one map, that is one part.
         """
         array = getattr(x, "array", x)
-        pairs = self._pairs
-        if not pairs or not hasattr(array, "strides"):
-            return self._bijectors
-        if all(pair.computes(array, kwargs) for pair in pairs):
-            return self._folded
-        return self._bijectors
+        parts: Sequence[Bijector] = self._bijectors
+        if not self._pairs or not hasattr(array, "strides"):
+            return parts
+        foldable = all(pair.computes(array, kwargs) for pair in self._pairs)
+        return self._folded if foldable else parts

@@ -144,13 +144,23 @@ def sigmoid_coupling_inverse_vjp(x: Array, output: Array, deciding: int, x_bar: 
 
 def exp_coupling_forward_vjp(x: Array, output: Array, deciding: int, y_bar: Array,
                              fldj_bar: Array) -> tuple[Array, Array]:
-    """As `sigmoid_coupling_forward_vjp`, for the exp coupling."""
+    """(x_bar, output_bar); x_bar without what comes back through the network.
+
+    Args, Returns: as for `sigmoid_coupling_forward_vjp`.
+
+    Source: the derivation above.
+    """
     return _affine_vjp(glow_coupling.exp_affine_forward_vjp, x, output, deciding, y_bar, fldj_bar)
 
 
 def exp_coupling_inverse_vjp(x: Array, output: Array, deciding: int, x_bar: Array,
                              ildj_bar: Array) -> tuple[Array, Array]:
-    """As `sigmoid_coupling_inverse_vjp`, for the exp coupling."""
+    """(y_bar, output_bar); y_bar without what comes back through the network.
+
+    Args, Returns: as for `sigmoid_coupling_inverse_vjp`.
+
+    Source: the derivation above.
+    """
     return _affine_vjp(glow_coupling.exp_affine_inverse_vjp, x, output, deciding, x_bar, ildj_bar)
 
 

@@ -85,7 +85,7 @@ def whole_image_coupling(bijector: Bijector, x: Array, deciding: int,
     op = _OPS.get(type(bijector))
     if op is None or deciding <= 0 or bijector.validate_args:
         return None
-    output = bijector.output if isinstance(bijector, RawAffine) else bijector._shift
+    output = _output_of(bijector)
     if not hasattr(output, "strides") or output.shape[:-1] != x.shape[:-1]:
         return None
     mapped = x.shape[-1] - deciding
@@ -94,6 +94,11 @@ def whole_image_coupling(bijector: Bijector, x: Array, deciding: int,
     if accelerated(op.forward, x, output) is None:
         return None
     return WholeImageCoupling(op, bijector, output, deciding, event_ndims)
+
+
+def _output_of(bijector: Any) -> Any:
+    """The network's output that one of Glow's bijectors holds, if it is an array."""
+    return bijector.output if isinstance(bijector, RawAffine) else bijector._shift
 
 
 def _shares(bijector: Any, output_bar: Array) -> list[tuple[Any, Array]]:

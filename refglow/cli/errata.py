@@ -49,12 +49,14 @@ def errata(
 def _run(live: bool) -> list[dict[str, Any]]:
     from rich.progress import track
 
+    from refglow.backend import use_backend
     from refglow.validation.errata import ERRATA
     from refglow.validation.table import stderr_console
 
     entries = []
     for erratum in track(ERRATA, description="errata", console=stderr_console(), transient=True):
-        ours = erratum.check()
+        with use_backend("spec"):
+            ours = erratum.check()
         theirs = erratum.reproduce() if live else None
         entries.append({
             "identifier": erratum.identifier, "title": erratum.title, "where": erratum.where,

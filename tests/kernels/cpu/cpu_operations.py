@@ -1,4 +1,4 @@
-"""The accelerated operations of the flow and the optimizers, each with its specification and inputs.
+"""The accelerated operations of the flow and the optimizers, with their specifications and inputs.
 
 `OPERATIONS[name]` makes random arguments of a given number type; `sizes` are, for each kind of
 operation, small ones, and those at the edges of the tiles and chunks that the kernels work in.
@@ -43,7 +43,7 @@ def normal(rng, dtype, *shape):
     return rng.normal(size=shape).astype(dtype)
 
 
-# ---- expand: (shape, block size) ------------------------------------------------------------------
+# ---- expand: (shape, block size) -----------------------------------------------------------------
 
 EXPAND_SIZES = (((2, 3, 5, 12), 2), ((3, 64, 38, 20), 2), ((1, 2, 7, 18), 3), ((2, 5, 3, 4), 2),
                 ((4, 3, 1, 8), 2), ((3, 5, 7, 24), 2), ((2, 3, 5, 6), 1), ((2, 3, 400, 32), 4),
