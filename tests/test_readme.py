@@ -45,6 +45,17 @@ def test_the_example_of_derivatives_runs():
     assert np.isfinite(pulled)
 
 
+def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):
+    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+                  if "examine" in text)
+    (tmp_path / "example.py").write_text(example)  # Numba reads a kernel's source from its file
+    names: dict = {"np": np}
+    exec(compile(example, str(tmp_path / "example.py"), "exec"), names)
+    found = names["found"]
+    assert (found.block, found.thread) == ((3, 0, 0), (8, 0, 0))
+    assert f"# {found.sentence}" in example
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_links_into_the_repository_lead_somewhere(path):
     assert (Path(__file__).parents[1] / path).exists()

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import refglow
+from refglow.cli.bench import bench
 from refglow.cli.bpd import bpd
 from refglow.cli.errata import errata
 from refglow.cli.interpolate import interpolate
@@ -27,6 +28,7 @@ app.command()(train)
 app.command()(sample)
 app.command()(interpolate)
 app.command()(bpd)
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

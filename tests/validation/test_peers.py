@@ -1,13 +1,12 @@
 """The peers for training: TFP and PyTorch agree on loss, gradients and Adam; normflows trains."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from refglow import bijectors as rgb  # noqa: E402
+from refglow.networks.coupling_network import coupling_network  # noqa: E402
 from refglow.training.optimizer import adam_update  # noqa: E402
 from refglow.validation import torch_oracle  # noqa: E402
 from refglow.validation.cases import small_network  # noqa: E402
@@ -16,15 +15,14 @@ from refglow.validation.live import random_glow  # noqa: E402
 from refglow.validation.peers import (  # noqa: E402
     NormflowsTraining,
     TfpTraining,
+    TorchNetworks,
     TorchTraining,
 )
-from refglow.validation.peers.steps import PEERS, Configuration  # noqa: E402
 from refglow.validation.random_models import (  # noqa: E402
     random_architecture,
     random_images,
     randomize_weights,
 )
-from refglow.validation.training_step import _Worker, activation_bytes, measure  # noqa: E402
 
 BATCH = 3
 FLOAT64 = 1e-10  # gradients of log p: sums over images and pixels, some of which cancel
@@ -136,6 +134,33 @@ def test_float32_stays_float32(tf):
             training.step(images.astype(np.float64))
 
 
+@pytest.mark.tfp
+def test_tfp_s_samples_are_made_as_refglow_makes_them(tf):
+    glow, draw = small_glow()
+    z, theirs = glow.inverse(draw()), TfpTraining(glow)
+    assert difference(theirs.forward(z), glow.forward(z)).relative < 1e-12
+    one, other = theirs.sample(2), theirs.sample(2)
+    assert one.shape == (2, 4, 8, 2) and np.isfinite(one).all() and not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("layout", ["nchw", "channels_last"])
+def test_pytorch_s_networks_are_refglow_s(layout):
+    glow, _ = small_glow(dtype=np.float32, coupling_bijector_fn=rgb.GlowDefaultNetwork,
+                         output_shape=(8, 16, 2))
+    networks = TorchNetworks(glow, BATCH, layout)
+    outputs = networks.evaluate()
+    assert [x.shape for x in networks.inputs] == 2 * [(3, 2, 4, 8)] + 2 * [(3, 4, 8, 4)]
+    expected = [coupling_network(x, *weights)
+                for x, weights in zip(networks.inputs, networks.weights, strict=True)]
+    assert max(difference(a, b).relative for a, b in zip(outputs, expected, strict=True)) < 1e-5
+
+
+def test_pytorch_s_networks_know_two_layouts():
+    glow, _ = small_glow(dtype=np.float32, coupling_bijector_fn=rgb.GlowDefaultNetwork)
+    with pytest.raises(ValueError, match="nchw or channels_last; got 'nhcw'"):
+        TorchNetworks(glow, 1, "nhcw")
+
+
 # ---- planted bugs -------------------------------------------------------------------------------
 
 @pytest.mark.tfp
@@ -219,49 +244,18 @@ def test_number_of_parameters_differs_from_refglow_s_as_documented(normflows_glo
     assert training.num_parameters == sum(sizes.values()) - exits + factors
 
 
-# ---- the measuring script -----------------------------------------------------------------------
-
-SMALL = Configuration((8, 16, 3), num_glow_blocks=2, num_steps_per_block=2, num_hidden=6, batch=3)
-
-
-def losses(name, count=3):
-    step = PEERS[name].make_step(SMALL)
-    return [step() for _ in range(count)]
-
-
-@pytest.mark.tfp
-def test_the_steps_that_are_timed_do_the_same_work(tf):
-    """Later losses are those after updates of the same size by the same gradients."""
-    expected = losses("torch")
-    assert len(set(expected)) == 3
-    for name in ("tfp", "store", "checkpoint", "reversible"):
-        assert losses(name) == pytest.approx(expected, rel=1e-6)
+def test_normflows_networks_are_refglow_s(normflows_glow):
+    _, training = normflows_glow
+    rng = np.random.default_rng(3)
+    networks = list(training.networks())
+    assert len(networks) == 4
+    for weights, evaluated in networks:
+        x = rng.standard_normal((2, 4, 6, weights[0].shape[2])).astype(np.float32)
+        assert difference(evaluated(x), coupling_network(x, *weights)).relative < 1e-5
 
 
-@pytest.mark.slow
-def test_measurements_are_of_processes_of_their_own():
-    found = measure(["torch", "store"], SMALL, rounds=2)
-    assert list(found) == ["torch", "store"]
-    for result in found.values():
-        assert len(result["seconds"]) == 2 and min(result["seconds"]) > 0
-        assert result["median_seconds"] == np.mean(result["seconds"])
-        assert result["peak_bytes"] >= result["import_bytes"] > 10 * 2**20
-    assert found["torch"]["times_the_first"] == 1
-    assert found["torch"]["import_bytes"] > found["store"]["import_bytes"] + 50 * 2**20
-    assert found["store"]["first_loss"] == pytest.approx(found["torch"]["first_loss"], rel=1e-6)
-
-
-def test_a_process_that_ends_is_an_error():
-    with pytest.raises(RuntimeError, match=r"process of 'nobody' ended \(exit code 1\)"):
-        _Worker("nobody", SMALL).step()
-
-
-def test_activation_memory_grows_with_depth_where_activations_are_stored():
-    wide = Configuration((16, 16, 3), num_glow_blocks=2, num_hidden=32, batch=8)
-    growth = {}
-    for mode in ("store", "reversible"):
-        few, many = (activation_bytes(replace(wide, num_steps_per_block=steps), mode)
-                     for steps in (2, 20))
-        growth[mode] = many / few
-    assert growth["store"] > 5
-    assert growth["reversible"] < 1.3
+def test_normflows_log_prob_is_its_loss_and_its_samples_differ(normflows_glow):
+    images, training = normflows_glow
+    assert -training.log_prob(images).mean() == pytest.approx(training.step(images), rel=1e-5)
+    one, other = training.sample(2), training.sample(2)
+    assert one.shape == (2, 8, 16, 3) and np.isfinite(one).all() and not np.array_equal(one, other)

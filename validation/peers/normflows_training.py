@@ -20,10 +20,14 @@ Source: Stimper et al. 2023, "normflows: a PyTorch package for normalizing flows
 
 from __future__ import annotations
 
+import functools
 import warnings
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from refglow.dtypes import Array
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +82,43 @@ class NormflowsTraining:
         loss.backward()
         self._adam.step()
         return float(loss.detach())
+
+
+    def log_prob(self, images: Any) -> Array:
+        """log p of each image, [B], in nats; images [B, H, W, C]."""
+        import torch
+        with torch.inference_mode():
+            log_prob: Array = self._model.log_prob(_channels_first(images), None).numpy()
+        return log_prob
+
+    def sample(self, count: int) -> Array:
+        """Random images, [count, H, W, C]; others with each call."""
+        import torch
+        with torch.inference_mode():
+            images, _ = self._model.sample(count)
+        return np.moveaxis(images.numpy(), 1, -1)
+
+    def networks(self) -> Iterator[tuple[list[Array], Callable[[Array], Array]]]:
+        """Each coupling network: its weights as refglow keeps them, and it as a function.
+
+        Returns:
+          pairs ([kernel, bias, kernel, bias, kernel, bias], function from [B, H, W, I] to
+          [B, H, W, O]).
+        """
+        import normflows as nf
+        for module in self._model.modules():
+            if isinstance(module, nf.nets.ConvNet2d):
+                layers = [layer for layer in module.net if hasattr(layer, "weight")]
+                weights = [array for layer in layers for array in
+                           (layer.weight.detach().numpy().transpose(2, 3, 1, 0),
+                            layer.bias.detach().numpy())]
+                yield weights, functools.partial(_evaluated, module)
+
+
+def _evaluated(module: Any, images: Array) -> Array:
+    import torch
+    with torch.inference_mode():
+        return np.moveaxis(module(_channels_first(images)).numpy(), 1, -1)
 
 
 def _glow(shape: tuple[int, int, int], levels: int, steps: int, num_hidden: int) -> Any:

@@ -56,6 +56,8 @@ class TfpTraining:
         self._adam = (learning_rate, beta_1, beta_2, epsilon)
         self._compiled_step = tf.function(self._step, autograph=False)
         self._compiled_log_prob = tf.function(self._px.log_prob, autograph=False)
+        self._compiled_forward = tf.function(self._twin.forward, autograph=False)
+        self._compiled_sample = tf.function(self._px.sample, autograph=False)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -98,6 +100,16 @@ class TfpTraining:
         """log p of each image, [B], in nats."""
         log_prob: Array = self._compiled_log_prob(self._tensor(images, "images")).numpy()
         return log_prob
+
+    def forward(self, z: Any) -> Array:
+        """The images [B, H, W, C] that the Glow makes of latents [B, H*W*C]."""
+        images: Array = self._compiled_forward(self._tensor(z, "z")).numpy()
+        return images
+
+    def sample(self, count: int) -> Array:
+        """Random images, [count, H, W, C]; others with each call."""
+        images: Array = self._compiled_sample(count).numpy()
+        return images
 
     def _step(self, images: Any, learning_rate: Any) -> Any:
         """The loss; updates the variables in place, in TensorFlow's fused kernel."""
