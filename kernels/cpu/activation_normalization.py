@@ -39,6 +39,9 @@ from refglow.kernels.cpu.operands import (
 
 _WIDE = np.dtype(np.float64)
 
+# So little is done for a number that chunks are larger here than elsewhere.
+_CHUNK = 4 * CHUNK
+
 
 def activation_normalization_forward(z: Array, shift: Array,
                                      log_scale: Array) -> tuple[Array, Array]:
@@ -110,7 +113,7 @@ def _tile(channels: int) -> int:
 
 def _numbers_of_chunk(channels: int) -> int:
     tile = max(1, _tile(channels))
-    return tile * max(1, CHUNK // tile)
+    return tile * max(1, _CHUNK // tile)
 
 
 def _chunks(shape: tuple[int, ...]) -> int:
@@ -234,9 +237,12 @@ def _moments_chunk(batch: Array, center: Array, sums: Array, width: int, size: i
 def _repeated(numbers: Array, width: int) -> Array:
     """The numbers of all channels for one pixel after the other, `width` in all."""
     result = np.empty(width)
-    for start in range(0, width, len(numbers)):
-        for c in range(len(numbers)):
-            result[start + c] = numbers[c]
+    done = min(len(numbers), width)
+    result[:done] = numbers[:done]
+    while done < width:
+        more = min(done, width - done)
+        result[done:done + more] = result[:more]
+        done += more
     return result
 
 

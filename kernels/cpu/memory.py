@@ -24,7 +24,7 @@ _LINE_BYTES = 64
 # Results of at least so many bytes are stored past the caches. An ordinary store reads the line
 # first that it is going to write, a third stream of memory beside the input and the output of a
 # copy. A smaller result stays in the cache for whoever reads it next.
-STREAMED_BYTES = 1 << 22
+STREAMED_BYTES = 1 << 25
 
 
 def is_streamed(result: Array) -> bool:
@@ -77,6 +77,16 @@ def _stream_line(typing_context: Any, target: Any, i: Any, source: Any, j: Any) 
 
 
 @instruction
+def _address(typing_context: Any, array: Any) -> Any:
+    """Where the array's first number is, in bytes."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
+
+    return types.int64(array), generate
+
+
+@instruction
 def order_stores(typing_context: Any) -> Any:
     """What was stored past the caches is seen by others before what this thread does next.
 
@@ -96,7 +106,7 @@ def put(tile: Array, count: int, target: Array, start: int, streamed: bool) -> N
     done = 0
     if streamed:
         line = _LINE_BYTES // target.itemsize
-        before = (_LINE_BYTES - part.ctypes.data % _LINE_BYTES) % _LINE_BYTES // target.itemsize
+        before = -_address(part) % _LINE_BYTES // target.itemsize
         done = min(before, count)
         for i in range(done):
             part[i] = tile[i]

@@ -89,7 +89,7 @@ CHANNEL_SIZES = ((2, 3, 5, 12), (7, 40, 31, 12), (3, 2, 7, 48), (5, 24), (9,), (
                  (PIXELS - 1, 13), (PIXELS, 5), (PIXELS + 1, 6),
                  (CHUNK // 24 // PIXELS * PIXELS - 1, 24), (CHUNK // 24 // PIXELS * PIXELS, 24),
                  (CHUNK // 24 // PIXELS * PIXELS + 1, 24), (TILE // 8 - 1, 8), (TILE // 8, 8),
-                 (TILE // 8 + 1, 8), (CHUNK // 4 - 1, 4), (CHUNK // 4, 4), (CHUNK // 4 + 1, 4),
+                 (TILE // 8 + 1, 8), (CHUNK - 1, 4), (CHUNK, 4), (CHUNK + 1, 4),
                  (2, TILE + 3))
 MATRIX_SIZES = tuple(size for size in CHANNEL_SIZES if size[-1] < 100)
 
