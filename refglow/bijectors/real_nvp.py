@@ -113,6 +113,12 @@ class RealNVP(Bijector):
     def _inverse_and_log_det(self, y: Array, **condition: Any) -> tuple[Array, Array]:
         return self._coupled(False, y, self._bijector_for(y, condition))
 
+    def _forward(self, x: Array, **condition: Any) -> Array:
+        return self._coupled_event(True, x, x.ndim, condition)[0]
+
+    def _inverse(self, y: Array, **condition: Any) -> Array:
+        return self._coupled_event(False, y, y.ndim, condition)[0]
+
     def _forward_and_event_log_det(self, x: Array, event_ndims: Any,
                                    **condition: Any) -> tuple[Any, Any]:
         return self._coupled_event(True, x, event_ndims, condition)
