@@ -20,8 +20,6 @@ ACCELERATED = {
     "coupling_network": "coupling_network",
     "coupling_network_activations": "coupling_network",
     "coupling_network_vjp": "coupling_network_gradient",
-    "adam_update": "optimizer",
-    "adamw_update": "optimizer",
-    "adamax_update": "optimizer",
-    "average_update": "optimizer",
 }
+# The updates in optimizer.py are not used yet: in the process that compiles them they give other last
+# digits than in one that loads them compiled, and a resumed training must end bit for bit the same.
