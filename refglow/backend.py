@@ -6,10 +6,12 @@ The specification, plain NumPy functions, defines every operation. Some of them 
     "spec"    the specification, for every number type and array library that NumPy understands
     "cpu"     refglow.kernels.cpu: NumPy arrays of float32 or float64
     "cuda"    refglow.kernels.cuda: CuPy arrays of float32 or float64
-    "auto"    the kernels that the arrays fit, and for other arrays the specification (the default)
+    "auto"    the kernels that the arrays fit, and for other arrays the specification
 
-    with refglow.use_backend("spec"):
+    with refglow.use_backend("auto"):
         ...
+
+The default is "spec", until the kernels have been held against everything that the specification is.
 
 The choice holds inside the `with`, in this thread (a context variable); it is nothing that one part
 of a program could change for another. An operation that has no kernel is computed by its
@@ -35,7 +37,7 @@ import numpy as np
 
 BACKENDS = ("spec", "cpu", "cuda", "auto")
 
-_chosen: ContextVar[str] = ContextVar("refglow_backend", default="auto")
+_chosen: ContextVar[str] = ContextVar("refglow_backend", default="spec")
 
 
 @contextlib.contextmanager
