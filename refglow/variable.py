@@ -149,6 +149,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         Raises:
           ValueError: if its shape or dtype differ, or if it fails what is required of the value.
         """
+        array = np.asarray(array)  # NumPy unpacks arrays of no dimensions
         if (array.shape, array.dtype) != (self.shape, self.dtype):
             raise ValueError(f"Variable {self.name!r} has shape {self.shape} and dtype "
                              f"{self.dtype}; cannot adopt an array of shape {array.shape} and "
