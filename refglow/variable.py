@@ -141,23 +141,6 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         self._cell.array = _frozen(self.checked(value))
         return self
 
-    def adopt(self, array: Array) -> None:
-        """Replace the value by `array` itself, which from now on cannot be written.
-
-        For code that has just made the array and keeps no other use of it.
-
-        Raises:
-          ValueError: if its shape or dtype differ, or if it fails what is required of the value.
-        """
-        array = np.asarray(array)  # NumPy unpacks arrays of no dimensions
-        if (array.shape, array.dtype) != (self.shape, self.dtype):
-            raise ValueError(f"Variable {self.name!r} has shape {self.shape} and dtype "
-                             f"{self.dtype}; cannot adopt an array of shape {array.shape} and "
-                             f"dtype {array.dtype}.")
-        for check in self._cell.checks:
-            check(array)
-        self._cell.array = _frozen(array)
-
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.array(self._cell.array, dtype=dtype, copy=copy)
 

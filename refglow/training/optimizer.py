@@ -161,7 +161,7 @@ class Optimizer(ABC):
         for name, variable in targets.items():
             value, new_first, new_second = self._update(
                 variable.numpy(), gradients[name], first[name], second[name], count, rate)
-            variable.adopt(value)
+            variable.assign(value)
             first[name], second[name] = frozen(new_first), frozen(new_second)
         self._iterations = count
 
