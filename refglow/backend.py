@@ -11,7 +11,7 @@ The specification, plain NumPy functions, defines every operation. Some of them 
     with refglow.use_backend("auto"):
         ...
 
-The default is "spec", until the kernels have been held against everything that the specification is.
+The default is "spec", until the kernels have been held against all that the specification is.
 
 The choice holds inside the `with`, in this thread (a context variable); it is nothing that one part
 of a program could change for another. An operation that has no kernel is computed by its

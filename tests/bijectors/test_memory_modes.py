@@ -276,9 +276,9 @@ def test_reversible_memory_does_not_grow_with_the_number_of_steps(forward: bool)
 
 @DIRECTION
 def test_stored_memory_grows_with_the_number_of_steps(forward: bool) -> None:
-    """So the measurement can fail. (The kernels' workspace, the same for any number, is in both.)"""
+    """So the measurement can fail."""
     few, many = (activation_memory(steps, "store", forward) for steps in (4, 16))
-    assert many > 2 * few, f"{few} bytes for 4 steps, {many} for 16"
+    assert many > 3 * few, f"{few} bytes for 4 steps, {many} for 16"
 
 
 def test_checkpoint_memory_lies_between() -> None:
