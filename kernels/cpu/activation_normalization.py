@@ -9,10 +9,18 @@ The cotangents and sums of both directions follow from out = bar a, S1 = sum bar
     forward vjp   a = e^-v    z_bar = out    m_bar = -S1     v_bar = -a S2 - fldj_bar
     inverse vjp   a = e^v     x_bar = out    m_bar = a S1    v_bar = S2 + ildj_bar
 
-Memory: as many numbers read as written; the vjps read as many again. `channel_statistics` reads
-twice: about the mean, which the first pass finds, the squares are summed without cancellation.
+The statistics come from those of chunks, with n_k pixels, mean m_k and q_k = sum (x - m_k)^2 each:
 
-Source: the specification in refglow/bijectors/activation_normalization.py.
+    mean = sum n_k m_k / n    variance = sum (q_k + n_k (m_k - mean)^2) / n
+
+In neither sum is anything subtracted that would cancel, and a chunk is in the cache when its
+squares are summed about its mean.
+
+Memory: as many numbers read as written; the vjps read as many again. `channel_statistics` reads
+only, and once.
+
+Source: the specification in refglow/bijectors/activation_normalization.py; Chan, Golub & LeVeque
+1983, "Algorithms for Computing the Sample Variance", for the variance from parts.
 """
 
 from __future__ import annotations
@@ -23,9 +31,10 @@ from typing import Any
 import numba
 import numpy as np
 
+from refglow.kernels.cpu.addresses import load
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.layout import Array, read_only
-from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.memory import from_number, is_streamed, one_of, order_stores, put
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
@@ -87,13 +96,15 @@ def activation_normalization_inverse_vjp(z: Array, shift: Array, log_scale: Arra
 
 def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
     """See the specification."""
-    dtype = common_dtype(batch)
-    channels = batch.shape[-1]
-    count = batch.size // max(1, channels)
-    sums, _ = _moments(batch, np.zeros(channels), dtype)
-    mean = sums / count
-    _, squares = _moments(batch, mean, dtype)
-    return mean, np.sqrt(squares / count) + epsilon
+    dtype, channels = common_dtype(batch), batch.shape[-1]
+    means, squares = (np.empty((_chunks(batch.shape), channels)) for _ in range(2))
+    _run(_moments_chunk, _moments_chunks, batch.shape, flat(batch, dtype), means, squares)
+    count, of_chunk = batch.size // max(1, channels), _numbers_of_chunk(channels)
+    begins = np.arange(len(means)) * of_chunk
+    pixels = np.minimum(of_chunk, batch.size - begins)[:, None] // max(1, channels)
+    mean = (pixels * means).sum(axis=0) / count
+    total = (squares + pixels * (means - mean)**2).sum(axis=0)
+    return mean, np.sqrt(total / count) + epsilon
 
 
 def _check(z: Array, shift: Array, log_scale: Array) -> None:
@@ -136,14 +147,6 @@ def _pulled_back(z: Array, bar: Array, factor: Array,
     return out, total[0], total[1]
 
 
-def _moments(batch: Array, center: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """The sums of (batch - center) and of its square, for each channel."""
-    sums = np.empty((_chunks(batch.shape), 2, batch.shape[-1]))
-    _run(_moments_chunk, _moments_chunks, batch.shape, flat(batch, dtype), read_only(center), sums)
-    total = sums.sum(axis=0)
-    return total[0], total[1]
-
-
 # ---- compiled: numbers chunk * size to (chunk + 1) * size - 1 ------------------------------------
 
 
@@ -160,10 +163,11 @@ def _forward_chunk(z: Array, shift: Array, factor: Array, x: Array, streamed: bo
     shifts, factors = _repeated(shift, width), _repeated(factor, width)
     tile = np.empty(width, x.dtype)
     for start in range(chunk * size, min((chunk + 1) * size, x.size), width):
-        given = z[start:start + width]
-        for i in range(len(given)):
-            tile[i] = given[i] * factors[i] - shifts[i]
-        put(tile, len(given), x, start, streamed)
+        count = min(width, x.size - start)
+        given, one = from_number(z, start), one_of(z)
+        for i in range(count):
+            tile[i] = load(given, i, one) * factors[i] - shifts[i]
+        put(tile, count, x, start, streamed)
     order_stores()
 
 
@@ -180,10 +184,11 @@ def _inverse_chunk(x: Array, shift: Array, factor: Array, z: Array, streamed: bo
     shifts, factors = _repeated(shift, width), _repeated(factor, width)
     tile = np.empty(width, z.dtype)
     for start in range(chunk * size, min((chunk + 1) * size, z.size), width):
-        given = x[start:start + width]
-        for i in range(len(given)):
-            tile[i] = (given[i] + shifts[i]) * factors[i]
-        put(tile, len(given), z, start, streamed)
+        count = min(width, z.size - start)
+        given, one = from_number(x, start), one_of(x)
+        for i in range(count):
+            tile[i] = (load(given, i, one) + shifts[i]) * factors[i]
+        put(tile, count, z, start, streamed)
     order_stores()
 
 
@@ -200,37 +205,45 @@ def _pull_back_chunk(z: Array, bar: Array, factor: Array, out: Array, sums: Arra
     tile, factors = np.empty(width, out.dtype), _repeated(factor, width)
     bars, products = np.zeros(width), np.zeros(width)
     for start in range(chunk * size, min((chunk + 1) * size, out.size), width):
-        given, pulled = z[start:start + width], bar[start:start + width]
-        for i in range(len(given)):
-            wide = np.float64(pulled[i])
+        count = min(width, out.size - start)
+        given, pulled, one = from_number(z, start), from_number(bar, start), one_of(z)
+        for i in range(count):
+            wide = np.float64(load(pulled, i, one))
             tile[i] = wide * factors[i]
             bars[i] += wide
-            products[i] += wide * given[i]
-        put(tile, len(given), out, start, streamed)
+            products[i] += wide * load(given, i, one)
+        put(tile, count, out, start, streamed)
     _fold(bars, sums[chunk, 0])
     _fold(products, sums[chunk, 1])
     order_stores()
 
 
 @compiled_parallel
-def _moments_chunks(batch: Array, center: Array, sums: Array, width: int, size: int,
+def _moments_chunks(batch: Array, means: Array, squares: Array, width: int, size: int,
                     chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _moments_chunk(batch, center, sums, width, size, np.int64(chunk))
+        _moments_chunk(batch, means, squares, width, size, np.int64(chunk))
 
 
 @compiled
-def _moments_chunk(batch: Array, center: Array, sums: Array, width: int, size: int,
+def _moments_chunk(batch: Array, means: Array, squares: Array, width: int, size: int,
                    chunk: Chunk) -> None:
-    centers, first, second = _repeated(center, width), np.zeros(width), np.zeros(width)
-    for start in range(chunk * size, min((chunk + 1) * size, batch.size), width):
-        given = batch[start:start + width]
-        for i in range(len(given)):
-            distance = given[i] - centers[i]
-            first[i] += distance
-            second[i] += distance * distance
-    _fold(first, sums[chunk, 0])
-    _fold(second, sums[chunk, 1])
+    """The chunk's means, and its sums of squares about them; it is in the cache the second time."""
+    first, last, one = chunk * size, min((chunk + 1) * size, batch.size), one_of(batch)
+    sums = np.zeros(width)
+    for start in range(first, last, width):
+        given = from_number(batch, start)
+        for i in range(min(width, last - start)):
+            sums[i] += load(given, i, one)
+    _fold(sums, means[chunk])
+    means[chunk] /= (last - first) // means.shape[1]
+    centers, sums = _repeated(means[chunk], width), np.zeros(width)
+    for start in range(first, last, width):
+        given = from_number(batch, start)
+        for i in range(min(width, last - start)):
+            distance = load(given, i, one) - centers[i]
+            sums[i] += distance * distance
+    _fold(sums, squares[chunk])
 
 
 @compiled

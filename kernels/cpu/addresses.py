@@ -27,6 +27,14 @@ def size_of(typing_context: Any, one: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
+def as_number(typing_context: Any, value: Any, one: Any) -> Any:
+    """The value, float32 or float64, rounded to one's type."""
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], sig.args[0], one)
+    return one(value, one), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
 def load(typing_context: Any, address: Any, index: Any, one: Any) -> Any:
     """The number at address[index], of one's type."""
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:

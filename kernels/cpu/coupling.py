@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from refglow.kernels.cpu.addresses import size_of
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.coupling_maps import (
     EXP_FORWARD,
@@ -33,10 +34,14 @@ from refglow.kernels.cpu.coupling_maps import (
 from refglow.kernels.cpu.layout import Array
 from refglow.kernels.cpu.memory import (
     GROUP,
+    address_of,
+    from_number,
+    hold,
     is_streamed,
     join_columns,
+    one_of,
     order_stores,
-    put,
+    put_at,
     take_columns,
 )
 from refglow.kernels.cpu.operands import (
@@ -197,11 +202,12 @@ def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets:
     channels, deciding = cut.channels, cut.deciding
     mapped = channels - deciding
     width = mapped if kind in SHIFTS else 2 * mapped
-    most = max(1, TILE // max(1, channels))
+    most, one = max(1, TILE // max(1, channels)), one_of(x)
     size = (most * mapped + LANES - 1) // LANES * LANES + GROUP
-    raw_scale, shift, values = (np.empty(size, x.dtype), np.empty(size, x.dtype),
-                                np.empty(size, x.dtype))
-    decays, tile = np.empty(size, np.float64), np.empty(most * channels + GROUP, x.dtype)
+    tiles, wide = np.empty(4 * size + most * channels, x.dtype), np.empty(size + 2 * LANES)
+    r, decays, step = address_of(tiles), address_of(wide), size * size_of(one)
+    t, v, joined = r + step, r + 2 * step, r + 3 * step
+    lanes = decays + size * 8
     for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, log_dets.size)):
         example, part = divmod(piece, cut.of_example)
         begin = example * cut.pixels + part * cut.rows
@@ -209,16 +215,18 @@ def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets:
         total = 0.0
         for pixel in range(begin, end, most):
             rows = min(most, end - pixel)
-            given = x[pixel * channels:(pixel + rows) * channels]
-            controls = output[pixel * width:(pixel + rows) * width]
+            given, left = from_number(x, pixel * channels), x.size - pixel * channels
+            controls, more = from_number(output, pixel * width), output.size - pixel * width
             if width > mapped:
-                take_columns(controls, width, width - 2 * mapped, mapped, rows, raw_scale)
-            take_columns(controls, width, width - mapped, mapped, rows, shift)
-            take_columns(given, channels, deciding, mapped, rows, values)
-            total += map_tile(kind, rows * mapped, raw_scale, shift, values, decays)
-            join_columns(given, channels, deciding, values, mapped, rows, tile)
-            put(tile, rows * channels, y, pixel * channels, streamed)
+                take_columns(controls, more, width, 0, mapped, rows, r, one)
+            take_columns(controls, more, width, width - mapped, mapped, rows, t, one)
+            take_columns(given, left, channels, deciding, mapped, rows, v, one)
+            total += map_tile(kind, rows * mapped, r, t, v, decays, lanes, one)
+            join_columns(given, left, channels, deciding, v, mapped, rows, joined, one)
+            put_at(joined, rows * channels, address_of(y), pixel * channels, streamed, one)
         log_dets[piece] = total
+    hold(tiles)
+    hold(wide)
     order_stores()
 
 
@@ -240,11 +248,11 @@ def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
     mapped = channels - deciding
     raw = 0 if kind in SHIFTS else mapped
     width = raw + mapped
-    most = max(1, TILE // max(1, channels))
+    most, one = max(1, TILE // max(1, channels)), one_of(x)
     size = most * mapped + GROUP
-    raw_scale, values, bars = (np.empty(size, x.dtype), np.empty(size, x.dtype),
-                               np.empty(size, x.dtype))
-    tile = np.empty(most * max(channels, width) + GROUP, x.dtype)
+    tiles = np.empty(4 * size + most * max(channels, width), x.dtype)
+    r, step = address_of(tiles), size * size_of(one)
+    v, b, joined = r + step, r + 2 * step, r + 3 * step
     pieces = log_det_bar.size * cut.of_example
     for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, pieces)):
         example, part = divmod(piece, cut.of_example)
@@ -252,15 +260,16 @@ def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
         end = example * cut.pixels + min((part + 1) * cut.rows, cut.pixels)
         for pixel in range(begin, end, most):
             rows = min(most, end - pixel)
-            given = bar[pixel * channels:(pixel + rows) * channels]
-            take_columns(output[pixel * width:(pixel + rows) * width], width, width - mapped - raw,
-                         raw, rows, raw_scale)
-            take_columns(x[pixel * channels:(pixel + rows) * channels], channels, deciding,
-                         mapped, rows, values)
-            take_columns(given, channels, deciding, mapped, rows, bars)
-            pull_back_tile(kind, rows * mapped, raw_scale, values, bars, log_det_bar[example])
-            join_columns(given, channels, deciding, values, mapped, rows, tile)
-            put(tile, rows * channels, x_bar, pixel * channels, streamed)
-            join_columns(raw_scale, raw, raw, bars, mapped, rows, tile)
-            put(tile, rows * width, output_bar, pixel * width, streamed)
+            given, values = (from_number(bar, pixel * channels), from_number(x, pixel * channels))
+            left = x.size - pixel * channels
+            controls, more = from_number(output, pixel * width), output.size - pixel * width
+            take_columns(controls, more, width, width - mapped - raw, raw, rows, r, one)
+            take_columns(values, left, channels, deciding, mapped, rows, v, one)
+            take_columns(given, left, channels, deciding, mapped, rows, b, one)
+            pull_back_tile(kind, rows * mapped, r, v, b, log_det_bar[example], one)
+            join_columns(given, left, channels, deciding, v, mapped, rows, joined, one)
+            put_at(joined, rows * channels, address_of(x_bar), pixel * channels, streamed, one)
+            join_columns(r, rows * raw, raw, raw, b, mapped, rows, joined, one)
+            put_at(joined, rows * width, address_of(output_bar), pixel * width, streamed, one)
+    hold(tiles)
     order_stores()

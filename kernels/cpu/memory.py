@@ -1,7 +1,8 @@
 """Moving numbers between large arrays and the small tiles, in the first cache, that are worked on.
 
 Two things here are said to the compiler directly, because a loop cannot say them: that eight
-numbers move as one vector, and that a vector goes to memory past the caches.
+numbers move as one vector, and that a vector goes to memory past the caches. Arrays are read and
+written by address (addresses.py): a slice for every tile would cost more than what moves.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
 from refglow.kernels.cpu.layout import Array
 
@@ -24,7 +26,7 @@ _LINE_BYTES = 64
 # Results of at least so many bytes are stored past the caches. An ordinary store reads the line
 # first that it is going to write, a third stream of memory beside the input and the output of a
 # copy. A smaller result stays in the cache for whoever reads it next.
-STREAMED_BYTES = 1 << 25
+STREAMED_BYTES = 1 << 23
 
 
 def is_streamed(result: Array) -> bool:
@@ -42,48 +44,67 @@ def instruction(generator: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def _moves_vector(target: Any, source: Any, lanes: int, past_caches: bool) -> Any:
-    """(signature, code) of: target[i:i + lanes] = source[j:j + lanes], flat arrays of one type.
+def _moves_vector(one: Any, lanes: int, past_caches: bool) -> Any:
+    """(signature, code) of: target[:lanes] = source[:lanes], numbers of one's type, by address.
 
-    Past the caches, target[i] must begin a cache line.
+    Past the caches, the target must begin a cache line.
     """
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        to, i, origin, j = arguments
-        vector = ir.VectorType(context.get_data_type(target.dtype), lanes)
-        places = [builder.bitcast(builder.gep(context.make_array(kind)(context, builder, a).data,
-                                              [at]), vector.as_pointer())
-                  for kind, a, at in ((source, origin, j), (target, to, i))]
-        number_bytes = target.dtype.bitwidth // 8
-        numbers = builder.load(places[0], align=number_bytes)
-        stored = builder.store(numbers, places[1],
-                               align=_LINE_BYTES if past_caches else number_bytes)
+        vector = ir.VectorType(context.get_data_type(one), lanes).as_pointer()
+        to, origin = (builder.inttoptr(address, vector) for address in arguments[:2])
+        number_bytes = one.bitwidth // 8
+        numbers = builder.load(origin, align=number_bytes)
+        stored = builder.store(numbers, to, align=_LINE_BYTES if past_caches else number_bytes)
         if past_caches:
             mark = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
             stored.set_metadata("nontemporal", mark)
         return context.get_dummy_value()
 
-    return types.void(target, types.intp, source, types.intp), generate
+    return types.void(types.int64, types.int64, one), generate
 
 
 @instruction
-def _copy_group(typing_context: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
-    return _moves_vector(target, source, GROUP, past_caches=False)
+def _copy_group(typing_context: Any, target: Any, source: Any, one: Any) -> Any:
+    return _moves_vector(one, GROUP, past_caches=False)
 
 
 @instruction
-def _stream_line(typing_context: Any, target: Any, i: Any, source: Any, j: Any) -> Any:
-    return _moves_vector(target, source, _LINE_BYTES * 8 // target.dtype.bitwidth,
-                         past_caches=True)
+def _stream_line(typing_context: Any, target: Any, source: Any, one: Any) -> Any:
+    return _moves_vector(one, _LINE_BYTES * 8 // one.bitwidth, past_caches=True)
 
 
 @instruction
-def _address(typing_context: Any, array: Any) -> Any:
-    """Where the array's first number is, in bytes."""
+def address_of(typing_context: Any, array: Any) -> Any:
+    """Where the array's first number is, in bytes. See `hold`."""
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(array)(context, builder, arguments[0]).data
         return builder.ptrtoint(data, ir.IntType(64))
 
     return types.int64(array), generate
+
+
+@inlined
+def from_number(array: Array, start: int) -> int:
+    """The address of array[start]."""
+    return address_of(array) + start * size_of(one_of(array))
+
+
+@instruction
+def hold(typing_context: Any, array: Any) -> Any:
+    """Nothing; but the array lives until here, and what is read and written by address with it."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_dummy_value()
+
+    return types.void(array), generate
+
+
+@instruction
+def one_of(typing_context: Any, array: Any) -> Any:
+    """1 in the array's number type."""
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(context.get_data_type(array.dtype), 1.0)
+
+    return array.dtype(array), generate
 
 
 @instruction
@@ -102,69 +123,85 @@ def order_stores(typing_context: Any) -> Any:
 @compiled
 def put(tile: Array, count: int, target: Array, start: int, streamed: bool) -> None:
     """target[start:start + count] = tile[:count], past the caches if `streamed`."""
-    part = target[start:start + count]
-    done = 0
-    if streamed:
-        line = _LINE_BYTES // target.itemsize
-        before = -_address(part) % _LINE_BYTES // target.itemsize
-        done = min(before, count)
-        for i in range(done):
-            part[i] = tile[i]
-        for _ in range((count - done) // line):
-            _stream_line(part, done, tile, done)
-            done += line
-    rest, last = part[done:], tile[done:count]
-    for i in range(rest.size):
-        rest[i] = last[i]
+    put_at(address_of(tile), count, address_of(target), start, streamed, one_of(target))
+    hold(tile)
+    hold(target)
 
 
 @compiled
-def take_columns(source: Array, width: int, first: int, count: int, rows: int,
-                 target: Array) -> None:
+def put_at(tile: int, count: int, target: int, start: int, streamed: bool, one: Any) -> None:
+    """The same, with the arrays given by address."""
+    size, done = size_of(one), 0
+    to = target + start * size
+    if streamed:
+        line = _LINE_BYTES // size
+        done = min(-to % _LINE_BYTES // size, count)
+        copy_run(tile, done, to, one)
+        for _ in range((count - done) // line):
+            _stream_line(to + done * size, tile + done * size, one)
+            done += line
+    copy_run(tile + done * size, count - done, to + done * size, one)
+
+
+@inlined
+def copy_run(source: int, count: int, target: int, one: Any) -> None:
+    """target[:count] = source[:count], by address."""
+    for i in range(count):
+        store(target, i, load(source, i, one))
+
+
+@compiled
+def take_columns(source: int, size: int, width: int, first: int, count: int, rows: int,
+                 target: int, one: Any) -> None:
     """target[k count + j] = source[k width + first + j] for every row k and all j < count.
 
     Args:
-      source: flat, [rows, width].
-      target: flat, with GROUP numbers to spare, which may be overwritten.
+      source: address of [rows, width].
+      size: how many numbers there are from that address on, in these rows and after them.
+      width, first, count, rows: which of them to take.
+      target: address of [rows, count], with GROUP numbers to spare, which may be overwritten.
+      one: 1 in the number type.
     """
-    groups = (count + GROUP - 1) // GROUP
-    whole = _rows_of_groups(source.size, width, first, groups, rows)
+    groups, number = (count + GROUP - 1) // GROUP, size_of(one)
+    whole = _rows_of_groups(size, width, first, groups, rows)
     for k in range(whole):
+        origin, to = source + (k * width + first) * number, target + k * count * number
         for group in range(groups):
-            _copy_group(target, k * count + group * GROUP, source,
-                        k * width + first + group * GROUP)
+            _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
     for k in range(whole, rows):
-        for j in range(count):
-            target[k * count + j] = source[k * width + first + j]
+        copy_run(source + (k * width + first) * number, count, target + k * count * number, one)
 
 
 @compiled
-def join_columns(left: Array, left_width: int, left_count: int, right: Array, right_count: int,
-                 rows: int, target: Array) -> None:
+def join_columns(left: int, size: int, left_width: int, left_count: int, right: int,
+                 right_count: int, rows: int, target: int, one: Any) -> None:
     """Row k of target: the first left_count numbers of row k of left, then row k of right.
 
     A group may reach beyond its run, into places that are written later: rows go in order.
 
     Args:
-      left: flat, [rows, left_width].
-      right: flat, [rows, right_count], with GROUP numbers to spare.
-      target: flat, [rows, left_count + right_count], with GROUP numbers to spare.
+      left: address of [rows, left_width].
+      size: how many numbers there are from that address on, in these rows and after them.
+      left_width, left_count: of which rows, and how many numbers of each.
+      right, right_count: address of [rows, right_count], with GROUP numbers to spare.
+      rows: how many.
+      target: address of [rows, left_count + right_count], with GROUP numbers to spare.
+      one: 1 in the number type.
     """
-    width = left_count + right_count
+    width, number = left_count + right_count, size_of(one)
     left_groups, right_groups = ((left_count + GROUP - 1) // GROUP,
                                  (right_count + GROUP - 1) // GROUP)
-    whole = _rows_of_groups(left.size, left_width, 0, left_groups, rows)
+    whole = _rows_of_groups(size, left_width, 0, left_groups, rows)
     for k in range(rows):
+        to, origin = target + k * width * number, left + k * left_width * number
         if k < whole:
             for group in range(left_groups):
-                _copy_group(target, k * width + group * GROUP, left,
-                            k * left_width + group * GROUP)
+                _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
         else:
-            for j in range(left_count):
-                target[k * width + j] = left[k * left_width + j]
+            copy_run(origin, left_count, to, one)
+        to, origin = to + left_count * number, right + k * right_count * number
         for group in range(right_groups):
-            _copy_group(target, k * width + left_count + group * GROUP, right,
-                        k * right_count + group * GROUP)
+            _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
 
 
 @inlined

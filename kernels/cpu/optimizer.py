@@ -18,7 +18,7 @@ import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.layout import Array, read_only
-from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.memory import address_of, hold, is_streamed, order_stores, put
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
@@ -238,4 +238,5 @@ def _squares_chunk(gradient: Array, sums: Array, chunk: Chunk) -> None:
             lanes[lane] += np.float64(group[lane]) * np.float64(group[lane])
     for i in range(whole, part.size):
         lanes[i - whole] += np.float64(part[i]) * np.float64(part[i])
-    sums[chunk] = lane_sum(lanes)
+    sums[chunk] = lane_sum(address_of(lanes))
+    hold(lanes)

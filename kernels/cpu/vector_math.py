@@ -11,11 +11,14 @@ Source: Cody & Waite 1980, "Software Manual for the Elementary Functions", for t
 from __future__ import annotations
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
-from refglow.kernels.cpu.layout import Array
+
+Number: TypeAlias = Any  # float32 or float64
 
 # Sums and products run in so many lanes side by side, each in the order of its elements, and the
 # lanes are joined in a fixed order: the compiler may put them into vectors of any width.
@@ -39,6 +42,9 @@ EXP_COEFFICIENTS = (0.16666666666666669, 0.041666666666666664, 0.008333333333330
                     2.0911236630261545e-09)
 _C3, _C4, _C5, _C6, _C7, _C8, _C9, _C10, _C11, _C12 = EXP_COEFFICIENTS
 
+# Below it exp is nothing in float32, also times the largest number, but still normal in float64.
+_NOTHING = -700.0
+
 # So many factors of at most 2 have a product that does not overflow.
 MOST_FACTORS = 16 * LANES
 
@@ -57,14 +63,7 @@ def exp(x: float) -> float:
     lower = _UNDERFLOW if x < _UNDERFLOW else x
     bounded = _OVERFLOW if lower > _OVERFLOW else lower
     shifted = bounded * _LOG2_E + _ROUNDER
-    n = shifted - _ROUNDER
-    r = (bounded - n * _LN_2_HIGH) - n * _LN_2_LOW
-    r2 = r * r
-    r4 = r2 * r2
-    low = (_C3 + _C4 * r) + r2 * (_C5 + _C6 * r)
-    high = (_C7 + _C8 * r) + r2 * (_C9 + _C10 * r)
-    q = low + r4 * (high + r4 * (_C11 + _C12 * r))
-    power = 1.0 + (r + r2 * (0.5 + r * q))
+    power = _exp_of_remainder(bounded, shifted - _ROUNDER)
     bits = np.float64(shifted).view(np.int64)
     exponent = bits - np.float64(_ROUNDER).view(np.int64)
     half = exponent >> 1
@@ -74,15 +73,41 @@ def exp(x: float) -> float:
 
 
 @inlined
-def decay(x: float) -> float:
+def _exp_of_remainder(x: float, n: float) -> float:
+    """e^r, r = x - n ln 2."""
+    r = (x - n * _LN_2_HIGH) - n * _LN_2_LOW
+    r2 = r * r
+    r4 = r2 * r2
+    low = (_C3 + _C4 * r) + r2 * (_C5 + _C6 * r)
+    high = (_C7 + _C8 * r) + r2 * (_C9 + _C10 * r)
+    q = low + r4 * (high + r4 * (_C11 + _C12 * r))
+    return 1.0 + (r + r2 * (0.5 + r * q))
+
+
+@inlined
+def decay(x: float, one: Number) -> float:
     """e = exp(-|x|), from which sigmoid(x), sigmoid(-x) and log sigmoid(x) all follow.
 
     With e <= 1 neither overflows nor subtracts:
 
         sigmoid(x) = 1 / (1 + e) for x >= 0, e / (1 + e) for x < 0
         log sigmoid(x) = min(x, 0) - log1p(e)
+
+    Args:
+      x: float64; for float32 results, the sum of a float32 and a constant.
+      one: 1 in the number type of the results. For float32 what is below e^-700 is taken for that:
+        times any float32 it is nothing in float32, and its log1p nothing beside x.
     """
-    return exp(-abs(x))
+    negative = -abs(x)
+    if size_of(one) == 4:
+        # One factor 2^n does, added to the exponent's bits: the last bits of the sum are n. (A NaN
+        # made of a float32 has zeros there, and stays NaN.)
+        bounded = _NOTHING if negative < _NOTHING else negative
+        shifted = bounded * _LOG2_E + _ROUNDER
+        power = _exp_of_remainder(bounded, shifted - _ROUNDER)
+        bits = np.float64(power).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)
+        return np.int64(bits).view(np.float64)
+    return exp(negative)
 
 
 @inlined
@@ -112,37 +137,44 @@ def joined(u: float, e: float) -> float:
 
 
 @compiled
-def log_sigmoid_sum(x: Array, offset: float, e: Array) -> float:
+def log_sigmoid_sum(x: int, offset: float, e: int, count: int, lanes: int, one: Number) -> float:
     """sum of log sigmoid(x[i] + offset) = min(x[i] + offset, 0) - log1p(e[i]), in nats.
 
     Args:
-      x: float32 or float64; its size is a multiple of LANES.
-      e: decay(x[i] + offset), float64, of that size.
+      x: address of `count` numbers, a multiple of LANES.
+      offset: see above.
+      e: address of decay(x[i] + offset), float64.
+      count: how many.
+      lanes: address of 2 * LANES float64 numbers, which are overwritten.
+      one: 1 in the number type of x.
     """
-    total = 0.0
-    lowest, product = np.zeros(LANES), np.empty(LANES)
-    for start in range(0, e.size, MOST_FACTORS):
-        product[:] = 0.0
-        for row in range(start, min(start + MOST_FACTORS, e.size), LANES):
-            arguments, factors = x[row:row + LANES], e[row:row + LANES]
+    total, product = 0.0, lanes + LANES * 8
+    for lane in range(LANES):
+        store(lanes, lane, 0.0)
+    for start in range(0, count, MOST_FACTORS):
+        for lane in range(LANES):
+            store(product, lane, 0.0)
+        for row in range(start, min(start + MOST_FACTORS, count), LANES):
             for lane in range(LANES):
-                lowest[lane] += below_zero(np.float64(arguments[lane]) + offset)
-                product[lane] = joined(product[lane], factors[lane])
-        eighth = product[:8]
-        for lane in range(8):
-            eighth[lane] = joined(joined(product[lane], product[lane + 8]),
-                                  joined(product[lane + 16], product[lane + 24]))
-        total -= math.log1p(joined(
-            joined(joined(eighth[0], eighth[4]), joined(eighth[2], eighth[6])),
-            joined(joined(eighth[1], eighth[5]), joined(eighth[3], eighth[7]))))
-    return total + lane_sum(lowest)
+                low = below_zero(np.float64(load(x, row + lane, one)) + offset)
+                store(lanes, lane, load(lanes, lane, 1.0) + low)
+                store(product, lane, joined(load(product, lane, 1.0), load(e, row + lane, 1.0)))
+        total -= math.log1p(_joined_lanes(product))
+    return total + lane_sum(lanes)
 
 
 @compiled
-def lane_sum(lanes: Array) -> float:
-    """The sum of LANES numbers, in a fixed order; `lanes` is overwritten."""
-    for lane in range(8):
-        lanes[lane] = (lanes[lane] + lanes[lane + 8]) + (lanes[lane + 16] + lanes[lane + 24])
-    total: float = (((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
-                    + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7])))
-    return total
+def _joined_lanes(lanes: int) -> float:
+    for half in (16, 8, 4, 2, 1):
+        for lane in range(half):
+            store(lanes, lane, joined(load(lanes, lane, 1.0), load(lanes, lane + half, 1.0)))
+    return load(lanes, 0, 1.0)
+
+
+@compiled
+def lane_sum(lanes: int) -> float:
+    """The sum of LANES float64 numbers, by address, in a fixed order; they are overwritten."""
+    for half in (16, 8, 4, 2, 1):
+        for lane in range(half):
+            store(lanes, lane, load(lanes, lane, 1.0) + load(lanes, lane + half, 1.0))
+    return load(lanes, 0, 1.0)

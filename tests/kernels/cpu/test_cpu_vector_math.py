@@ -7,6 +7,7 @@ import pytest
 from llvmlite import binding
 
 from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.memory import address_of, hold, one_of
 from refglow.kernels.cpu.vector_math import (
     EXP_COEFFICIENTS,
     LANES,
@@ -26,7 +27,18 @@ def exp_of(x, result):
 @compiled
 def decay_of(x, result):
     for i in range(x.size):
-        result[i] = decay(x[i])
+        result[i] = decay(x[i], x[i])
+
+
+@compiled
+def log_sigmoid_sum_of(x, offset, e):
+    lanes = np.empty(2 * LANES)
+    total = log_sigmoid_sum(address_of(x), offset, address_of(e), x.size, address_of(lanes),
+                            one_of(x))
+    hold(x)
+    hold(e)
+    hold(lanes)
+    return total
 
 
 def elementwise(function, x):
@@ -71,6 +83,32 @@ def test_exp_of_special_values():
     assert np.isnan(elementwise(exp_of, payload)).all()
 
 
+@compiled
+def decay_for_float32(x, result):
+    for i in range(x.size):
+        result[i] = decay(np.float64(x[i]), x[i])
+
+
+def test_decay_for_float32_is_right_to_one_unit_of_float64():
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.uniform(-690, 690, 3000), rng.normal(size=3000), [0.0, -0.0],
+                        10.0 ** rng.uniform(-40, 0, 1000)]).astype(np.float32)
+    found = np.empty(x.size)
+    decay_for_float32(x, found)
+    exact = np.exp(-abs(x.astype(np.longdouble)))
+    assert np.max(abs(found - exact) / np.spacing(exact.astype(np.float64))) <= 1
+
+
+def test_decay_for_float32_of_special_values():
+    payload = np.array([0x7fc00123, 0xffc00001], np.uint32).view(np.float32)
+    x = np.concatenate([np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 710], np.float32), payload])
+    found = np.empty(x.size)
+    decay_for_float32(x, found)
+    nothing = found[1:6] * float(np.finfo(np.float32).max)
+    assert (found[1:6] > 0).all() and (nothing.astype(np.float32) == 0).all()
+    assert np.isnan(found[[0, 6, 7]]).all()
+
+
 def test_exp_of_subnormal_results():
     x = np.linspace(-745.1, -708.3, 999)
     exact = np.exp(x.astype(np.longdouble))
@@ -112,7 +150,7 @@ def test_log_sigmoid_sum_keeps_its_relative_accuracy(size, spread):
     for offset in (2.0, 0.0, 40.0, -40.0):
         x = np.random.default_rng(size).normal(size=size) * spread
         e = elementwise(decay_of, x + offset)
-        found = log_sigmoid_sum(x, offset, e)
+        found = log_sigmoid_sum_of(x, offset, e)
         # 42 roundings at most in the product (vector_math.py), a few in e and the sums.
         assert is_close(found, exact_sum(x + offset), 50 * np.finfo(float).eps)
 
@@ -121,7 +159,7 @@ def test_log_sigmoid_sum_of_special_values():
     def of(*values):
         x = np.full(LANES, np.inf)
         x[:len(values)] = values
-        return log_sigmoid_sum(x, 0.0, elementwise(decay_of, x))
+        return log_sigmoid_sum_of(x, 0.0, elementwise(decay_of, x))
     assert of() == 0
     assert of(-np.inf) == -np.inf
     assert np.isnan(of(np.nan))
@@ -134,9 +172,10 @@ def test_a_lost_small_term_is_noticed():
     x = np.full(LANES, 40.0)
     plain = -np.log(np.prod(1 + np.exp(-x)))
     assert not is_close(plain, exact_sum(x), 1e-6)
-    assert is_close(log_sigmoid_sum(x, 0.0, elementwise(decay_of, x)), exact_sum(x), 1e-14)
+    assert is_close(log_sigmoid_sum_of(x, 0.0, elementwise(decay_of, x)), exact_sum(x), 1e-14)
 
 
 def test_a_whole_product_does_not_overflow():
     x = np.zeros(3 * MOST_FACTORS)  # e = 1: every factor is 2
-    assert is_close(log_sigmoid_sum(x, 0.0, elementwise(decay_of, x)), -len(x) * np.log(2), 1e-14)
+    found = log_sigmoid_sum_of(x, 0.0, elementwise(decay_of, x))
+    assert is_close(found, -len(x) * np.log(2), 1e-14)
