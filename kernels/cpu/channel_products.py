@@ -1,70 +1,57 @@
-"""Small matrices times the channels of pixels, on tiles of PIXELS pixels in the first cache.
+"""Triangular systems for the channels of pixels, on tiles of PIXELS pixels in the first cache.
 
 A tile holds float64 numbers as [C, PIXELS]: one channel of all its pixels is contiguous, so that
-vectors run over pixels, for any number of channels. Substitution is then as easily vectorized as a
-product: an operation on one channel is the same for all pixels.
+vectors run over pixels, for any number of channels: in a substitution an operation on one channel
+is the same for all pixels. (For products channel_rows.py has the better layout.)
 
 A tile that is not full has zeros in its last places; they change no sum.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
+from refglow.kernels.cpu.addresses import as_number, load, store
 from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.layout import Array
+from refglow.kernels.cpu.memory import from_number, one_of
 
-PIXELS = 32
-
-# Sums over pixels are kept in so many lanes, which are joined in a fixed order at the end.
-_LANES = 8
+PIXELS = 64
 
 
 @compiled
-def load_tile(rows: Array, count: int, offset: Array, tile: Array) -> None:
-    """tile[c, p] = rows[p, c] + offset[c] for the pixels p < count, and 0 for others.
+def load_tile(numbers: Array, first: int, count: int, offset: Array, tile: Array) -> None:
+    """tile[c, p] = numbers[(first + p) C + c] + offset[c] for the pixels p < count, 0 for others.
 
     Args:
-      rows: flat, [count, C].
+      numbers: flat, [pixels, C].
+      first, count: which pixels.
       offset: float64 [C].
       tile: float64 [C, PIXELS].
     """
-    channels = len(tile)
-    for c in range(channels):
-        for p in range(count):
-            tile[c, p] = rows[p * channels + c] + offset[c]
-        for p in range(count, PIXELS):
-            tile[c, p] = 0.0
+    channels, one, to = len(tile), one_of(numbers), from_number(tile, 0)
+    if count < PIXELS:
+        tile[:] = 0.0
+    for p in range(count):
+        given = from_number(numbers, (first + p) * channels)
+        for c in range(channels):
+            store(to, c * PIXELS + p, load(given, c, one) + offset[c])
 
 
 @compiled
-def unload_tile(tile: Array, count: int, scale: Array, offset: Array, rows: Array) -> None:
-    """rows[p, c] = tile[c, p] / scale[c] - offset[c] for the pixels p < count.
+def unload_tile(tile: Array, count: int, factor: Array, offset: Array, rows: Array) -> None:
+    """rows[p, c] = tile[c, p] factor[c] - offset[c] for the pixels p < count.
 
     Args:
       tile: float64 [C, PIXELS].
-      scale, offset: float64 [C].
-      rows: flat, [count, C].
+      count: how many pixels.
+      factor, offset: float64 [C].
+      rows: [PIXELS, C], or more columns.
     """
-    channels = len(tile)
-    for c in range(channels):
-        for p in range(count):
-            rows[p * channels + c] = tile[c, p] / scale[c] - offset[c]
-
-
-@compiled
-def multiply(matrix: Array, tile: Array, result: Array) -> None:
-    """result = matrix @ tile: each of its numbers is one sum, from the first channel to the last.
-
-    Args:
-      matrix: float64 [C, C].
-      tile, result: float64 [C, PIXELS].
-    """
-    channels = len(tile)
-    for c in range(channels):
-        for p in range(PIXELS):
-            result[c, p] = 0.0
-        _add_products(matrix, tile, 0, channels, result, c)
+    channels, one, given = len(tile), one_of(rows), from_number(tile, 0)
+    for p in range(count):
+        to = from_number(rows, p * rows.shape[1])
+        for c in range(channels):
+            number = load(given, c * PIXELS + p, 1.0) * factor[c] - offset[c]
+            store(to, c, as_number(number, one))
 
 
 # Substitution: with N = -(L + U) beside the diagonal, L U x = y in two passes over the channels,
@@ -130,51 +117,3 @@ def _add_products(matrix: Array, tile: Array, first: int, last: int, result: Arr
         a = matrix[c, k]
         for p in range(PIXELS):
             result[c, p] += a * tile[k, p]
-
-
-@compiled
-def outer_lanes(channels: int) -> Array:
-    """Zeros for `add_outer_products`."""
-    return np.zeros((channels, channels, _LANES))
-
-
-@compiled
-def add_outer_products(left: Array, right: Array, lanes: Array) -> None:
-    """Add left[c, p] right[k, p] of all pixels p to lane p mod 8 of lanes[c, k].
-
-    Args:
-      left, right: float64 [C, PIXELS].
-      lanes: as `outer_lanes` made it.
-    """
-    for c in range(len(left)):
-        for k in range(len(right)):
-            for lane in range(_LANES):
-                lanes[c, k, lane] += (
-                    (left[c, lane] * right[k, lane]
-                     + left[c, lane + 8] * right[k, lane + 8])
-                    + (left[c, lane + 16] * right[k, lane + 16]
-                       + left[c, lane + 24] * right[k, lane + 24]))
-
-
-@compiled
-def join_lanes(lanes: Array, total: Array) -> None:
-    """total[c, k] = the sum of the lanes of [c, k]."""
-    for c in range(lanes.shape[0]):
-        for k in range(lanes.shape[1]):
-            total[c, k] = (((lanes[c, k, 0] + lanes[c, k, 4]) + (lanes[c, k, 2] + lanes[c, k, 6]))
-                           + ((lanes[c, k, 1] + lanes[c, k, 5])
-                              + (lanes[c, k, 3] + lanes[c, k, 7])))
-
-
-@compiled
-def add_channel_sums(left: Array, right: Array, products: Array, sums: Array) -> None:
-    """products[c] += sum over pixels of left[c, p] right[c, p]; sums[c] += that of right[c, p].
-
-    Args:
-      left, right: float64 [C, PIXELS].
-      products, sums: float64 [C].
-    """
-    for c in range(len(left)):
-        for p in range(PIXELS):
-            products[c] += left[c, p] * right[c, p]
-            sums[c] += right[c, p]

@@ -11,10 +11,10 @@ added in order. With u = (x + m) e^v and the cotangents n_bar, of what lies betw
 
     forward vjp   x_bar = M^T y_bar            m_bar = sum x_bar
                   v_bar = sum (x + m) x_bar + fldj_bar        (u n_bar = (x + m) x_bar)
-                  W_bar = (sum y_bar (x + m)^T) diag(e^v)
+                  W_bar = G diag(e^v)                         G = sum y_bar (x + m)^T
     inverse vjp   n_bar = x_bar / e^v          m_bar = -sum x_bar
                   v_bar = -sum (x + m) x_bar - ildj_bar
-                  y_bar = W^-T n_bar           W_bar = -(sum y_bar (x + m)^T) diag(e^v)
+                  y_bar = W^-T n_bar           W_bar = -G diag(e^v)
 
 Memory: a pixel's C numbers are read and C written; the vjps read C more. All is float64 inside, and
 rounded once; the specification rounds to float32 between its two parts as well.
@@ -31,15 +31,20 @@ import numpy as np
 
 from refglow.kernels.cpu.channel_products import (
     PIXELS,
-    add_channel_sums,
-    add_outer_products,
-    join_lanes,
     load_tile,
-    multiply,
-    outer_lanes,
     substitute,
     substitute_transposed,
     unload_tile,
+)
+from refglow.kernels.cpu.channel_rows import PIXELS as ROWS_OF_TILE
+from refglow.kernels.cpu.channel_rows import (
+    add_outer_rows,
+    add_rows,
+    as_factor,
+    load_rows,
+    multiply_rows,
+    unload_rows,
+    width_of,
 )
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.layout import Array, read_only
@@ -66,8 +71,8 @@ def normalized_conv_forward(x: Array, shift: Array, log_scale: Array, lower_uppe
     """See the specification."""
     y = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper))
     m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
-    matrix = scaled_product(factors, order, scale)
-    _run(_forward_chunk, _forward_chunks, y, [x], m, read_only(matrix))
+    transposed = as_factor(scaled_product(factors, order, scale).T)
+    _run(_forward_chunk, _forward_chunks, y, [x], m, transposed)
     return y, log_scale.sum(dtype=np.float64) + log_absolute_determinant(factors)
 
 
@@ -76,7 +81,7 @@ def normalized_conv_inverse(y: Array, shift: Array, log_scale: Array, lower_uppe
     """See the specification."""
     x = np.empty(y.shape, common_dtype(y, shift, log_scale, lower_upper))
     m, scale, factors, order = _parameters(y, shift, log_scale, lower_upper, permutation)
-    _run(_inverse_chunk, _inverse_chunks, x, [y], m, scale, read_only(-factors),
+    _run(_inverse_chunk, _inverse_chunks, x, [y], m, read_only(1 / scale), read_only(-factors),
          read_only(factors.diagonal().copy()), order)
     return x, -log_absolute_determinant(factors) - log_scale.sum(dtype=np.float64)
 
@@ -88,13 +93,11 @@ def normalized_conv_forward_vjp(x: Array, shift: Array, log_scale: Array, lower_
     require_shape("y_bar", y_bar, x.shape)
     x_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, y_bar))
     m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
-    transposed = np.ascontiguousarray(scaled_product(factors, order, scale).T)
-    sums = _sums(x_bar)
-    _run(_forward_vjp_chunk, _forward_vjp_chunks, x_bar, [x, y_bar], m, read_only(transposed),
-         sums)
-    outer, products, ones = _split(sums)
+    matrix, sums = as_factor(scaled_product(factors, order, scale)), _sums(x_bar)
+    _run(_forward_vjp_chunk, _forward_vjp_chunks, x_bar, [x, y_bar], m, matrix, sums)
+    outer, products, x_bars = _split(sums, len(m))
     factors_bar = factors_cotangent(outer * scale, factors, order, fldj_bar)
-    return _rounded(x_bar, ones, products + fldj_bar, factors_bar)
+    return _rounded(x_bar, x_bars, products + fldj_bar, factors_bar)
 
 
 def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
@@ -105,12 +108,12 @@ def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_
     y_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, x_bar))
     m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
     sums = _sums(y_bar)
-    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, scale,
+    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, read_only(1 / scale),
          read_only(np.ascontiguousarray(-factors.T)), read_only(factors.diagonal().copy()), order,
          sums)
-    outer, products, ones = _split(sums)
+    outer, products, x_bars = _split(sums, len(m))
     factors_bar = factors_cotangent(-outer * scale, factors, order, -ildj_bar)
-    return _rounded(y_bar, -ones, -products - ildj_bar, factors_bar)
+    return _rounded(y_bar, -x_bars, -products - ildj_bar, factors_bar)
 
 
 def _parameters(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
@@ -142,14 +145,16 @@ def _run(one: Any, all_of_them: Any, result: Array, sources: list[Array],
 
 
 def _sums(x_bar: Array) -> Array:
-    """Zeros for each chunk's sums: C rows of outer products, then two rows more."""
+    """Zeros for each chunk's sums: the outer products, with spare rows and columns; two rows."""
     c = x_bar.shape[-1]
-    return np.zeros((parts_of(x_bar.size // max(1, c), _pixels_of_chunk(c)), c + 2, c))
+    width = width_of(c)
+    return np.zeros((parts_of(x_bar.size // max(1, c), _pixels_of_chunk(c)), width + 2, width))
 
 
-def _split(sums: Array) -> tuple[Array, Array, Array]:
-    total = sums.sum(axis=0)
-    return total[:-2], total[-2], total[-1]
+def _split(sums: Array, channels: int) -> tuple[Array, Array, Array]:
+    """The totals of the outer products and of the two rows."""
+    total = sums.sum(axis=0)[:, :channels]
+    return total[:channels], total[-2], total[-1]
 
 
 def _rounded(x_bar: Array, *parameter_bars: Array) -> tuple[Array, Array, Array, Array]:
@@ -168,42 +173,42 @@ def _forward_chunks(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: i
 
 
 @compiled
-def _forward_chunk(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: int,
+def _forward_chunk(x: Array, shift: Array, transposed: Array, y: Array, of_chunk: int,
                    streamed: bool, chunk: Chunk) -> None:
-    c = len(shift)
-    given, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, y.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y.size // c), PIXELS):
-        count = min(PIXELS, y.size // c - first)
-        load_tile(x[first * c:(first + count) * c], count, shift, given)
-        multiply(matrix, given, mixed)
-        unload_tile(mixed, count, one, zero, rows)
-        put(rows, count * c, y, first * c, streamed)
+    c, width = transposed.shape
+    shifted, mixed = np.zeros((ROWS_OF_TILE, width)), np.empty((ROWS_OF_TILE, width))
+    rounded = np.empty((ROWS_OF_TILE, c), y.dtype)
+    last = min((chunk + 1) * of_chunk, y.size // c)
+    for first in range(chunk * of_chunk, last, ROWS_OF_TILE):
+        count = min(ROWS_OF_TILE, last - first)
+        load_rows(x, first, count, shift, shifted)
+        multiply_rows(shifted, count, transposed, mixed)
+        unload_rows(mixed, count, rounded)
+        put(rounded, count * c, y, first * c, streamed)
     order_stores()
 
 
 @compiled_parallel
-def _inverse_chunks(y: Array, shift: Array, scale: Array, negated: Array,
-                    diagonal: Array, order: Array, x: Array, of_chunk: int, streamed: bool,
-                    chunks: int) -> None:
+def _inverse_chunks(y: Array, shift: Array, factor: Array, negated: Array, diagonal: Array,
+                    order: Array, x: Array, of_chunk: int, streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _inverse_chunk(y, shift, scale, negated, diagonal, order, x, of_chunk,
-                       streamed, np.int64(chunk))
+        _inverse_chunk(y, shift, factor, negated, diagonal, order, x, of_chunk, streamed,
+                       np.int64(chunk))
 
 
 @compiled
-def _inverse_chunk(y: Array, shift: Array, scale: Array, negated: Array,
-                   diagonal: Array, order: Array, x: Array, of_chunk: int, streamed: bool,
-                   chunk: Chunk) -> None:
+def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagonal: Array,
+                   order: Array, x: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
     given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    zero, rows = np.zeros(c), np.empty(PIXELS * c, x.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c), PIXELS):
-        count = min(PIXELS, x.size // c - first)
-        load_tile(y[first * c:(first + count) * c], count, zero, given)
+    zero, rounded = np.zeros(c), np.empty((PIXELS, c), x.dtype)
+    last = min((chunk + 1) * of_chunk, x.size // c)
+    for first in range(chunk * of_chunk, last, PIXELS):
+        count = min(PIXELS, last - first)
+        load_tile(y, first, count, zero, given)
         substitute(negated, diagonal, order, given, solved)
-        unload_tile(solved, count, scale, shift, rows)
-        put(rows, count * c, x, first * c, streamed)
+        unload_tile(solved, count, factor, shift, rounded)
+        put(rounded, count * c, x, first * c, streamed)
     order_stores()
 
 
@@ -216,53 +221,56 @@ def _forward_vjp_chunks(x: Array, y_bar: Array, shift: Array, transposed: Array,
 
 
 @compiled
-def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, transposed: Array, sums: Array,
+def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, matrix: Array, sums: Array,
                        x_bar: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
-    c = len(shift)
-    shifted, bars, mixed = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    outer = outer_lanes(c)
-    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, x_bar.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x_bar.size // c), PIXELS):
-        count = min(PIXELS, x_bar.size // c - first)
-        load_tile(x[first * c:(first + count) * c], count, shift, shifted)
-        load_tile(y_bar[first * c:(first + count) * c], count, zero, bars)
-        multiply(transposed, bars, mixed)
-        add_outer_products(bars, shifted, outer)
-        add_channel_sums(shifted, mixed, sums[chunk, c], sums[chunk, c + 1])
-        unload_tile(mixed, count, one, zero, rows)
-        put(rows, count * c, x_bar, first * c, streamed)
-    join_lanes(outer, sums[chunk])
+    c, width = matrix.shape
+    shifted, bars = np.zeros((ROWS_OF_TILE, width)), np.zeros((ROWS_OF_TILE, width))
+    mixed, rounded = np.empty((ROWS_OF_TILE, width)), np.empty((ROWS_OF_TILE, c), x_bar.dtype)
+    zero = np.zeros(c)
+    last = min((chunk + 1) * of_chunk, x_bar.size // c)
+    for first in range(chunk * of_chunk, last, ROWS_OF_TILE):
+        count = min(ROWS_OF_TILE, last - first)
+        load_rows(x, first, count, shift, shifted)
+        load_rows(y_bar, first, count, zero, bars)
+        multiply_rows(bars, count, matrix, mixed)
+        add_outer_rows(bars, shifted, count, sums[chunk])
+        add_rows(shifted, mixed, count, sums[chunk, width], sums[chunk, width + 1])
+        unload_rows(mixed, count, rounded)
+        put(rounded, count * c, x_bar, first * c, streamed)
     order_stores()
 
 
 @compiled_parallel
-def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, scale: Array, negated: Array,
+def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, factor: Array, negated: Array,
                         diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
                         streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _inverse_vjp_chunk(x, x_bar, shift, scale, negated, diagonal, order, sums, y_bar,
+        _inverse_vjp_chunk(x, x_bar, shift, factor, negated, diagonal, order, sums, y_bar,
                            of_chunk, streamed, np.int64(chunk))
 
 
 @compiled
-def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, scale: Array, negated: Array,
+def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, factor: Array, negated: Array,
                        diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
                        streamed: bool, chunk: Chunk) -> None:
-    c = len(shift)
-    shifted, bars, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    outer = outer_lanes(c)
-    one, zero, rows = np.ones(c), np.zeros(c), np.empty(PIXELS * c, y_bar.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
-        count = min(PIXELS, y_bar.size // c - first)
-        load_tile(x[first * c:(first + count) * c], count, shift, shifted)
-        load_tile(x_bar[first * c:(first + count) * c], count, zero, bars)
-        add_channel_sums(shifted, bars, sums[chunk, c], sums[chunk, c + 1])
+    c, width = len(shift), sums.shape[2]
+    shifted, bars, solved = (np.zeros((PIXELS, width)), np.zeros((PIXELS, width)),
+                             np.zeros((PIXELS, width)))
+    given, result = np.empty((c, PIXELS)), np.empty((c, PIXELS))
+    one, zero, rounded = np.ones(c), np.zeros(c), np.empty((PIXELS, c), y_bar.dtype)
+    last = min((chunk + 1) * of_chunk, y_bar.size // c)
+    for first in range(chunk * of_chunk, last, PIXELS):
+        count = min(PIXELS, last - first)
+        load_rows(x, first, count, shift, shifted)
+        load_rows(x_bar, first, count, zero, bars)
+        add_rows(shifted, bars, count, sums[chunk, width], sums[chunk, width + 1])
+        load_tile(x_bar, first, count, zero, given)
         for k in range(c):
             for p in range(PIXELS):
-                bars[k, p] /= scale[k]
-        substitute_transposed(negated, diagonal, order, bars, solved)
-        add_outer_products(solved, shifted, outer)
-        unload_tile(solved, count, one, zero, rows)
-        put(rows, count * c, y_bar, first * c, streamed)
-    join_lanes(outer, sums[chunk])
+                given[k, p] *= factor[k]
+        substitute_transposed(negated, diagonal, order, given, result)
+        unload_tile(result, count, one, zero, solved)
+        add_outer_rows(solved, shifted, count, sums[chunk])
+        unload_rows(solved, count, rounded)
+        put(rounded, count * c, y_bar, first * c, streamed)
     order_stores()
