@@ -35,6 +35,8 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import is_on_gpu, placed_on, require_one_place
+
 BACKENDS = ("spec", "cpu", "cuda", "auto")
 
 _chosen: ContextVar[str] = ContextVar("refglow_backend", default="spec")
@@ -67,6 +69,21 @@ def use_backend(name: str) -> Iterator[None]:
 def current_backend() -> str:
     """The backend in force: "spec", "cpu", "cuda" or "auto"."""
     return _chosen.get()
+
+
+def placed_by_backend(array: Any) -> Any:
+    """Numbers made on the host, such as random ones, where the backend in force computes.
+
+    Args:
+      array: a NumPy array.
+
+    Returns:
+      under "cuda" a copy on CuPy's current GPU, otherwise the array itself.
+    """
+    if _chosen.get() != "cuda":
+        return array
+    import cupy
+    return placed_on(array, cupy.cuda.Device())
 
 
 def implementation(specification: Callable[..., Any], *arrays: Any) -> Callable[..., Any]:
@@ -112,8 +129,10 @@ def _kernels_that_fit(arrays: tuple[Any, ...]) -> str | None:
         return None
     if all(isinstance(array, np.ndarray) for array in arrays):
         return "cuda" if _stand_in_is_active() else "cpu"
-    modules = {type(array).__module__.partition(".")[0] for array in arrays}
-    return "cuda" if modules == {"cupy"} else None
+    if not all(map(is_on_gpu, arrays)):
+        require_one_place("refglow", **{f"array {i}": array for i, array in enumerate(arrays)})
+        return None
+    return "cuda"
 
 
 def _stand_in_is_active() -> bool:
@@ -131,4 +150,7 @@ def _function(library: str, name: str) -> Callable[..., Any] | None:
         return None
     function: Callable[..., Any] = getattr(
         importlib.import_module(f"refglow.kernels.{library}.{module}"), name)
+    if library == "cuda":
+        from refglow.kernels.cuda.memory import saying_when_memory_runs_out
+        return saying_when_memory_runs_out(function)
     return function

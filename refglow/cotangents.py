@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, is_array, require_one_place, zeros
 from refglow.dtypes import Array, as_array
 from refglow.module import Module
-from refglow.variable import Variable, value_of
+from refglow.variable import Variable
 
 
 def unbroadcast(bar: Array, shape: tuple[int, ...]) -> Array:
@@ -40,7 +41,7 @@ def unbroadcast(bar: Array, shape: tuple[int, ...]) -> Array:
     repeated = tuple(axis for axis, size in enumerate(shape_in_full)
                      if size == 1 and bar.shape[axis] != 1)
     summed = bar.sum(axis=repeated, keepdims=True) if repeated else bar
-    return np.asarray(summed, dtype=bar.dtype).reshape(shape)
+    return asarray(summed, bar.dtype).reshape(shape)
 
 
 class Cotangents:
@@ -55,14 +56,17 @@ class Cotangents:
         key = _storage(stored)
         if key is not None:
             held = self._sums.get(key)
-            self._sums[key] = (stored, bar if held is None else np.asarray(held[1] + bar))
+            self._sums[key] = (stored, bar if held is None else asarray(held[1] + bar))
 
     def of(self, stored: Any) -> Array:
-        """The sum for a parameter; zeros if nothing was added."""
+        """The sum for a parameter; zeros, where the other sums are, if nothing was added."""
         key = _storage(stored)
         if key in self._sums:
             return self._sums[key][1]
-        return np.zeros_like(value_of(stored))
+        if not isinstance(stored, Variable):
+            return np.zeros_like(stored)
+        beside = next((bar for _, bar in self._sums.values()), None)
+        return zeros(stored.shape, stored.numpy() if beside is None else beside, stored.dtype)
 
     def add_named(self, module: Any, bars: Mapping[str, Array], owner: str) -> None:
         """Add cotangents by the names that `module` gives its parameters.
@@ -79,7 +83,7 @@ class Cotangents:
             if np.shape(bar) != variables[name].shape:
                 raise ValueError(f"{owner}: a pullback gave {name!r} a cotangent of shape "
                                  f"{np.shape(bar)}; the parameter has {variables[name].shape}.")
-            self.add(variables[name], np.asarray(bar))
+            self.add(variables[name], asarray(bar))
 
     def add_variables_of(self, other: Cotangents) -> None:
         """Add the sums of `other` that belong to Variables, not those of plain arrays."""
@@ -103,7 +107,7 @@ class Cotangents:
 
     def named(self, module: Module) -> dict[str, Array]:
         """{state name: sum} for each trainable parameter of `module`, zeros where none came."""
-        return {variable.name: np.asarray(self.of(variable))
+        return {variable.name: asarray(self.of(variable))
                 for variable in module.trainable_variables}
 
 
@@ -137,13 +141,21 @@ class Tangents:
         return tangents
 
     def of(self, stored: Any, value: Array) -> Array:
-        """The tangent of a parameter whose value is `value`; zeros if it stands still."""
-        key = _storage(stored)
-        return self._dots[key][1] if key in self._dots else np.zeros_like(value)
+        """The tangent of a parameter whose value is `value`; zeros if it stands still.
 
-    def for_module(self, module: Any) -> dict[str, Array]:
-        """{name: tangent}, by the names that `module` gives its trainable parameters."""
-        return {name: self.of(variable, variable.numpy())
+        Raises:
+          TypeError, ValueError: if the tangent is not where the value is.
+        """
+        key = _storage(stored)
+        if key not in self._dots:
+            return np.zeros_like(value)
+        dot = self._dots[key][1]
+        require_one_place("A parameter's tangent", tangent=dot, parameter=value)
+        return dot
+
+    def for_module(self, module: Any, x: Array) -> dict[str, Array]:
+        """{name: tangent where x is}, by the names that `module` gives its trainable parameters."""
+        return {name: self.of(variable, variable.value_for(x))
                 for name, variable in named_trainable(module)}
 
     def extended(self, module: Module, dots: Mapping[str, Array]) -> Tangents:
@@ -170,7 +182,7 @@ def named_arrays(module: Module) -> Iterator[tuple[str, Array]]:
     The names are made like those of Variables in `state_dict`: "shift", "0.log_scale".
     """
     for prefix, member in module._members.items():
-        if isinstance(member, np.ndarray) and member.dtype.kind in "fcO":
+        if is_array(member) and member.dtype.kind in "fcO":
             yield prefix, member
         elif isinstance(member, Module):
             for name, array in named_arrays(member):
@@ -188,4 +200,4 @@ def _storage(stored: Any) -> int | None:
     """What identifies the storage of a parameter; None for a constant."""
     if isinstance(stored, Variable):
         return stored.storage
-    return id(stored) if isinstance(stored, np.ndarray) else None
+    return id(stored) if is_array(stored) else None

@@ -18,6 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from refglow.array_library import asarray, is_array, is_on_gpu
+
 Array: TypeAlias = npt.NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
 
@@ -65,7 +67,7 @@ def widened(array: Array) -> Array:
 
 def rounded(result: Array, *operands: Array) -> Array:
     """A result that was computed from widened operands, in the number type of the operands."""
-    return np.asarray(result, dtype=np.result_type(*operands))
+    return asarray(result, np.result_type(*operands))
 
 
 def is_weak(value: Any) -> bool:
@@ -100,7 +102,8 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
     """`value` as an array in the number type `dtype` (None: keep its own; weak values: float32).
 
     Args:
-      value: a number, a nested list, or anything with `__array__` or `__dlpack__`.
+      value: a number, a nested list, or anything with `__array__` or `__dlpack__`. A CuPy array
+        stays on its GPU; everything else becomes NumPy's.
       dtype: the type that `owner` computes in, or None.
       owner, what: who asks, and what the value is to them; used in messages only.
 
@@ -108,7 +111,7 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
       TypeError: for a floating array of another type than `dtype`, or no numbers at all.
     """
     weak = is_weak(value)
-    array = _to_numpy(value, owner, what)
+    array = _as_any_array(value, owner, what)
     if array.dtype.kind in "biu" or (weak and array.dtype.kind == "f"):
         return array.astype(DEFAULT_FLOAT if dtype is None else dtype)
     if array.dtype.kind not in "fcO":
@@ -120,7 +123,7 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
             raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. Take its "
                             f"real part, or build {owner} with dtype='{array.dtype}'.")
         name = "..." if " " in what else what
-        cast = (f"{name}.astype('{dtype}')" if isinstance(value, np.ndarray)
+        cast = (f"{name}.astype('{dtype}')" if is_array(value)
                 else f"np.asarray({name}, dtype='{dtype}')")
         raise TypeError(f"{owner} computes in {dtype}, but {what} is {array.dtype}. "
                         f"Cast it with {cast}, or build {owner} with dtype='{array.dtype}'.")
@@ -134,7 +137,9 @@ def _check_numbers(array: Array, owner: str, what: str) -> None:
             raise TypeError(f"{owner}: {what} must hold numbers; got a {type(item).__name__}.")
 
 
-def _to_numpy(value: Any, owner: str, what: str) -> Array:
+def _as_any_array(value: Any, owner: str, what: str) -> Array:
+    if is_on_gpu(value):
+        return asarray(value)
     if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)
     try:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, is_on_gpu, placed_like
 from refglow.dtypes import Array
 
 _LOG_TWO_PI = np.longdouble("1.83787706640934548356065947281123527972")
@@ -38,7 +39,7 @@ def _apply(name: str, numpy_function: Callable[[Array], Array], x: Array) -> Arr
 
 def _array(x: Any) -> Array:
     """x as an array: arithmetic on object arrays of no dimensions gives bare numbers."""
-    return np.asarray(x) if hasattr(x, "dtype") else np.asarray(x, dtype=object)
+    return asarray(x) if hasattr(x, "dtype") else np.asarray(x, dtype=object)
 
 
 def exp(x: Array) -> Array:
@@ -84,7 +85,7 @@ def _complex_log1p(x: Array) -> Array:
     near = a > -0.5
     inner = np.where(near, a, 0)
     size = np.where(near, np.log1p(inner * (2 + inner) + b * b) / 2, np.log(np.abs(1 + x)))
-    return np.asarray(size + 1j * np.arctan2(b, 1 + a))
+    return asarray(size + 1j * np.arctan2(b, 1 + a))
 
 
 def expm1(x: Array) -> Array:
@@ -144,7 +145,17 @@ def constant(value: Any, like: Array) -> Array:
     like = _array(like)
     if like.dtype == object and like.size:
         return np.asarray(np.frompyfunc(type(like.flat[0]), 1, 1)(value), dtype=object)
-    return np.asarray(value, dtype=like.dtype)
+    return _placed(value, like)
+
+
+def _placed(value: Any, like: Array) -> Array:
+    """A number, or a (nested) list or array of them, in the number type of `like` and where it is.
+
+    On a GPU a number is written by a kernel: nothing is transferred.
+    """
+    if is_on_gpu(like) and not np.ndim(value):
+        return np.full_like(like, like.dtype.type(value), shape=())
+    return placed_like(np.asarray(value, dtype=like.dtype), like)
 
 
 def log_two_pi(like: Array) -> Array:
@@ -162,7 +173,7 @@ def log_two_pi(like: Array) -> Array:
     """
     like = _array(like)
     if like.dtype != object or not like.size:
-        return np.asarray(_LOG_TWO_PI).astype(like.dtype)
+        return _placed(_LOG_TWO_PI, like)
     number = like.flat[0]
     if hasattr(number, "context"):
         pi = number.context.pi
@@ -183,7 +194,7 @@ def is_negative(x: Array) -> Array:
     Source: numpy.less.
     """
     x = _array(x)
-    return np.asarray((x.real if x.dtype.kind == "c" else x) < 0, dtype=bool)
+    return asarray((x.real if x.dtype.kind == "c" else x) < 0, bool)
 
 
 def is_positive(x: Array) -> Array:
@@ -194,7 +205,7 @@ def is_positive(x: Array) -> Array:
     Source: numpy.greater.
     """
     x = _array(x)
-    return np.asarray((x.real if x.dtype.kind == "c" else x) > 0, dtype=bool)
+    return asarray((x.real if x.dtype.kind == "c" else x) > 0, bool)
 
 
 def absolute(x: Array) -> Array:
@@ -230,7 +241,7 @@ def log_add_exp(a: Array, b: Array) -> Array:
     """
     a, b = _array(a), _array(b)
     if a.dtype.kind == b.dtype.kind == "f":
-        return np.asarray(np.logaddexp(a, b))
+        return asarray(np.logaddexp(a, b))
     smaller = is_negative(a - b)
     low, high = np.where(smaller, a, b), np.where(smaller, b, a)
     return _array(high + log1p(exp(low - high)))
@@ -245,8 +256,8 @@ def relu(x: Array) -> Array:
     """
     x = _array(x)
     if x.dtype.kind == "f":
-        return np.asarray(np.maximum(x, x.dtype.type(0)))
-    return np.asarray(np.where(is_positive(x), x, constant(0, x)))
+        return asarray(np.maximum(x, x.dtype.type(0)))
+    return asarray(np.where(is_positive(x), x, constant(0, x)))
 
 
 def sigmoid(x: Array) -> Array:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import is_array, require_one_place
 from refglow.dtypes import DEFAULT_FLOAT, Array, DType, as_array, is_weak
 from refglow.elementary import constant
-from refglow.variable import Variable, value_of
+from refglow.variable import Variable
 
 
 def parameter(value: Any, owner: str, what: str) -> Any:
@@ -35,15 +36,23 @@ def parameter_dtype(stored: Any) -> DType | None:
 
 
 def at(stored: Any, x: Array) -> Array:
-    """The parameter's value in the number type of x."""
-    value = value_of(stored)
-    if isinstance(value, np.ndarray):
+    """The parameter's value in the number type of x, where x is.
+
+    Raises:
+      TypeError, ValueError: if it is an array (no Variable) that is elsewhere.
+    """
+    if isinstance(stored, Variable):
+        return stored.value_for(x)
+    if is_array(stored):
+        if not (isinstance(stored, np.ndarray) and isinstance(x, np.ndarray)):
+            require_one_place("A parameter that is no Variable", parameter=stored, input=x)
+        value: Array = stored
         return value
-    return constant(value, x)
+    return constant(stored, x)
 
 
 def shown(stored: Any) -> Any:
     """The parameter as its property returns it: None, the Variable, or an array."""
     if stored is None or isinstance(stored, Variable):
         return stored
-    return stored if isinstance(stored, np.ndarray) else np.asarray(stored, dtype=DEFAULT_FLOAT)
+    return stored if is_array(stored) else np.asarray(stored, dtype=DEFAULT_FLOAT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refglow.array_library import is_on_gpu, placed_on, to_host
 from refglow.dtypes import Array, DType
 
 _name_scope: ContextVar[str] = ContextVar("refglow_name_scope", default="")
@@ -36,11 +38,23 @@ class NameScope:
 class _Cell:
     """The storage that all handles on one parameter share."""
 
-    __slots__ = ("array", "checks")
+    __slots__ = ("array", "checks", "copies")
 
     def __init__(self, array: Array) -> None:
         self.array = array
         self.checks: tuple[Callable[[Array], object], ...] = ()
+        # By a GPU's number: (the array that was copied, the copy on that GPU).
+        self.copies: dict[int, tuple[Array, Array]] = {}
+
+    def copy_on(self, device: Any) -> Array:
+        held = self.copies.get(device.id)
+        if held is None or held[0] is not self.array:
+            array = self.array
+            held = self.copies[device.id] = array, placed_on(array, device)
+        return held[1]
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        return None, {"array": self.array, "checks": self.checks, "copies": {}}
 
 
 class Variable(np.lib.mixins.NDArrayOperatorsMixin):
@@ -63,7 +77,8 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
           trainable: whether training changes it.
           dtype: its number type; by default that of `value`.
         """
-        self._cell = _Cell(_frozen(np.array(value, dtype=dtype)))
+        self._cell = _Cell(_frozen(np.array(
+            to_host(value) if is_on_gpu(value) else value, dtype=dtype)))
         self.name = _name_scope.get() + name
         self.trainable = trainable
 
@@ -102,6 +117,13 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """The value: a read-only array that later assignments do not change."""
         return self._cell.array
 
+    def value_for(self, x: Any) -> Array:
+        """The value where the array x is: `numpy()`, or a copy on the GPU that x is on.
+
+        The copy is made when it is first asked for, and anew after an assignment. Do not change it.
+        """
+        return self._cell.copy_on(x.device) if is_on_gpu(x) else self._cell.array
+
     def require(self, check: Callable[[Array], object]) -> None:
         """From now on assign only values for which `check(value)` raises nothing."""
         if check not in self._cell.checks:
@@ -110,13 +132,14 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
     def checked(self, value: Any) -> Array:
         """The array that `assign(value)` would store: a copy of `value` in this variable's dtype.
 
-        NaN and infinity may be stored; `validate_args` is what looks for them.
+        A CuPy array is brought to the host. NaN and infinity may be stored; `validate_args` is what
+        looks for them.
 
         Raises:
           ValueError: if the shapes differ, if numbers would be lost in the cast (complex to real,
             real to integer, an integer out of range), or if it fails what is required of it.
         """
-        array = np.asarray(value)
+        array = to_host(value)
         if array.shape != self.shape:
             raise ValueError(f"Variable {self.name!r} has shape {self.shape}; "
                              f"cannot assign an array of shape {array.shape}.")
@@ -148,8 +171,13 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         if any(isinstance(out, Variable) for out in kwargs.get("out", ())):
             raise TypeError(f"Variable {self.name!r} cannot be changed in place; use "
                             "variable.assign(new_value).")
-        plain = [v.numpy() if isinstance(v, Variable) else v for v in inputs]
+        beside = next(filter(is_on_gpu, inputs), None)
+        plain = [v.value_for(beside) if isinstance(v, Variable) else v for v in inputs]
         return getattr(ufunc, method)(*plain, **kwargs)
+
+    def __cupy_get_ndarray__(self) -> Array:
+        """What CuPy takes for a Variable among its arrays: the copy on its current GPU."""
+        return self._cell.copy_on(sys.modules["cupy"].cuda.Device())
 
     def __getitem__(self, index: Any) -> Any:
         return self._cell.array[index]

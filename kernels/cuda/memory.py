@@ -9,9 +9,10 @@ nothing half-written behind.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,6 +50,16 @@ def device_memory_errors() -> Iterator[None]:
         free, total = cupy.cuda.runtime.memGetInfo()
         pooled = cupy.get_default_memory_pool().free_bytes()
         raise DeviceMemoryError(_bytes_asked(error), free, total, pooled) from error
+
+
+@functools.cache
+def saying_when_memory_runs_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, for which running out of a GPU's memory raises DeviceMemoryError."""
+    @functools.wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        with device_memory_errors():
+            return function(*arguments, **options)
+    return guarded
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array
@@ -47,7 +48,7 @@ def absolute_value_inverse(y: Array) -> tuple[tuple[Array, Array], tuple[Array, 
 
     Source: as the module.
     """
-    zero = np.zeros((), dtype=y.dtype)
+    zero = zeros((), y)
     return (-y, y), (zero, zero)
 
 

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refglow.array_library import asarray, to_host
 from refglow.backend import implementation
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import DEFAULT_FLOAT, Array, accumulator, canonical_dtype, rounded, widened
@@ -75,7 +76,7 @@ def activation_normalization_inverse(x: Array, shift: Array,
 
 def _total(log_scale: Array) -> Array:
     wide = accumulator(log_scale.dtype)
-    return np.asarray(log_scale.sum(dtype=wide), dtype=wide)
+    return asarray(log_scale.sum(dtype=wide), wide)
 
 
 def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
@@ -95,8 +96,8 @@ def channel_statistics(batch: Array, epsilon: float) -> tuple[Array, Array]:
     """
     axes = tuple(range(batch.ndim - 1))
     wide = batch.astype(accumulator(batch.dtype))
-    mean = np.asarray(wide.mean(axis=axes))
-    deviation = sqrt(np.asarray(((wide - mean) ** 2).mean(axis=axes))) + epsilon
+    mean = asarray(wide.mean(axis=axes))
+    deviation = sqrt(asarray(((wide - mean) ** 2).mean(axis=axes))) + epsilon
     return mean, deviation
 
 
@@ -195,7 +196,7 @@ def _all_rounded(bars: tuple[Array, Array, Array],
 
 def _over_pixels(array: Array) -> Array:
     """The sum over all dimensions but the channels."""
-    return np.asarray(array.sum(axis=tuple(range(array.ndim - 1))))
+    return asarray(array.sum(axis=tuple(range(array.ndim - 1))))
 
 
 ACTIVATION_NORMALIZATION = Op(
@@ -287,7 +288,8 @@ class ActivationNormalization(OpBijector):
             raise ValueError(f"{self.name} cannot be initialised from a batch that holds NaN or "
                              "infinity; its parameters are unchanged.")
         epsilon = 10 * _eps(batch)
-        mean, deviation = implementation(channel_statistics, batch)(batch, epsilon)
+        statistics = implementation(channel_statistics, batch)(batch, epsilon)
+        mean, deviation = map(to_host, statistics)
         constant = np.flatnonzero(deviation.real <= 2 * epsilon)
         if constant.size:
             warnings.warn(

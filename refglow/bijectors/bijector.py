@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refglow.array_library import is_array, to_host
 from refglow.bijectors.derivatives import Pullback, jvp_of_bijector, vjp_of_bijector
 from refglow.bijectors.evaluation import Evaluation
 from refglow.bijectors.log_det import spread_log_det
@@ -158,7 +159,7 @@ class Bijector(Evaluation):
         minimum, _ = self._min_event_ndims(forward)
         (y, log_det), pull = results_and_pull
         total = self._reduced(log_det, x, event_ndims, minimum)
-        if not isinstance(total, np.ndarray):  # not injective
+        if not is_array(total):  # not injective
             return (y, total), pull
 
         def event_pull(y_bar: Any, total_bar: Array, bars: Cotangents) -> Any:
@@ -221,6 +222,6 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(map(_same, a, b))
     if hasattr(a, "__array__") and hasattr(b, "__array__"):
-        a, b = np.asarray(a), np.asarray(b)
+        a, b = to_host(a), to_host(b)
         return a.dtype == b.dtype and np.array_equal(a, b)
     return type(a) is type(b) and bool(a == b)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, zeros
 from refglow.bijectors import glow_coupling
 from refglow.bijectors.shift import shift_forward, shift_inverse
 from refglow.dtypes import Array, accumulator
@@ -205,14 +206,14 @@ def _affine(affine: Affine, x: Array, output: Array, deciding: int) -> tuple[Arr
 
 def _shifted(shift: Affine, x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
     mapped, _ = shift(x[..., deciding:], output)
-    zeros = np.zeros(len(x), dtype=accumulator(x.dtype))
-    return np.concatenate([x[..., :deciding], mapped], axis=-1), zeros
+    none = zeros((len(x),), x, accumulator(x.dtype))
+    return np.concatenate([x[..., :deciding], mapped], axis=-1), none
 
 
 def _affine_vjp(affine_vjp: Affine, x: Array, output: Array, deciding: int, bar: Array,
                 log_det_bar: Array) -> tuple[Array, Array]:
     raw_scale, shift = _halves(output)
-    spread = np.broadcast_to(np.asarray(log_det_bar)[:, None, None], raw_scale.shape)
+    spread = np.broadcast_to(asarray(log_det_bar)[:, None, None], raw_scale.shape)
     mapped_bar, raw_bar, shift_bar = affine_vjp(x[..., deciding:], raw_scale, shift,
                                                 bar[..., deciding:], spread)
     return (np.concatenate([bar[..., :deciding], mapped_bar], axis=-1),

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from refglow.array_library import is_on_gpu, require_one_place, to_host
 from refglow.backend import current_backend, use_backend
 from refglow.bijectors.evaluation import as_arrays
 from refglow.bijectors.log_det import rounded_like
@@ -177,7 +178,9 @@ def as_cotangent(bar: Any, like: Any, owner: str, what: str, template: Any = Non
         dtype = None if array.dtype.kind == "O" else array.dtype
         given = as_array(part, dtype, owner, what)
         if given.ndim == 0 and is_weak(part):
-            given = np.broadcast_to(given, array.shape)
+            given = (np.full_like(array, part) if is_on_gpu(array)
+                     else np.broadcast_to(given, array.shape))
+        require_one_place(f"{owner}: {what}", given=given, **{"what it belongs to": array})
         if given.shape != array.shape:
             raise ValueError(f"{owner}: {what} has shape {list(given.shape)}; it must have the "
                              f"shape {list(array.shape)} of what it belongs to.")
@@ -285,7 +288,7 @@ def _relative_error(rebuilt: Array, given: Array) -> float:
     """max|rebuilt - given| / max|given|; NaN if a rebuilt value is not a number."""
     if given.dtype.kind not in "fc" or not given.size:
         return 0.0
-    error, scale = np.abs(rebuilt - given).max(), np.abs(given).max()
+    error, scale = to_host(np.stack([np.abs(rebuilt - given).max(), np.abs(given).max()]))
     return float(error / scale) if scale else float(error)
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, to_host
 from refglow.bijectors.log_det import reduce_log_det, rounded_like
 from refglow.bijectors.signature import Signature
 from refglow.dtypes import Array, as_array
@@ -44,7 +45,8 @@ class Evaluation(Signature):
           **kwargs: passed to the nested bijectors, by their names.
 
         Returns:
-          NumPy array (structure) of the input's dtype.
+          array (structure) of the input's dtype: CuPy's, on the same GPU, for CuPy arrays;
+          NumPy's for everything else.
 
         Raises:
           TypeError: if x is a floating array of another dtype than the bijector's.
@@ -185,13 +187,12 @@ class Evaluation(Signature):
 def as_arrays(result: Any, like: Any) -> Any:
     """The result with arrays at all leaves: NumPy turns those of no dimensions into scalars."""
     objects = any(leaf.dtype == object for _, leaf in iterate(like))
-    return map_structure(result, lambda leaf: np.asarray(leaf, dtype=object if objects else None),
-                         result)
+    return map_structure(result, lambda leaf: asarray(leaf, object if objects else None), result)
 
 
 def _check_finite(array: Array, name: str, what: str) -> None:
     if array.dtype.kind not in "fc" or bool(np.isfinite(array).all()):
         return
-    bad = np.argwhere(~np.isfinite(array))
+    bad = to_host(np.argwhere(~np.isfinite(array)))
     raise ValueError(f"{name}: {what} holds {len(bad)} values that are NaN or infinite; the first "
                      f"is {array[tuple(bad[0])]} at index {tuple(map(int, bad[0]))}.")

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.backend import accelerated
 from refglow.bijectors.bijector import Pull
 from refglow.bijectors.chain import Chain
@@ -51,7 +52,7 @@ def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
     n, (h, w, c) = block_size, x.shape[-3:]
     tiles = x.reshape(x.shape[:-3] + (h, w, c // n**2, n, n))
     rows = np.moveaxis(tiles, (-2, -1), (-4, -2))  # [h, a, w, b, c]
-    return rows.reshape(x.shape[:-3] + (h * n, w * n, c // n**2)), np.zeros((), x.dtype)
+    return rows.reshape(x.shape[:-3] + (h * n, w * n, c // n**2)), zeros((), x)
 
 
 def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
@@ -72,7 +73,7 @@ def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
     n, (h, w, c) = block_size, y.shape[-3:]
     rows = y.reshape(y.shape[:-3] + (h // n, n, w // n, n, c))
     tiles = np.moveaxis(rows, (-4, -2), (-2, -1))  # [h, w, c, a, b]
-    return tiles.reshape(y.shape[:-3] + (h // n, w // n, c * n**2)), np.zeros((), y.dtype)
+    return tiles.reshape(y.shape[:-3] + (h // n, w // n, c * n**2)), zeros((), y)
 
 
 # ---- derivatives ------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ class Expand(Composition):
 
 def _no_log_det(x: Array, event_ndims: int) -> Array:
     """The log-det of each event, 0."""
-    return np.zeros(x.shape[:x.ndim - event_ndims], accumulator(x.dtype))
+    return zeros(x.shape[:x.ndim - event_ndims], x, accumulator(x.dtype))
 
 
 class Squeeze(Invert):

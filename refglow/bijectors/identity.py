@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from refglow.array_library import zeros
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 
@@ -27,7 +26,7 @@ def identity_forward(x: Array) -> tuple[Array, Array]:
 
     Source: as the module.
     """
-    return x, np.zeros((), dtype=x.dtype)
+    return x, zeros((), x)
 
 
 def identity_inverse(y: Array) -> tuple[Array, Array]:
@@ -37,7 +36,7 @@ def identity_inverse(y: Array) -> tuple[Array, Array]:
 
     Source: as the module.
     """
-    return y, np.zeros((), dtype=y.dtype)
+    return y, zeros((), y)
 
 
 # ---- derivatives: the Jacobian is the identity matrix, and the log-det 0 does not change --------
@@ -84,7 +83,7 @@ def identity_forward_jvp(x: Array, x_dot: Array) -> tuple[Array, Array]:
 
     Source: the derivation above.
     """
-    return x_dot, np.zeros((), dtype=x.dtype)
+    return x_dot, zeros((), x)
 
 
 def identity_inverse_jvp(x: Array, y_dot: Array) -> tuple[Array, Array]:
@@ -94,7 +93,7 @@ def identity_inverse_jvp(x: Array, y_dot: Array) -> tuple[Array, Array]:
 
     Source: the derivation above.
     """
-    return y_dot, np.zeros((), dtype=x.dtype)
+    return y_dot, zeros((), x)
 
 
 IDENTITY = Op(identity_forward, identity_inverse, identity_forward_vjp, identity_inverse_vjp,

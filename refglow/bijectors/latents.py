@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.expand import expand_forward, expand_inverse
 from refglow.bijectors.glow_shapes import Splits, scale_shapes
 from refglow.dtypes import Array
@@ -72,7 +73,7 @@ def merge_latents(parts: Sequence[Array], shape: tuple[int, int, int], splits: S
     (batch,) = batches
     remaining = list(parts)
     h, w, _ = scale_shapes(shape, len(splits))[-1]
-    rest = np.zeros((*batch, h, w, 0), dtype=remaining[-1].dtype)
+    rest = zeros((*batch, h, w, 0), remaining[-1])
     for i, (leave, grab, _) in reversed(list(enumerate(splits))):
         pieces = [rest]
         if grab:

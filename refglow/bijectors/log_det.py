@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, zeros
 from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, accumulator
 from refglow.structure import flatten
@@ -85,7 +86,7 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
     (event,) = events
     # NumPy unpacks scalars of object arrays; keep them objects.
     objects = any(part.dtype == object for part in flatten(min_event_ndims, x))
-    log_det = np.asarray(log_det, dtype=object if objects else None)
+    log_det = asarray(log_det, object if objects else None)
     shape = np.broadcast_shapes(log_det.shape, *outer)
     if shape[len(shape) - extra:] != event:
         raise ValueError(
@@ -113,10 +114,10 @@ def sum_log_dets(log_dets: Sequence[Any], x: Any, event_ndims: Any, template: An
         return None
     if not log_dets:
         array, ndims = flatten(template, x)[0], flatten(template, event_ndims)[0]
-        return np.zeros(array.shape[:array.ndim - ndims], dtype=array.dtype)
+        return zeros(array.shape[:array.ndim - ndims], array)
     total = log_dets[0]
     for log_det in log_dets[1:]:
-        total = np.asarray(total + log_det, dtype=np.result_type(total, log_det))
+        total = asarray(total + log_det, np.result_type(total, log_det))
     return total
 
 
@@ -184,6 +185,7 @@ def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
     constant = [shape[axis] for axis in axes if log_det.shape[axis] == 1]
     batch = shape[:len(shape) - extra]
     wide = accumulator(log_det.dtype)
-    summed = np.asarray(log_det.sum(axis=varying, keepdims=True, dtype=wide), dtype=wide)
-    total = np.asarray(summed * int(np.prod(constant, dtype=np.int64)), dtype=wide)
-    return np.array(np.broadcast_to(total.reshape(total.shape[:len(batch)]), batch))
+    summed = asarray(log_det.sum(axis=varying, keepdims=True, dtype=wide) if varying else log_det,
+                     wide)
+    total = asarray(summed * int(np.prod(constant, dtype=np.int64)), wide)
+    return np.broadcast_to(total.reshape(total.shape[:len(batch)]), batch).copy()

@@ -204,8 +204,9 @@ class NormalizedConv(OpBijector):
           x: [..., C].
           kwargs: arguments for bijectors by their names; these two take none.
         """
-        lower_upper = self._conv.bijector.lower_upper.numpy()
-        return (accelerated(normalized_conv_forward, x, lower_upper) is not None
+        variable = self._conv.bijector.lower_upper
+        lower_upper = variable.numpy()
+        return (accelerated(normalized_conv_forward, x, variable.value_for(x)) is not None
                 and not (self._actnorm.validate_args or self._conv.validate_args)
                 and self._actnorm.initialized and x.shape[-1:] == lower_upper.shape[-1:]
                 and bool(np.abs(np.diagonal(lower_upper)).min() > 0)
@@ -215,7 +216,7 @@ class NormalizedConv(OpBijector):
         matrix = self._conv.bijector
         matrix._check_channels(array.shape[-1])
         return (NORMALIZED_CONV, (self._actnorm.shift, self._actnorm.log_scale,
-                                  matrix.lower_upper), (matrix.permutation.numpy(),))
+                                  matrix.lower_upper), (matrix.permutation.value_for(array),))
 
 
 def folded(parts: Sequence[Bijector]) -> list[Bijector]:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.backend import implementation
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.cotangents import Cotangents, Tangents, unbroadcast
@@ -100,7 +101,7 @@ class OpBijector(Bijector):
             x_bar, *parameter_bars = pulled if stored else (pulled,)
             for parameter, parameter_bar in zip(stored, parameter_bars, strict=True):
                 bars.add(parameter, parameter_bar)
-            return unbroadcast(np.asarray(x_bar), x.shape)
+            return unbroadcast(asarray(x_bar), x.shape)
         return (result, log_det), pull
 
     def _jvp(self, forward: bool, x: Array, x_dot: Array,

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array, rounded, widened
@@ -56,7 +57,7 @@ def pad_forward(x: Array, paddings: Sequence[tuple[int, int]], axis: Sequence[in
         y = np.pad(x, widths, mode="constant", constant_values=constant_values)
     else:
         y = np.pad(x, widths, mode=_NUMPY_MODES[mode])
-    return y, np.zeros((), dtype=x.dtype)
+    return y, zeros((), x)
 
 
 def pad_inverse(y: Array, paddings: Sequence[tuple[int, int]],
@@ -76,7 +77,7 @@ def pad_inverse(y: Array, paddings: Sequence[tuple[int, int]],
     keep = [slice(None)] * y.ndim
     for dimension, (left, right) in zip(axis, paddings, strict=True):
         keep[dimension] = slice(left, y.shape[dimension] - right)
-    return y[tuple(keep)], np.zeros((), dtype=y.dtype)
+    return y[tuple(keep)], zeros((), y)
 
 
 # ---- derivatives ------------------------------------------------------------------------------

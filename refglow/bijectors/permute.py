@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, zeros
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
+from refglow.parameter import at
 from refglow.variable import Variable, value_of
 
 
@@ -31,7 +33,7 @@ def permute_forward(x: Array, permutation: Array, axis: int) -> tuple[Array, Arr
 
     Source: as the module.
     """
-    return np.take(x, permutation, axis=axis), np.zeros((), dtype=x.dtype)
+    return np.take(x, permutation, axis=axis), zeros((), x)
 
 
 def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Array]:
@@ -41,7 +43,7 @@ def permute_inverse(y: Array, permutation: Array, axis: int) -> tuple[Array, Arr
 
     Source: as the module.
     """
-    return np.take(y, np.argsort(permutation), axis=axis), np.zeros((), dtype=y.dtype)
+    return np.take(y, np.argsort(permutation), axis=axis), zeros((), y)
 
 
 # ---- derivatives ------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def check_permutation(array: Array) -> None:
     if array.dtype.kind not in "iu":
         raise TypeError(f"permutation must hold integers; got {array.dtype}.")
     if array.ndim < 1 or not np.array_equal(np.sort(array, axis=-1),
-                                            np.broadcast_to(np.arange(array.shape[-1]),
+                                            np.broadcast_to(np.arange(array.shape[-1], like=array),
                                                             array.shape)):
         raise ValueError(f"permutation must hold each of 0..n-1 once; got {array}.")
 
@@ -157,7 +159,7 @@ def checked_permutation(value: Any, name: str) -> Any:
 
     Source: as the module.
     """
-    array = np.asarray(value_of(value))
+    array = asarray(value_of(value))
     try:
         check_permutation(array)
     except (TypeError, ValueError) as error:
@@ -211,7 +213,7 @@ class Permute(OpBijector):
 
     def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
         self._check_length(array.shape)
-        return PERMUTE, (), (value_of(self._permutation), self._axis)
+        return PERMUTE, (), (at(self._permutation, array), self._axis)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         self._check_length(shape)

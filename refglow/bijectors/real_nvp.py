@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.bijectors.chain import Chain
 from refglow.bijectors.log_det import spread_log_det
@@ -216,7 +217,7 @@ class RealNVP(Bijector):
         num_masked = self._masked_of(x.shape[-1])
         (x0, x1), (x0_dot, x1_dot) = (real_nvp_split(part, num_masked) for part in (x, x_dot))
         fn_jvp = jvp_of(self._bijector_fn, self.name)
-        network_dots = tangents.for_module(_network_of(self._bijector_fn))
+        network_dots = tangents.for_module(_network_of(self._bijector_fn), x)
         bijector, dots = fn_jvp(x0, x1.shape[-1], x0_dot, network_dots, **condition)
         self._check_bijector(bijector, x1)
         bijector._check_values(x1, "x" if forward else "y", 1)
@@ -237,7 +238,7 @@ class RealNVP(Bijector):
             bars.add_variables_of(parameters)
             deciding_bar, network_bars = pullback(parameters.of_arrays(bijector))
             bars.add_named(_network_of(self._bijector_fn), network_bars, self.name)
-            return np.asarray(deciding_bar)
+            return asarray(deciding_bar)
         return bijector, pull
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:

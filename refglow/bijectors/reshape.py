@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
@@ -35,7 +36,7 @@ def reshape_forward(x: Array, event_shape_in: tuple[int, ...],
     """
     batch = x.shape[:x.ndim - len(event_shape_in)]
     sizes = _fill_unknown(event_shape_out, x.shape[x.ndim - len(event_shape_in):])
-    return x.reshape(batch + sizes), np.zeros((), dtype=x.dtype)
+    return x.reshape(batch + sizes), zeros((), x)
 
 
 def reshape_inverse(y: Array, event_shape_in: tuple[int, ...],

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from refglow.array_library import asarray
 from refglow.bijectors.identity import IDENTITY
 from refglow.bijectors.op import Op, OpBijector
 from refglow.cotangents import unbroadcast
@@ -254,7 +253,7 @@ class Scale(OpBijector):
         return {name: (value, 0) for name, value in given.items() if value is not None}
 
     def _check_scale(self) -> None:
-        scale = np.asarray(0 if self._scale is None else value_of(self._scale))
+        scale = asarray(0 if self._scale is None else value_of(self._scale))
         if self._scale is not None and not (is_positive(scale) | is_negative(scale)).all():
             raise ValueError(f"{self.name}: scale must not be zero; got {scale}.")
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray, to_host
 from refglow.bijectors.op import Op, OpBijector
 from refglow.bijectors.permute import checked_permutation
 from refglow.cotangents import unbroadcast
@@ -31,7 +32,7 @@ from refglow.dtypes import Array, rounded, widened
 from refglow.elementary import is_negative, is_positive, log_absolute
 from refglow.event_shape import EventShape
 from refglow.parameter import at, parameter, parameter_dtype, shown
-from refglow.variable import value_of
+from refglow.variable import Variable, value_of
 
 
 def scale_matvec_lu_forward(x: Array, lower_upper: Array,
@@ -77,8 +78,13 @@ def lu_reconstruct(lower_upper: Array, permutation: Array) -> Array:
 
     Source: as the module.
     """
-    lower = np.tril(lower_upper, -1) + np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
+    lower = np.tril(lower_upper, -1) + _identity(lower_upper)
     return _permuted_rows(lower @ np.triu(lower_upper), permutation)
+
+
+def _identity(like: Array) -> Array:
+    """The identity matrix of the size and number type of a square matrix, where that is."""
+    return np.diag(np.ones_like(like, shape=like.shape[-1:]))
 
 
 def _permuted_rows(product: Array, permutation: Array) -> Array:
@@ -100,14 +106,14 @@ def lu_log_det(lower_upper: Array) -> Array:
     Source: as the module.
     """
     diagonal = widened(np.diagonal(lower_upper, axis1=-2, axis2=-1))
-    return np.asarray(log_absolute(diagonal).sum(axis=-1), dtype=diagonal.dtype)
+    return asarray(log_absolute(diagonal).sum(axis=-1), diagonal.dtype)
 
 
 def _matvec(matrix: Array, x: Array) -> Array:
     """matrix @ x over the last dimension of x; one matrix product if there is one matrix."""
     if matrix.ndim == 2:
         return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(x.shape)
-    return np.asarray(np.matmul(matrix, x[..., None])[..., 0])
+    return asarray(np.matmul(matrix, x[..., None])[..., 0])
 
 
 def _solve(lower_upper: Array, permutation: Array, y: Array) -> Array:
@@ -245,7 +251,7 @@ def _sum_of_outer_products(y_bar: Array, x: Array, lower_upper: Array,
     c = x.shape[-1]
     batch = np.broadcast_shapes(lower_upper.shape[:-2], permutation.shape[:-1])
     if not batch:
-        return np.asarray(y_bar.reshape(-1, c).T @ x.reshape(-1, c))
+        return asarray(y_bar.reshape(-1, c).T @ x.reshape(-1, c))
     return unbroadcast(y_bar[..., :, None] * x[..., None, :], (*batch, c, c))
 
 
@@ -254,18 +260,18 @@ def _factors_bar(matrix_bar: Array, log_det_bar: Array, lower_upper: Array,
     """Equation (2)."""
     rows = np.broadcast_to(permutation[..., None], (*matrix_bar.shape[:-1], 1))
     m = np.take_along_axis(matrix_bar, rows, axis=-2)
-    eye = np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
+    eye = _identity(lower_upper)
     lower, upper = np.tril(lower_upper, -1) + eye, np.triu(lower_upper)
     packed = (np.tril(m @ np.swapaxes(upper, -1, -2), -1)
               + np.triu(np.swapaxes(lower, -1, -2) @ m))
     diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1)
-    log_det_part = eye * (np.asarray(log_det_bar)[..., None] / diagonal)[..., None, :]
-    return np.asarray(unbroadcast(packed, lower_upper.shape) + log_det_part)
+    log_det_part = eye * (asarray(log_det_bar)[..., None] / diagonal)[..., None, :]
+    return asarray(unbroadcast(packed, lower_upper.shape) + log_det_part)
 
 
 def _reconstruct_dot(lower_upper: Array, lower_upper_dot: Array, permutation: Array) -> Array:
     """W_dot = P (L_dot U + L U_dot)."""
-    eye = np.eye(lower_upper.shape[-1], dtype=lower_upper.dtype)
+    eye = _identity(lower_upper)
     product = (np.tril(lower_upper_dot, -1) @ np.triu(lower_upper)
                + (np.tril(lower_upper, -1) + eye) @ np.triu(lower_upper_dot))
     return _permuted_rows(product, permutation)
@@ -275,14 +281,14 @@ def _log_det_dot(lower_upper: Array, lower_upper_dot: Array) -> Array:
     """sum_i U_dot_ii / U_ii."""
     diagonal, diagonal_dot = (np.diagonal(a, axis1=-2, axis2=-1)
                               for a in (lower_upper, lower_upper_dot))
-    return np.asarray((diagonal_dot / diagonal).sum(axis=-1))
+    return asarray((diagonal_dot / diagonal).sum(axis=-1))
 
 
 def _solve_transposed(lower_upper: Array, permutation: Array, x_bar: Array) -> Array:
     """y_bar with (P L U)^T y_bar = x_bar: U^T a = x_bar, L^T b = a, y_bar[p[i]] = b[i]."""
     channels = x_bar.shape[-1]
     shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, x_bar.shape)
-    v = np.array(np.broadcast_to(x_bar, shape))
+    v = np.broadcast_to(x_bar, shape).copy()
     for k in range(channels):
         v[..., k] -= _row_times(lower_upper[..., :k, k], v[..., :k])
         v[..., k] /= lower_upper[..., k, k]
@@ -341,8 +347,10 @@ class ScaleMatvecLU(OpBijector):
 
     def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
         self._check_channels(array.shape[-1])
-        self._check_invertible(at(self._lower_upper, array))
-        return SCALE_MATVEC_LU, (self._lower_upper,), (value_of(self._permutation),)
+        stored = self._lower_upper
+        self._check_invertible(stored.numpy() if isinstance(stored, Variable)
+                               else at(stored, array))
+        return SCALE_MATVEC_LU, (stored,), (at(self._permutation, array),)
 
     def _forward_event_shape(self, shape: EventShape) -> EventShape:
         self._check_channels(shape[-1])
@@ -354,7 +362,7 @@ class ScaleMatvecLU(OpBijector):
         diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1)
         zero = ~(is_positive(diagonal) | is_negative(diagonal))
         if lower_upper.dtype != object and zero.any():
-            where = ", ".join(str(int(i)) for i in np.unique(np.nonzero(zero)[-1]))
+            where = ", ".join(str(int(i)) for i in np.unique(np.nonzero(to_host(zero))[-1]))
             raise ValueError(f"{self.name}: the matrix is singular: lower_upper has a zero (or "
                              f"NaN) on its diagonal at channel {where}. It has no inverse and its "
                              "log-determinant is -infinity.")

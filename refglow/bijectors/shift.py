@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from refglow.array_library import zeros
 from refglow.bijectors.op import Op, OpBijector
 from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, rounded, widened
@@ -30,7 +29,7 @@ def shift_forward(x: Array, shift: Array) -> tuple[Array, Array]:
 
     Source: as the module.
     """
-    return x + shift, np.zeros((), dtype=x.dtype)
+    return x + shift, zeros((), x)
 
 
 def shift_inverse(y: Array, shift: Array) -> tuple[Array, Array]:
@@ -40,7 +39,7 @@ def shift_inverse(y: Array, shift: Array) -> tuple[Array, Array]:
 
     Source: as the module.
     """
-    return y - shift, np.zeros((), dtype=y.dtype)
+    return y - shift, zeros((), y)
 
 
 # ---- derivatives ------------------------------------------------------------------------------
@@ -98,7 +97,7 @@ def shift_forward_jvp(x: Array, shift: Array, x_dot: Array,
 
     Source: the derivation above.
     """
-    return x_dot + shift_dot, np.zeros((), dtype=x.dtype)
+    return x_dot + shift_dot, zeros((), x)
 
 
 def shift_inverse_jvp(x: Array, shift: Array, y_dot: Array,
@@ -115,7 +114,7 @@ def shift_inverse_jvp(x: Array, shift: Array, y_dot: Array,
 
     Source: the derivation above.
     """
-    return y_dot - shift_dot, np.zeros((), dtype=x.dtype)
+    return y_dot - shift_dot, zeros((), x)
 
 
 SHIFT = Op(shift_forward, shift_inverse, shift_forward_vjp, shift_inverse_vjp,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.bijectors.op import Op, OpBijector
 from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, common_dtype, rounded, widened
@@ -194,8 +195,8 @@ def interval_sigmoid_forward_vjp(x: Array, low: Array, high: Array, y_bar: Array
     """
     width, bar, operands = high - low, widened(y_bar), (x, low, high, y_bar)
     x_bar = width * _slope(x) * bar - tanh(x / 2) * fldj_bar
-    low_bar = np.asarray(sigmoid(-x) * bar - fldj_bar / width)
-    high_bar = np.asarray(sigmoid(x) * bar + fldj_bar / width)
+    low_bar = asarray(sigmoid(-x) * bar - fldj_bar / width)
+    high_bar = asarray(sigmoid(x) * bar + fldj_bar / width)
     return (rounded(x_bar, *operands), rounded(unbroadcast(low_bar, low.shape), *operands),
             rounded(unbroadcast(high_bar, high.shape), *operands))
 
@@ -220,8 +221,8 @@ def interval_sigmoid_inverse_vjp(x: Array, low: Array, high: Array, x_bar: Array
     """
     width, bar, operands = high - low, widened(x_bar), (x, low, high, x_bar)
     y_bar = (bar + tanh(x / 2) * ildj_bar) / (width * _slope(x))
-    low_bar = np.asarray((exp(-x) * ildj_bar - bar / sigmoid(x)) / width)
-    high_bar = np.asarray(-(exp(x) * ildj_bar + bar / sigmoid(-x)) / width)
+    low_bar = asarray((exp(-x) * ildj_bar - bar / sigmoid(x)) / width)
+    high_bar = asarray(-(exp(x) * ildj_bar + bar / sigmoid(-x)) / width)
     return (rounded(y_bar, *operands), rounded(unbroadcast(low_bar, low.shape), *operands),
             rounded(unbroadcast(high_bar, high.shape), *operands))
 
@@ -320,8 +321,8 @@ class Sigmoid(OpBijector):
 
     def _ends(self) -> tuple[Array, Array]:
         low, high = value_of(self._low), value_of(self._high)
-        return (np.asarray(0.0), np.asarray(1.0)) if low is None else (
-            np.asarray(low), np.asarray(high))
+        return (asarray(0.0), asarray(1.0)) if low is None else (
+            asarray(low), asarray(high))
 
     def _check_interval(self) -> None:
         low, high = self._ends()

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from refglow.array_library import asarray
 from refglow.bijectors.op import Op, OpBijector
 from refglow.cotangents import unbroadcast
 from refglow.dtypes import Array, common_dtype, rounded, widened
@@ -78,7 +77,7 @@ def softplus_inverse(y: Array, hinge_softness: Array, low: Array) -> tuple[Array
 def _entropy(t: Array) -> Array:
     """h(t) = f(t) - t g(t)."""
     a = absolute(t)
-    return np.asarray(softplus(-a) + a * sigmoid(-a))
+    return asarray(softplus(-a) + a * sigmoid(-a))
 
 
 def softplus_forward_vjp(x: Array, hinge_softness: Array, low: Array, y_bar: Array,
@@ -98,11 +97,11 @@ def softplus_forward_vjp(x: Array, hinge_softness: Array, low: Array, y_bar: Arr
 
     Source: the derivation above.
     """
-    c, t, bar = hinge_softness, np.asarray(x / hinge_softness), widened(y_bar)
-    own, operands = np.asarray(sigmoid(-t) * fldj_bar / c), (x, c, low, y_bar)
-    x_bar = unbroadcast(np.asarray(sigmoid(t) * bar), t.shape) + own
-    c_bar = (unbroadcast(np.asarray(_entropy(t) * bar), c.shape)
-             - unbroadcast(np.asarray(t * own), c.shape))
+    c, t, bar = hinge_softness, asarray(x / hinge_softness), widened(y_bar)
+    own, operands = asarray(sigmoid(-t) * fldj_bar / c), (x, c, low, y_bar)
+    x_bar = unbroadcast(asarray(sigmoid(t) * bar), t.shape) + own
+    c_bar = (unbroadcast(asarray(_entropy(t) * bar), c.shape)
+             - unbroadcast(asarray(t * own), c.shape))
     return (rounded(x_bar, *operands), rounded(c_bar, *operands),
             rounded(unbroadcast(bar, low.shape), *operands))
 
@@ -125,10 +124,10 @@ def softplus_inverse_vjp(x: Array, hinge_softness: Array, low: Array, x_bar: Arr
 
     Source: the derivation above.
     """
-    c, t, bar = hinge_softness, np.asarray(x / hinge_softness), widened(x_bar)
+    c, t, bar = hinge_softness, asarray(x / hinge_softness), widened(x_bar)
     own, operands = sigmoid(-t) * ildj_bar / c, (x, c, low, x_bar)
-    y_bar = np.asarray((bar - own) / sigmoid(t))
-    c_bar = np.asarray((softplus(t) * own - _entropy(t) * bar) / sigmoid(t))
+    y_bar = asarray((bar - own) / sigmoid(t))
+    c_bar = asarray((softplus(t) * own - _entropy(t) * bar) / sigmoid(t))
     return (rounded(y_bar, *operands), rounded(unbroadcast(c_bar, c.shape), *operands),
             rounded(-unbroadcast(y_bar, low.shape), *operands))
 
@@ -146,7 +145,7 @@ def softplus_forward_jvp(x: Array, hinge_softness: Array, low: Array, x_dot: Arr
 
     Source: the derivation above.
     """
-    c_dot, t = hinge_softness_dot, np.asarray(x / hinge_softness)
+    c_dot, t = hinge_softness_dot, asarray(x / hinge_softness)
     y_dot = sigmoid(t) * x_dot + _entropy(t) * c_dot + low_dot
     return (rounded(y_dot, x, hinge_softness, x_dot, c_dot, low_dot),
             sigmoid(-t) * (x_dot - t * c_dot) / hinge_softness)
@@ -169,7 +168,7 @@ def softplus_inverse_jvp(x: Array, hinge_softness: Array, low: Array, y_dot: Arr
 
     Source: the derivation above.
     """
-    c_dot, t = hinge_softness_dot, np.asarray(x / hinge_softness)
+    c_dot, t = hinge_softness_dot, asarray(x / hinge_softness)
     x_dot = (y_dot - _entropy(t) * c_dot - low_dot) / sigmoid(t)
     t_dot = (y_dot - softplus(t) * c_dot - low_dot) / sigmoid(t) / hinge_softness
     return rounded(x_dot, x, hinge_softness, y_dot, c_dot, low_dot), -sigmoid(-t) * t_dot
@@ -205,7 +204,7 @@ class Softplus(OpBijector):
                          parameters=dict(hinge_softness=hinge_softness, low=low,
                                          validate_args=validate_args, name=name))
         if hinge_softness is not None and (
-                np.asarray(value_of(self._hinge_softness)) == 0).any():
+                asarray(value_of(self._hinge_softness)) == 0).any():
             raise ValueError(f"{name}: hinge_softness must not be zero.")
 
     @property

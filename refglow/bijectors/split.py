@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.cotangents import Cotangents, Tangents, unbroadcast
 from refglow.dtypes import Array, rounded, widened
@@ -34,7 +35,7 @@ def split_forward(x: Array, sizes: Sequence[int], axis: int) -> tuple[list[Array
 
     Source: as the module.
     """
-    return np.split(x, np.cumsum(sizes)[:-1], axis=axis), np.zeros((), dtype=x.dtype)
+    return np.split(x, np.cumsum(sizes)[:-1], axis=axis), zeros((), x)
 
 
 def split_inverse(y: Sequence[Array], axis: int) -> tuple[Array, Array]:
@@ -53,7 +54,7 @@ def split_inverse(y: Sequence[Array], axis: int) -> tuple[Array, Array]:
     Source: as the module.
     """
     joined = np.concatenate(_broadcast_batch(y, axis), axis=axis)
-    return joined, np.zeros((), dtype=joined.dtype)
+    return joined, zeros((), joined)
 
 
 def _broadcast_batch(pieces: Sequence[Array], axis: int) -> list[Array]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import zeros
 from refglow.bijectors.op import Op, OpBijector
 from refglow.dtypes import Array
 from refglow.event_shape import EventShape
@@ -35,7 +36,7 @@ def transpose_forward(x: Array, perm: Sequence[int]) -> tuple[Array, Array]:
     Source: as the module.
     """
     batch = x.ndim - len(perm)
-    return np.transpose(x, [*range(batch), *(batch + p for p in perm)]), np.zeros((), x.dtype)
+    return np.transpose(x, [*range(batch), *(batch + p for p in perm)]), zeros((), x)
 
 
 def transpose_inverse(y: Array, perm: Sequence[int]) -> tuple[Array, Array]:

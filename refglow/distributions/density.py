@@ -31,6 +31,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.dtypes import DEFAULT_FLOAT, Array, as_array
 from refglow.elementary import exp
 from refglow.event_shape import EventShape
@@ -130,11 +131,11 @@ class Density(Module):
           TypeError: if `value` is a floating array of another dtype than the parameters.
           ValueError: if its shape does not fit.
         """
-        return np.asarray(self._log_prob(self._convert(value), **kwargs))
+        return asarray(self._log_prob(self._convert(value), **kwargs))
 
     def prob(self, value: Any, name: str = "prob", **kwargs: Any) -> Array:
         """The density at `value`; arguments and results as for `log_prob`."""
-        return np.asarray(self._prob(self._convert(value), **kwargs))
+        return asarray(self._prob(self._convert(value), **kwargs))
 
     def sample(self, sample_shape: Any = (), seed: Seed = None, name: str = "sample",
                **kwargs: Any) -> Any:
@@ -149,7 +150,9 @@ class Density(Module):
 
         Returns:
           array (structure) of shape sample_shape + batch_shape + event_shape; float32 if nothing
-          decides its number type.
+          decides its number type. Random numbers come from the host, the same for the same seed on
+          every backend. Under use_backend("cuda") they are brought to CuPy's current GPU, all else
+          is computed there, and the draws are CuPy arrays.
 
         Raises:
           TypeError, ValueError: if `sample_shape` is not as above.
@@ -163,7 +166,7 @@ class Density(Module):
         shape, rng = as_shape(sample_shape, self.name, "sample_shape"), np.random.default_rng(seed)
         value, log_prob = self._sample_and_log_prob(
             shape, self._known_batch(), rng, self._sample_dtype(), **kwargs)
-        return value, np.asarray(log_prob)
+        return value, asarray(log_prob)
 
     experimental_sample_and_log_prob = sample_and_log_prob  # TFP's name for it
 
@@ -181,7 +184,7 @@ class Density(Module):
         raise NotImplementedError(f"{type(self).__name__} does not implement log_prob.")
 
     def _prob(self, value: Any, **kwargs: Any) -> Array:
-        return exp(np.asarray(self._log_prob(value, **kwargs)))
+        return exp(asarray(self._log_prob(value, **kwargs)))
 
     def _sample(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
                 dtype: Any, *args: Any, **kwargs: Any) -> Any:

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.bijectors.derivatives import as_cotangent
 from refglow.cotangents import Cotangents, Tangents
 from refglow.distributions.density import Density, Seed, Shape, as_shape
@@ -60,7 +61,7 @@ class Distribution(Density):
         """
         array = self._convert(value)
         log_prob, pull = self._log_prob_vjp(array, memory, **kwargs)
-        log_prob = np.asarray(log_prob)
+        log_prob = asarray(log_prob)
 
         def pullback(log_prob_bar: Any) -> tuple[Any, dict[str, Array]]:
             bars = Cotangents()
@@ -88,7 +89,7 @@ class Distribution(Density):
                            self._event_ndims)
         tangents = Tangents.named(self, param_dots, self.name)
         log_prob, log_prob_dot = self._log_prob_jvp(array, dot, tangents, **kwargs)
-        return np.asarray(log_prob), np.asarray(log_prob_dot)
+        return asarray(log_prob), asarray(log_prob_dot)
 
     def log_prob_and_grad(self, value: Any, memory: str = "store",
                           **kwargs: Any) -> tuple[Array, dict[str, Array]]:

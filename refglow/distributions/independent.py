@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.cotangents import Cotangents, Tangents
 from refglow.distributions.distribution import (
     Distribution,
@@ -34,8 +35,9 @@ def joint_log_prob(log_prob: Array, ndims: int) -> Array:
     """
     batch = log_prob.shape[:log_prob.ndim - ndims]
     size = int(np.prod(log_prob.shape[log_prob.ndim - ndims:], dtype=np.int64))
-    terms = np.ascontiguousarray(log_prob).reshape(*batch, size)
-    return np.asarray(terms.sum(axis=-1, dtype=accumulator(terms.dtype))).astype(terms.dtype)
+    array = asarray(log_prob)
+    terms = np.ascontiguousarray(array, like=array).reshape(*batch, size)
+    return asarray(terms.sum(axis=-1, dtype=accumulator(terms.dtype))).astype(terms.dtype)
 
 
 def joint_log_prob_vjp(log_prob_shape: tuple[int, ...], ndims: int, joint_bar: Array) -> Array:
@@ -118,13 +120,13 @@ class Independent(Distribution):
 
         def pull_joint(joint_bar: Array, bars: Cotangents) -> Any:
             return pull(joint_log_prob_vjp(np.shape(parts), self._ndims, joint_bar), bars)
-        return joint_log_prob(np.asarray(parts), self._ndims), pull_joint
+        return joint_log_prob(asarray(parts), self._ndims), pull_joint
 
     def _log_prob_jvp(self, value: Array, value_dot: Array, tangents: Tangents,
                       **kwargs: Any) -> tuple[Array, Array]:
         pair = self._distribution._log_prob_jvp(self._distribution._convert(value), value_dot,
                                                 tangents, **kwargs)
-        parts, parts_dot = (joint_log_prob(np.asarray(part), self._ndims) for part in pair)
+        parts, parts_dot = (joint_log_prob(asarray(part), self._ndims) for part in pair)
         return parts, parts_dot
 
     def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
+from refglow.backend import placed_by_backend
 from refglow.cotangents import Cotangents, Tangents, unbroadcast
 from refglow.distributions.distribution import Distribution, LogProbPull, SamplePull, Shape
 from refglow.dtypes import DEFAULT_FLOAT, Array, DType, common_dtype, rounded, widened
@@ -29,8 +31,8 @@ def normal_log_prob(x: Array, loc: Array, scale: Array) -> Array:
     z = (x - loc) / scale
     # A plain Python number among object arrays is lifted to the type of x, so that its logarithm
     # has as many digits as x has.
-    log_scale = log(np.asarray(scale + constant(0, x)) if x.dtype == object else scale)
-    return np.asarray(-(z * z) / 2 - (log_two_pi(x) / 2 + log_scale))
+    log_scale = log(asarray(scale + constant(0, x)) if x.dtype == object else scale)
+    return asarray(-(z * z) / 2 - (log_two_pi(x) / 2 + log_scale))
 
 
 # ---- derivatives ------------------------------------------------------------------------------
@@ -55,8 +57,8 @@ def normal_log_prob_vjp(x: Array, loc: Array, scale: Array,
       arrays of the shapes of x, loc and scale.
     """
     z = (x - loc) / scale
-    slope = np.asarray(log_prob_bar * z / scale)
-    scale_bar = np.asarray(log_prob_bar * (z * z - 1) / scale)
+    slope = asarray(log_prob_bar * z / scale)
+    scale_bar = asarray(log_prob_bar * (z * z - 1) / scale)
     return (-unbroadcast(slope, x.shape), _summed(slope, loc), _summed(scale_bar, scale))
 
 
@@ -69,7 +71,7 @@ def normal_log_prob_jvp(x: Array, loc: Array, scale: Array, x_dot: Array, loc_do
       x_dot, loc_dot, scale_dot: their tangents.
     """
     z = (x - loc) / scale
-    return np.asarray((-z * (x_dot - loc_dot) + (z * z - 1) * scale_dot) / scale)
+    return asarray((-z * (x_dot - loc_dot) + (z * z - 1) * scale_dot) / scale)
 
 
 def _summed(bar: Array, parameter: Array) -> Array:
@@ -81,11 +83,13 @@ def standard_normal(shape: Shape, rng: np.random.Generator, dtype: DType) -> Arr
     """Normal numbers of mean 0 and deviation 1.
 
     Types narrower than float64 are drawn in float32, all others in float64: a longdouble, complex
-    or object draw holds a (real) float64 number.
+    or object draw holds a (real) float64 number. They are drawn on the host, so that a seed means
+    the same numbers everywhere; under use_backend("cuda") they are then copied to the GPU.
     """
     narrow = dtype.kind in "fc" and np.finfo(dtype).eps > np.finfo(np.float64).eps
     draws = rng.standard_normal(shape, np.float32 if narrow else np.float64)
-    return np.asarray(draws).astype(dtype, copy=False)
+    placed: Array = placed_by_backend(np.asarray(draws).astype(dtype, copy=False))
+    return placed
 
 
 class Normal(Distribution):
@@ -135,7 +139,7 @@ class Normal(Distribution):
                 dtype: Any) -> Array:
         self._check_scale()
         draws = standard_normal(sample_shape + batch_shape, rng, dtype)
-        return np.asarray(at(self._loc, draws) + at(self._scale, draws) * draws)
+        return asarray(at(self._loc, draws) + at(self._scale, draws) * draws)
 
     def _log_prob_vjp(self, value: Array, memory: str) -> tuple[Array, LogProbPull]:
         self._check_scale()
@@ -165,7 +169,7 @@ class Normal(Distribution):
         def pull(value_bar: Array, bars: Cotangents) -> None:
             bars.add(self._loc, _summed(value_bar, loc))
             bars.add(self._scale, _summed(value_bar * noise, scale))
-        return np.asarray(loc + scale * noise), pull
+        return asarray(loc + scale * noise), pull
 
     def _sample_jvp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
                     dtype: Any, tangents: Tangents) -> tuple[Array, Array]:
@@ -173,7 +177,7 @@ class Normal(Distribution):
         noise = standard_normal(sample_shape + batch_shape, rng, dtype)
         loc, scale = at(self._loc, noise), at(self._scale, noise)
         dot = tangents.of(self._loc, loc) + tangents.of(self._scale, scale) * noise
-        return np.asarray(loc + scale * noise), np.asarray(dot)
+        return asarray(loc + scale * noise), asarray(dot)
 
     def _mean(self) -> Array:
         return self._over_batch(self._loc)
@@ -182,11 +186,11 @@ class Normal(Distribution):
         return self._over_batch(self._scale)
 
     def _over_batch(self, stored: Any) -> Array:
-        value = np.asarray(value_of(stored), dtype=self.dtype or DEFAULT_FLOAT)
-        return np.array(np.broadcast_to(value, self._known_batch()))
+        value = asarray(value_of(stored), self.dtype or DEFAULT_FLOAT)
+        return np.broadcast_to(value, self._known_batch()).copy()
 
     def _check_scale(self) -> None:
-        if self.validate_args and not is_positive(np.asarray(value_of(self._scale))).all():
+        if self.validate_args and not is_positive(asarray(value_of(self._scale))).all():
             raise ValueError(f"{self.name}: scale must be positive; got {value_of(self._scale)}.")
 
 

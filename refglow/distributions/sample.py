@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.cotangents import Cotangents, Tangents
 from refglow.distributions.distribution import (
     Distribution,
@@ -87,7 +88,7 @@ class Sample(Distribution):
         draws = self._distribution._convert(self._draws_of(value))
         parts, pull = self._distribution._log_prob_vjp(draws, memory, **kwargs)
         ndims, batch_ndims = len(self._sample_shape), self.batch_shape.rank
-        swapped = swap_dimensions(np.asarray(parts), ndims, batch_ndims, 0)
+        swapped = swap_dimensions(asarray(parts), ndims, batch_ndims, 0)
 
         def pull_joint(joint_bar: Array, bars: Cotangents) -> Array:
             parts_bar = joint_log_prob_vjp(swapped.shape, ndims, joint_bar)
@@ -160,4 +161,4 @@ class Sample(Distribution):
         batch = self._known_batch()
         event = x.shape[len(batch):]
         x = x.reshape(batch + (1,) * len(self._sample_shape) + event)
-        return np.array(np.broadcast_to(x, batch + self._sample_shape + event))
+        return np.broadcast_to(x, batch + self._sample_shape + event).copy()

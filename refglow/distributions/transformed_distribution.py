@@ -25,6 +25,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from refglow.array_library import asarray
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.derivatives import checked_input, measured_vjp
 from refglow.bijectors.evaluation import as_arrays
@@ -101,17 +102,17 @@ class TransformedDistribution(Distribution):
         if self._bijector.is_injective:
             for_base, for_bijector = self._kwargs_split_fn(kwargs)
             x, ildj = self._bijector.inverse_and_log_det(value, self._event_ndims, **for_bijector)
-            return np.asarray(self._distribution.log_prob(x, **for_base) + ildj)
+            return asarray(self._distribution.log_prob(x, **for_base) + ildj)
         return functools.reduce(log_add_exp, [
-            np.asarray(self._distribution.log_prob(x, **for_base) + ildj)
+            asarray(self._distribution.log_prob(x, **for_base) + ildj)
             for x, ildj, for_base in self._preimages(value, kwargs)])
 
     def _prob(self, value: Any, **kwargs: Any) -> Array:
         if self._bijector.is_injective:
             return super()._prob(value, **kwargs)
-        parts = [self._distribution.prob(x, **for_base) * exp(np.asarray(ildj))
+        parts = [self._distribution.prob(x, **for_base) * exp(asarray(ildj))
                  for x, ildj, for_base in self._preimages(value, kwargs)]
-        return np.asarray(sum(parts[1:], start=parts[0]))
+        return asarray(sum(parts[1:], start=parts[0]))
 
     def _preimages(self, value: Any, kwargs: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
         """(x, ildj, the base distribution's keyword arguments) for every x with g(x) = value."""
@@ -148,7 +149,7 @@ class TransformedDistribution(Distribution):
             sample_shape, batch_shape, rng, self._bijector.inverse_dtype(dtype), **for_base)
         y, fldj = self._bijector.forward_and_log_det(x, self._distribution._event_ndims,
                                                      **for_bijector)
-        return y, np.asarray(log_prob - fldj)
+        return y, asarray(log_prob - fldj)
 
     # ---- derivatives: the chain rule through the base's density and the bijector ----------------
     #
@@ -167,7 +168,7 @@ class TransformedDistribution(Distribution):
         branches = list(zip(xs, ildjs, strict=True)) if self._has_branches else [(xs, ildjs)]
         bases = [self._distribution._log_prob_vjp(self._distribution._convert(x), memory,
                                                   **for_base) for x, _ in branches]
-        log_probs = [np.asarray(base + ildj)
+        log_probs = [asarray(base + ildj)
                      for (base, _), (_, ildj) in zip(bases, branches, strict=True)]
         log_prob = functools.reduce(log_add_exp, log_probs)
 
@@ -195,12 +196,12 @@ class TransformedDistribution(Distribution):
         for x, ildj, x_dot, ildj_dot in branches:
             base, base_dot = self._distribution._log_prob_jvp(
                 self._distribution._convert(x), x_dot, tangents, **for_base)
-            pairs.append((np.asarray(base + rounded(ildj, base)),
-                          np.asarray(base_dot + rounded(ildj_dot, base_dot))))
+            pairs.append((asarray(base + rounded(ildj, base)),
+                          asarray(base_dot + rounded(ildj_dot, base_dot))))
         log_prob = functools.reduce(log_add_exp, [own for own, _ in pairs])
         parts = [own_dot * exp(own - log_prob) if self._has_branches else own_dot
                  for own, own_dot in pairs]
-        return log_prob, np.asarray(sum(parts[1:], start=parts[0]))
+        return log_prob, asarray(sum(parts[1:], start=parts[0]))
 
     def _sample_vjp(self, sample_shape: Shape, batch_shape: Shape, rng: np.random.Generator,
                     dtype: Any, **kwargs: Any) -> tuple[Any, SamplePull]:

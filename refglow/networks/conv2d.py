@@ -102,7 +102,8 @@ class Conv2D(Network):
 
     def vjp(self, x: Any) -> tuple[Array, Pullback]:
         """See Network."""
-        images, kernel = self._checked(x), self.kernel.numpy()
+        images = self._checked(x)
+        kernel = self.kernel.value_for(images)
         y = self._convolved(images)
         shape = y.shape
 
@@ -119,7 +120,8 @@ class Conv2D(Network):
     def jvp(self, x: Any, x_dot: Any,
             param_dots: Mapping[str, Any] | None = None) -> tuple[Array, Array]:
         """See Network."""
-        images, kernel, bias = self._checked(x), self.kernel.numpy(), self.bias.numpy()
+        images = self._checked(x)
+        kernel, bias = self.kernel.value_for(images), self.bias.value_for(images)
         checked = as_shaped(x_dot, images.shape, kernel.dtype, "Conv2D", "x_dot")
         dots = Tangents.named(self, param_dots, "Conv2D")
         y_dot = conv2d_jvp(images, kernel, checked, dots.of(self.kernel, kernel),
@@ -127,7 +129,7 @@ class Conv2D(Network):
         return self._convolved(images), y_dot
 
     def _convolved(self, images: Array) -> Array:
-        kernel, bias = self.kernel.numpy(), self.bias.numpy()
+        kernel, bias = self.kernel.value_for(images), self.bias.value_for(images)
         y: Array = implementation(conv2d, images, kernel, bias)(images, kernel, bias, self.padding)
         return y
 

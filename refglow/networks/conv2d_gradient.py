@@ -66,8 +66,8 @@ def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
         gathered = gather(bars, kh, kw, *around)
         x_bar = gathered @ turned.reshape(kh * kw * outputs, inputs)
         turned_bar = (as_pixels(images).T @ gathered).reshape(inputs, kh, kw, outputs)
-        kernel_bar = np.ascontiguousarray(turned_bar[:, ::-1, ::-1].transpose(1, 2, 0, 3))
-    bias_bar = np.ones(len(pixels), dtype=pixels.dtype) @ pixels
+        kernel_bar = turned_bar[:, ::-1, ::-1].transpose(1, 2, 0, 3).copy()
+    bias_bar = np.ones_like(pixels, shape=pixels.shape[:1]) @ pixels
     return x_bar.reshape(x.shape), kernel_bar.reshape(kernel.shape), bias_bar
 
 

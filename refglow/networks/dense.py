@@ -64,7 +64,7 @@ def dense_vjp(x: Array, kernel: Array, y_bar: Array) -> tuple[Array, Array, Arra
     Source: as the module.
     """
     rows, bars = _rows(x), _rows(y_bar)
-    ones = np.ones(len(bars), dtype=bars.dtype)
+    ones = np.ones_like(bars, shape=bars.shape[:1])
     return (bars @ kernel.T).reshape(x.shape), rows.T @ bars, ones @ bars
 
 
@@ -110,12 +110,13 @@ class Dense(Network):
           TypeError: if x is a floating array of another dtype than the kernel.
           ValueError: if x has another number of features.
         """
-        return dense(self._checked(x), self.kernel.numpy(), self.bias.numpy())
+        vectors, kernel, bias = self._operands(x)
+        return dense(vectors, kernel, bias)
 
     def vjp(self, x: Any) -> tuple[Array, Pullback]:
         """See Network."""
-        vectors, kernel = self._checked(x), self.kernel.numpy()
-        y = dense(vectors, kernel, self.bias.numpy())
+        vectors, kernel, bias = self._operands(x)
+        y = dense(vectors, kernel, bias)
         shape = y.shape
 
         def pullback(y_bar: Any) -> tuple[Array, dict[str, Array]]:
@@ -130,11 +131,15 @@ class Dense(Network):
     def jvp(self, x: Any, x_dot: Any,
             param_dots: Mapping[str, Any] | None = None) -> tuple[Array, Array]:
         """See Network."""
-        vectors, kernel, bias = self._checked(x), self.kernel.numpy(), self.bias.numpy()
+        vectors, kernel, bias = self._operands(x)
         checked = as_shaped(x_dot, vectors.shape, kernel.dtype, "Dense", "x_dot")
         dots = Tangents.named(self, param_dots, "Dense")
         return dense(vectors, kernel, bias), dense_jvp(
             vectors, kernel, checked, dots.of(self.kernel, kernel), dots.of(self.bias, bias))
+
+    def _operands(self, x: Any) -> tuple[Array, Array, Array]:
+        vectors = self._checked(x)
+        return vectors, self.kernel.value_for(vectors), self.bias.value_for(vectors)
 
     def _checked(self, x: Any) -> Array:
         vectors = as_array(x, self.kernel.dtype, "Dense", "x")

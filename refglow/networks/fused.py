@@ -68,7 +68,7 @@ class CouplingNetwork:
 
     def _operands(self, x: Any) -> tuple[Array, list[Array]]:
         images = self.convolutions[0]._checked(x)
-        return images, [variable.numpy() for convolution in self.convolutions
+        return images, [variable.value_for(images) for convolution in self.convolutions
                         for variable in (convolution.kernel, convolution.bias)]
 
 

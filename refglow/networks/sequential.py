@@ -73,7 +73,7 @@ class Sequential(Network):
         """
         dots = Tangents.named(self, param_dots, "Sequential")
         for name, layer in self.layers.items():
-            x, x_dot = jvp_of(layer, _owner(name))(x, x_dot, dots.for_module(layer))
+            x, x_dot = jvp_of(layer, _owner(name))(x, x_dot, dots.for_module(layer, x))
         return x, x_dot
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:

@@ -53,7 +53,8 @@ def gather(images: Array, kh: int, kw: int, ph: int, pw: int) -> Array:
     if kh == kw == 1:
         return as_pixels(images)
     n, h, w = _output_size(images, kh, kw, ph, pw)
-    gathered = np.zeros((n, h, w, kh, kw, images.shape[3]), dtype=images.dtype)
+    gathered = np.zeros((n, h, w, kh, kw, images.shape[3]), dtype=images.dtype,
+                        like=images)
     for a, b, to, source in _shifts(images.shape[1:3], kh, kw, ph, pw):
         gathered[to][..., a, b, :] = images[source]
     return gathered.reshape(n * h * w, kh * kw * images.shape[3])
@@ -65,7 +66,7 @@ def _sum_of_shifted(terms: Array, ph: int, pw: int) -> Array:
     It is the transpose of `gather`'s linear map, with turned shifts.
     """
     kh, kw, channels = terms.shape[3:]
-    y = np.zeros((*_output_size(terms, kh, kw, ph, pw), channels), dtype=terms.dtype)
+    y = np.zeros((*_output_size(terms, kh, kw, ph, pw), channels), dtype=terms.dtype, like=terms)
     for a, b, to, source in _shifts(terms.shape[1:3], kh, kw, ph, pw):
         y[to] += terms[source][..., a, b, :]
     return y
