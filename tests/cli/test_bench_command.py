@@ -190,7 +190,8 @@ def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(monkeypatch, t
 
 
 @pytest.mark.slow
-def test_the_gpu_s_run_from_end_to_end(monkeypatch, tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gpu_s_run_from_end_to_end(monkeypatch, tmp_path, dtype):
     """With NumPy as CuPy and the interpreter as GPU: what the command does, not how fast."""
     from refglow.kernels.cuda import availability, registry
     from refglow.kernels.cuda.device import stand_in
@@ -213,8 +214,8 @@ def test_the_gpu_s_run_from_end_to_end(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setattr(availability, "cuda_unavailable_reason", lambda ordinal=0: None)
     with stand_in(InterpretedDevice(checks=False)):
-        done = run("cuda", "--op", "squeeze", "--size", "1x4x8x32", "--repeats", "2", "--out",
-                   tmp_path / "results")
+        done = run("cuda", "--op", "squeeze", "--size", "1x4x8x32", "--repeats", "2", "--dtype",
+                   dtype, "--out", tmp_path / "results")
     assert done.exit_code == 0, done.output
     names = sorted(path.name for path in (tmp_path / "results").iterdir())
     assert [name.rpartition(".")[2] for name in names] == ["json", "png", "svg"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -10,16 +11,19 @@ from refglow.kernels.bench.timing import HostClock, Settings
 from refglow.kernels.cuda.device import stand_in
 from refglow.kernels.cuda.registry import variants
 from refglow.kernels.cuda.stand_ins import InterpretedDevice
+from refglow.validation.bench.bfloat16 import as_bits, as_numbers
 from refglow.validation.bench.cpu import cases
 from refglow.validation.bench.cuda import DTYPES, LARGE, cuda_cases
-from refglow.validation.bench.cuda_baselines import baselines
+from refglow.validation.bench.cuda_baselines import _TORCH, baselines, computing_dtype
 from refglow.validation.bench.size import Size
 
 SMALL = Size(2, 6, 8, 32, hidden=8)
 ONCE = Settings(repeats=1, rotated_bytes=0, timing_seconds=0.0, warm_up_seconds=0.0,
                 pause_seconds=0.0)
 FUNCTIONS = {"float32": ["expand_inverse", "sigmoid_coupling_forward"],
-             "float64": ["sigmoid_coupling_forward"], "float16": ["normalized_squeeze"]}
+             "float64": ["sigmoid_coupling_forward"], "float16": ["normalized_squeeze"],
+             "bfloat16": ["expand_inverse", "sigmoid_coupling_forward",
+                          "sigmoid_coupling_forward_vjp", "normalized_squeeze"]}
 
 
 def interpreted(chosen):
@@ -39,16 +43,17 @@ def test_variants_and_baselines_are_held_against_the_specification(dtype):
             one.variant for one in found}
 
 
-def test_a_wrong_kernel_is_refused():
+@pytest.mark.parametrize(("dtype", "change"), [("float32", 1e-2), ("bfloat16", 0x100)])
+def test_a_wrong_kernel_is_refused(dtype, change):
     def wrong(variant):
         def run(*arguments):
             y, log_det = variant.run(*arguments)
-            y.reshape(-1)[-1] += y.dtype.type(1e-2)
+            y.reshape(-1)[-1] += y.dtype.type(change)  # of a bfloat16's bits: times 4
             return y, log_det
         return replace(variant, run=run)
     planted = [wrong(variant) if variant.name == "naive" else variant for variant in variants()
                if variant.op == "sigmoid_coupling_forward"]
-    found = interpreted(cuda_cases(planted, np, "float32", SMALL))
+    found = interpreted(cuda_cases(planted, np, dtype, SMALL))
     assert {one.variant: bool(one.refused) for one in found if one.refused} == {"naive": True}
 
 
@@ -61,6 +66,25 @@ def test_every_variant_has_a_specification():
     stray = replace(variants()[0], op="warp_drive")
     with pytest.raises(LookupError, match="no specification for warp_drive"):
         cuda_cases([stray], np, "float32", SMALL)
+
+
+def test_bits_of_bfloat16():
+    numbers = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    numbers[:3] = 1 + 2.0**-8, 1 + 3 * 2.0**-8, -1 - 2.0**-8  # ties
+    expected = numbers.astype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(as_bits(numbers), expected.view(np.uint16))
+    np.testing.assert_array_equal(as_numbers(as_bits(numbers)), expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_torch_s_baselines_return_the_kernels_number_types(dtype):
+    torch = pytest.importorskip("torch")
+    x, output = (torch.ones(shape, dtype=getattr(torch, dtype)) for shape in (
+        (2, 6, 4), (2, 6, 4)))
+    for results in (_TORCH["sigmoid_coupling_forward"](x, output, 2),
+                    _TORCH["expand_inverse"](x.reshape(2, 2, 6, 2), 2)):
+        value, log_det = (str(result.dtype) for result in results)
+        assert (value, log_det) == (f"torch.{dtype}", f"torch.{computing_dtype(dtype)}")
 
 
 def test_kernels_and_specification_count_the_same_bytes():

@@ -21,13 +21,14 @@ from refglow.dtypes import Array
 from refglow.kernels.bench.records import Arrays, Case
 from refglow.kernels.cuda.kernel import Variant
 from refglow.validation import tolerances
+from refglow.validation.bench.bfloat16 import ROUNDINGS_OF_FLOAT16, in_bfloat16
 from refglow.validation.bench.cpu import OPS, cases
 from refglow.validation.bench.cuda_baselines import baselines, computing_dtype
 from refglow.validation.bench.flow_cases import case, channel_parameters, normal
 from refglow.validation.bench.size import Size
 
 LARGE = Size(256, 64, 64, 12)
-DTYPES = ("float32", "float64", "float16")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 _SUMMING = ("actnorm", "one_by_one_conv", "normalized_conv", "conv2d", "coupling_network")
 
 
@@ -44,7 +45,9 @@ def cuda_cases(variants: Iterable[Variant], xp: Any, dtype: str, size: Size) -> 
       LookupError: if a variant belongs to no known op: nothing could say whether it is right.
     """
     available = list(variants)
-    known = [*cases(OPS, dtype, [size]), *_normalized_squeeze_cases(size, dtype)]
+    narrow = dtype == "bfloat16"
+    stored = "float16" if narrow else dtype  # see bfloat16.py
+    known = [*cases(OPS, stored, [size]), *_normalized_squeeze_cases(size, stored)]
     homeless = {variant.op for variant in available} - {one.function for one in known}
     if homeless:
         raise LookupError(f"There is no specification for {', '.join(sorted(homeless))}.")
@@ -53,11 +56,13 @@ def cuda_cases(variants: Iterable[Variant], xp: Any, dtype: str, size: Size) -> 
         kernels = {variant.name: variant.run for variant in available
                    if variant.op == one.function and dtype in variant.dtypes}
         if kernels:
+            allowed = _tolerance(one, size) * (ROUNDINGS_OF_FLOAT16 if narrow else 1)
+            given = in_bfloat16(one) if narrow else one
+            others = baselines(one.function, xp, moves_only=narrow)
             found.append(replace(
-                one, make_inputs=_on_device(one.make_inputs, xp),
-                specification=_rounding_log_dets(one.specification, dtype),
-                variants={**baselines(one.function, xp), **kernels},
-                tolerance=_tolerance(one, size)))
+                given, make_inputs=_on_device(given.make_inputs, xp), tolerance=allowed,
+                specification=_rounding_log_dets(given.specification, dtype),
+                variants={**others, **kernels}))
     return found
 
 

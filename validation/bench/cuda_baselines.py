@@ -18,14 +18,17 @@ from typing import Any
 Baselines = dict[str, Callable[..., Any]]
 
 
-def baselines(function: str, xp: Any) -> Baselines:
+def baselines(function: str, xp: Any, moves_only: bool = False) -> Baselines:
     """The baselines of an op, by name; empty if there are none.
 
     Args:
       function: the name of the specification.
       xp: the array module.
+      moves_only: the arrays hold bits that nobody but the kernels computes with.
     """
     found: Baselines = {}
+    if moves_only and function not in _MOVING:
+        return found
     for name, makers in (("cupy", _EXPRESSIONS), ("cupy.fuse", _FUSED), ("cublas", _PRODUCTS)):
         if function in makers:
             found[name] = partial(makers[function], xp)
@@ -170,10 +173,16 @@ def _with_torch(xp: Any, function: Callable[..., Any], *arguments: Any) -> Any:
         return tuple(xp.from_dlpack(result) for result in function(*given))
 
 
+def _torch_computing_dtype(x: Any) -> Any:
+    import torch
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
 def _torch_squeeze(y: Any, n: int) -> Any:
     b, h, w, c = y.shape
     tiles = y.reshape(b, h // n, n, w // n, n, c).permute(0, 1, 3, 5, 2, 4)
-    return tiles.contiguous().reshape(b, h // n, w // n, c * n * n), y.new_zeros(())
+    return (tiles.contiguous().reshape(b, h // n, w // n, c * n * n),
+            y.new_zeros((), dtype=_torch_computing_dtype(y)))
 
 
 def _torch_sigmoid_forward(x: Any, output: Any, deciding: int) -> Any:
@@ -181,7 +190,8 @@ def _torch_sigmoid_forward(x: Any, output: Any, deciding: int) -> Any:
     raw, shift = output.chunk(2, -1)
     mapped = x[..., deciding:] * torch.sigmoid(raw + 2) + shift
     log_scale = torch.nn.functional.logsigmoid(raw + 2)
-    return torch.cat([x[..., :deciding], mapped], -1), log_scale.sum((1, 2))
+    return (torch.cat([x[..., :deciding], mapped], -1),
+            log_scale.sum((1, 2), dtype=_torch_computing_dtype(x)))
 
 
 def _torch_product(x: Any, lower_upper: Any, permutation: Any) -> Any:
@@ -192,6 +202,7 @@ def _torch_product(x: Any, lower_upper: Any, permutation: Any) -> Any:
     return x @ matrix.T, torch.log(torch.abs(torch.diagonal(lower_upper).double())).sum()
 
 
+_MOVING = ("expand_inverse", "expand_forward")
 _EXPRESSIONS: Baselines = {
     "expand_inverse": _squeeze, "expand_forward": _unsqueeze,
     "sigmoid_coupling_forward": _sigmoid_forward, "sigmoid_coupling_inverse": _sigmoid_inverse,
