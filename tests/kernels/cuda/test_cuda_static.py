@@ -32,7 +32,7 @@ def test_float32_kernels_keep_their_promises_on_sm_90(compilation):
     check(compilation, "sm_90")
 
 
-ACROSS = ("squeeze_tiled", "sigmoid_coupling_forward_vectorized")
+ACROSS = ("squeeze_tiled", "sigmoid_coupling_forward_vectorized", "product_tiled", "product_fused")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
