@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refglow.array_library import is_array, require_one_place
+from refglow.array_library import is_array, is_on_gpu, require_one_place
 from refglow.dtypes import DEFAULT_FLOAT, Array, DType, as_array, is_weak
 from refglow.elementary import constant
 from refglow.variable import Variable
@@ -38,17 +38,21 @@ def parameter_dtype(stored: Any) -> DType | None:
 def at(stored: Any, x: Array) -> Array:
     """The parameter's value in the number type of x, where x is.
 
+    A Variable has a copy on each GPU, and a number is written there; other arrays stay where they
+    are.
+
     Raises:
       TypeError, ValueError: if it is an array (no Variable) that is elsewhere.
     """
     if isinstance(stored, Variable):
         return stored.value_for(x)
-    if is_array(stored):
-        if not (isinstance(stored, np.ndarray) and isinstance(x, np.ndarray)):
-            require_one_place("A parameter that is no Variable", parameter=stored, input=x)
-        value: Array = stored
-        return value
-    return constant(stored, x)
+    if not is_array(stored) or (is_on_gpu(x) and isinstance(stored, np.ndarray)
+                                and not stored.ndim):
+        return constant(stored, x)
+    if not (isinstance(stored, np.ndarray) and isinstance(x, np.ndarray)):
+        require_one_place("A parameter that is no Variable", parameter=stored, input=x)
+    value: Array = stored
+    return value
 
 
 def shown(stored: Any) -> Any:

@@ -16,6 +16,7 @@ from refglow import distributions as tfd
 from refglow.array_library import asarray, is_array, is_on_gpu, require_one_place, to_host, zeros
 from refglow.kernels.cuda.stand_ins import RecordingDevice
 from refglow.structure import iterate, map_structure
+from refglow.training.optimizer import Adam
 from refglow.validation.cases import CASES, NON_INJECTIVE
 
 
@@ -79,6 +80,13 @@ def test_a_bijector_that_is_not_injective_computes_on_the_gpu(cupy):
         np.testing.assert_array_equal(part.get(), expected)
 
 
+def test_numbers_with_a_type_are_written_on_the_gpu(cupy):
+    x = cupy.asarray(np.zeros(3))
+    cupy.transfers.clear()
+    log_prob = tfd.Normal(np.float64(0), np.float64(1)).log_prob(x)
+    assert not cupy.transfers.to_gpu and is_on_gpu(log_prob)
+
+
 def test_lists_of_numbers_are_brought_to_the_gpu(cupy):
     x = cupy.asarray(np.zeros((3, 2), np.float32))
     assert tfb.Shift([1.0, 2.0]).forward(x).get().tolist() == [[1.0, 2.0]] * 3
@@ -138,6 +146,14 @@ def test_draws_are_the_same_numbers_everywhere(cupy):
         assert not cupy.transfers.to_host
     np.testing.assert_allclose(draws.get(), expected, rtol=1e-14)
     np.testing.assert_allclose(log_prob.get(), distribution.log_prob(expected), rtol=1e-13)
+
+
+def test_an_optimizer_takes_gradients_from_the_gpu(cupy):
+    gradient = np.array([0.5, -2.0])
+    here, there = (rg.Variable(np.ones(2), "w") for _ in range(2))
+    Adam().step([here], {"w": gradient})
+    Adam().step([there], {"w": cupy.asarray(gradient)})
+    np.testing.assert_array_equal(there.numpy(), here.numpy())
 
 
 # ---- Variables --------------------------------------------------------------------------------

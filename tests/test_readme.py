@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strict_cupy import strict_gpu
 
 import refglow as rg
+from refglow.kernels.cuda.stand_ins import InterpretedDevice
 from refglow.validation.cases import small_network
 from refglow.validation.random_models import randomize_weights
 
@@ -43,6 +45,22 @@ def test_the_example_of_derivatives_runs():
     assert names["param_bars"].keys() == {f"bijector.{name}" for name in trainable}
     pulled = np.vdot(names["z_bar"], names["z_dot"]) + names["ildj_bar"] @ names["ildj_dot"]
     assert np.isfinite(pulled)
+
+
+def test_the_example_on_a_gpu_runs_on_what_stands_in_for_one():
+    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+                  if "import cupy" in text)
+    glow = rg.bijectors.Glow((4, 8, 1), 1, 1, seed=0, coupling_bijector_fn=small_network)
+    randomize_weights(glow, np.random.default_rng(0), gain=0.3)
+    base = rg.distributions.Sample(rg.distributions.Normal(np.float32(0), np.float32(1)), [32])
+    x = np.random.default_rng(1).standard_normal((2, 4, 8, 1)).astype(np.float32)
+    names: dict = {"rg": rg, "px": glow(base), "x": x}
+    with strict_gpu(InterpretedDevice(checks=False)) as cupy:
+        exec(compile(example, "README.md", "exec"), names)
+        found = [names["log_p"], names["images"], *names["param_bars"].values()]
+        assert {type(value) for value in found} == {cupy.ndarray}
+    assert names["images"].shape == (4, 4, 8, 1) and len(names["param_bars"]) == len(
+        glow.trainable_variables)
 
 
 def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):

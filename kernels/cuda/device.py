@@ -89,7 +89,9 @@ class CudaDevice:
             return
         # CuPy makes the GPU's primary context current, and Numba works in the current one. Both
         # mean the same stream by 0; as an external stream it would be refused by DLPack, in which
-        # no stream has the number 0.
+        # no stream has the number 0. By DLPack is how Numba takes CuPy arrays: as a consumer on the
+        # stream they are produced on, which has to wait for nothing. (Arrays that have only the
+        # CUDA array interface it would wait for on the host, at every launch.)
         with cupy.cuda.Device(self.ordinal):
             pointer = cupy.cuda.get_current_stream().ptr
             stream = cuda.external_stream(pointer) if pointer else 0

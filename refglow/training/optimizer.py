@@ -25,6 +25,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from refglow.array_library import to_host
 from refglow.backend import implementation
 from refglow.dtypes import Array
 from refglow.safetensors_file import require_kinds
@@ -137,7 +138,7 @@ class Optimizer(ABC):
         Args:
           variables: those to change, the same ones (by name) at every step; each parameter once.
           gradients: for each variable's name an array of its shape and dtype. NaN and infinity
-            are not looked for.
+            are not looked for. CuPy arrays are brought to the host, where variables are.
           learning_rate: of this step; by default the one given at construction.
 
         Raises:
@@ -160,7 +161,7 @@ class Optimizer(ABC):
         first, second = (self._moments[name] for name in self.moment_names)
         for name, variable in targets.items():
             value, new_first, new_second = self._update(
-                variable.numpy(), gradients[name], first[name], second[name], count, rate)
+                variable.numpy(), to_host(gradients[name]), first[name], second[name], count, rate)
             variable.assign(value)
             first[name], second[name] = frozen(new_first), frozen(new_second)
         self._iterations = count

@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from numba import cuda
+from numba.cuda.args import wrap_arg
 
 from refglow.kernels import ptx
 from refglow.kernels.cuda import availability
@@ -214,6 +215,35 @@ def test_a_gpu_is_launched_on_in_cupy_s_device_and_stream(monkeypatch, pointer):
     gpu.launch(DOUBLED, 0, 64, "x", "y", 5)
     stream = f"stream {pointer}" if pointer else 0
     assert launched == [(((7, 2, 1), (64, 1, 1), stream, 128), ("x", "y", 5))] and entered == [1]
+
+
+class Exporting:
+    """Offers itself as CuPy's arrays do, and notes how it was asked; its memory is nobody's."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self):
+        self.asked = []
+
+    def __dlpack_device__(self):
+        return 2, 0  # kDLCUDA
+
+    def __dlpack__(self, *, stream=None, max_version=None):
+        self.asked.append(stream)
+        raise BufferError
+
+    @property
+    def __cuda_array_interface__(self):
+        raise AssertionError("Numba waits on the host for arrays that it takes this way")
+
+
+@pytest.mark.parametrize(("stream", "asked"), [(0, None), (SimpleNamespace(handle=4096), 4096)])
+def test_numba_takes_arrays_in_the_launch_s_stream_and_waits_for_nothing(stream, asked):
+    """None is the default stream: CuPy makes a consumer on the stream it works in not wait."""
+    array = Exporting()
+    with pytest.raises(BufferError):
+        wrap_arg(array).to_device([], stream)
+    assert array.asked == [asked]
 
 
 def test_kernels_are_compiled_lazily_with_their_launch_bounds():
