@@ -102,6 +102,23 @@ def require_one_place(owner: str, **arrays: Any) -> None:
                      "with cupy.cuda.Device(...): array = cupy.asarray(array)")
 
 
+def require_current_gpu(owner: str, what: str, array: Any) -> None:
+    """Raise unless the GPU that a CuPy array is on is CuPy's current one, on which it computes.
+
+    Args:
+      owner, what: who computes with the array, and what it is to them; used in messages only.
+      array: a CuPy array.
+
+    Raises:
+      ValueError: another GPU is the current one.
+    """
+    current = sys.modules["cupy"].cuda.Device().id
+    if array.device.id != current:
+        raise ValueError(f"{owner}: {what} is on GPU {array.device.id}, and CuPy computes on GPU "
+                         f"{current}, its current one. Compute inside of: "
+                         f"with cupy.cuda.Device({array.device.id}): ...")
+
+
 def _place_of(array: Any) -> int | None:
     """The number of the GPU that the array is on; None: the host."""
     return int(array.device.id) if is_on_gpu(array) else None

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from refglow.array_library import asarray, is_array, is_on_gpu
+from refglow.array_library import asarray, is_array, is_on_gpu, require_current_gpu
 
 Array: TypeAlias = npt.NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
@@ -109,6 +109,7 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
 
     Raises:
       TypeError: for a floating array of another type than `dtype`, or no numbers at all.
+      ValueError: for a CuPy array that is not on CuPy's current GPU.
     """
     weak = is_weak(value)
     array = _as_any_array(value, owner, what)
@@ -139,6 +140,7 @@ def _check_numbers(array: Array, owner: str, what: str) -> None:
 
 def _as_any_array(value: Any, owner: str, what: str) -> Array:
     if is_on_gpu(value):
+        require_current_gpu(owner, what, value)
         return asarray(value)
     if not hasattr(value, "__array__") and hasattr(value, "__dlpack__"):
         return np.from_dlpack(value)

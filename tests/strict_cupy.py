@@ -219,6 +219,9 @@ class StrictArray:
     def __index__(self):
         return operator.index(self.get())
 
+    def __format__(self, specification):
+        return format(self.get(), specification)
+
     def __repr__(self):
         return f"<on GPU {self._ordinal}: {self._host!r}>"
 

@@ -212,8 +212,15 @@ def test_arrays_in_several_places_are_refused(cupy):
     with pytest.raises(TypeError, match=r"exp: the cotangent of the value: .* given is on the "
                        r"host, what it belongs to is on GPU 0\. Convert all of them with cupy"):
         pullback(host, 0.0)
-    with pytest.raises(ValueError, match=r"given is on GPU 1, .* GPU 0\. Bring them to one GPU"):
+    with pytest.raises(ValueError, match=r"exp: the cotangent of the value is on GPU 1, and CuPy "
+                       r"computes on GPU 0.*with cupy\.cuda\.Device\(1\)"):
         pullback(elsewhere, 0.0)
+    with cupy.cuda.Device(1):
+        assert exp.forward(elsewhere).device.id == 1
+        with pytest.raises(ValueError, match="x is on GPU 0, and CuPy computes on GPU 1"):
+            exp.forward(x)
+    with pytest.raises(ValueError, match=r"a is on GPU 0, b is on GPU 1\. Bring them to one GPU"):
+        require_one_place("nobody", a=x, b=elsewhere)
     _, pullback = exp.forward_vjp(host)
     with pytest.raises(TypeError, match="given is on GPU 0, what it belongs to is on the host"):
         pullback(x, 0.0)
@@ -237,6 +244,14 @@ def test_a_wrong_number_type_is_refused_with_the_cast(cupy):
     actnorm = tfb.ActivationNormalization(3)
     with pytest.raises(TypeError, match=r"Cast it with y\.astype\('float32'\)"):
         actnorm.inverse(cupy.asarray(np.ones((2, 3))))
+
+
+def test_a_check_of_values_says_which_is_wrong(cupy):
+    x = np.ones((2, 3))
+    x[1, 2] = np.nan
+    exp = tfb.Exp(validate_args=True)
+    with pytest.raises(ValueError, match=r"x holds 1 values .* the first is nan at index \(1, 2\)"):
+        exp.forward(cupy.asarray(x))
 
 
 # ---- the helpers ------------------------------------------------------------------------------
