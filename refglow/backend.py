@@ -28,9 +28,12 @@ with "spec".
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -38,6 +41,8 @@ import numpy as np
 from refglow.array_library import is_on_gpu, placed_on, require_one_place
 
 BACKENDS = ("spec", "cpu", "cuda", "auto")
+
+_NUMBER_TYPES = np.dtype(np.float32), np.dtype(np.float64)
 
 _chosen: ContextVar[str] = ContextVar("refglow_backend", default="spec")
 
@@ -124,10 +129,15 @@ def _library_for(arrays: tuple[Any, ...]) -> str | None:
 
 
 def _kernels_that_fit(arrays: tuple[Any, ...]) -> str | None:
-    dtypes = {getattr(array, "dtype", None) for array in arrays}
-    if not dtypes <= {np.dtype(np.float32)} and not dtypes <= {np.dtype(np.float64)}:
+    dtype = getattr(arrays[0], "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype not in _NUMBER_TYPES:  # (None == dtype('float64'))
         return None
-    if all(isinstance(array, np.ndarray) for array in arrays):
+    in_numpy = True
+    for array in arrays:
+        if getattr(array, "dtype", None) != dtype:
+            return None
+        in_numpy = in_numpy and isinstance(array, np.ndarray)
+    if in_numpy:
         return "cuda" if _stand_in_is_active() else "cpu"
     if not all(map(is_on_gpu, arrays)):
         require_one_place("refglow", **{f"array {i}": array for i, array in enumerate(arrays)})
@@ -137,20 +147,25 @@ def _kernels_that_fit(arrays: tuple[Any, ...]) -> str | None:
 
 def _stand_in_is_active() -> bool:
     """Whether NumPy arrays stand for those of a GPU (see refglow.kernels.cuda.device)."""
-    import sys
     device = sys.modules.get("refglow.kernels.cuda.device")
     return device is not None and device.stand_in_is_active()
 
 
 def _function(library: str, name: str) -> Callable[..., Any] | None:
-    """The kernel of that name, or None. Numba is imported when the first one is asked for."""
-    package = importlib.import_module(f"refglow.kernels.{library}")
-    module = package.ACCELERATED.get(name)
+    """The kernel of that name, or None."""
+    module = _module_with(library, name)
     if module is None:
         return None
-    function: Callable[..., Any] = getattr(
-        importlib.import_module(f"refglow.kernels.{library}.{module}"), name)
+    function: Callable[..., Any] = getattr(module, name)
     if library == "cuda":
         from refglow.kernels.cuda.memory import saying_when_memory_runs_out
         return saying_when_memory_runs_out(function)
     return function
+
+
+@functools.cache
+def _module_with(library: str, name: str) -> ModuleType | None:
+    """The module with the kernel of that name. Numba is imported when the first one is asked for."""
+    package = importlib.import_module(f"refglow.kernels.{library}")
+    module = package.ACCELERATED.get(name)
+    return module and importlib.import_module(f"refglow.kernels.{library}.{module}")

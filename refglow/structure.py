@@ -39,6 +39,8 @@ def map_structure(template: Any, fn: Callable[..., Any], *structures: Any) -> An
 
 def flatten(template: Any, structure: Any) -> list[Any]:
     """The parts of `structure` at the leaves of `template`, in order."""
+    if not is_nested(template):
+        return [structure]
     leaves: list[Any] = []
     map_structure(template, leaves.append, structure)
     return leaves

@@ -18,6 +18,7 @@ Source: tfp.bijectors.Bijector, section "Jacobian Determinant".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,7 +88,7 @@ def reduce_log_det(log_det: Any, x: Any, event_ndims: Any, min_event_ndims: Any,
     # NumPy unpacks scalars of object arrays; keep them objects.
     objects = any(part.dtype == object for part in flatten(min_event_ndims, x))
     log_det = asarray(log_det, object if objects else None)
-    shape = np.broadcast_shapes(log_det.shape, *outer)
+    shape = _joint_shape(log_det.shape, *outer)
     if shape[len(shape) - extra:] != event:
         raise ValueError(
             f"{name}: broadcasting against the parameters changes the event shape from {event} to "
@@ -140,9 +141,14 @@ def spread_log_det(total_bar: Array, log_det_shape: tuple[int, ...], x: Any, eve
     Source: as the module.
     """
     extra = reduction_ndims(event_ndims, min_event_ndims, name)
-    shape = np.broadcast_shapes(log_det_shape, *_outer_shapes(x, min_event_ndims))
+    shape = _joint_shape(log_det_shape, *_outer_shapes(x, min_event_ndims))
     bar = total_bar.reshape(total_bar.shape + (1,) * extra)
     return unbroadcast(np.broadcast_to(bar, shape), log_det_shape)
+
+
+def _joint_shape(log_det: tuple[int, ...], *outer: tuple[int, ...]) -> tuple[int, ...]:
+    """The shapes broadcast together; mostly one array and a scalar log-det, where it is plain."""
+    return outer[0] if not log_det and len(outer) == 1 else np.broadcast_shapes(log_det, *outer)
 
 
 def _outer_shapes(x: Any, min_event_ndims: Any) -> list[tuple[int, ...]]:
@@ -187,5 +193,5 @@ def _sum_over_last(log_det: Array, shape: tuple[int, ...], extra: int) -> Array:
     wide = accumulator(log_det.dtype)
     summed = asarray(log_det.sum(axis=varying, keepdims=True, dtype=wide) if varying else log_det,
                      wide)
-    total = asarray(summed * int(np.prod(constant, dtype=np.int64)), wide)
+    total = asarray(summed * math.prod(constant), wide)
     return np.broadcast_to(total.reshape(total.shape[:len(batch)]), batch).copy()
