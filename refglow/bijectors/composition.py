@@ -10,9 +10,8 @@ Source: tfp.bijectors.Composition.
 
 from __future__ import annotations
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,9 @@ import numpy as np
 from refglow.bijectors.bijector import Bijector, Pull
 from refglow.bijectors.composition_derivatives import (
     Part,
+    array_of,
     boundaries_vjp,
+    event_ndims_of,
     pull_back_from_result,
     stored_vjp,
     walked_jvp,
@@ -123,18 +124,24 @@ class Composition(Bijector):
 
     def _forward(self, x: Any, **kwargs: Any) -> Any:
         def step(part: Bijector, value: Any, **kw: Any) -> Any:
-            with self._saying_where(part):
+            try:
                 part._check_values(value, "x", part.forward_min_event_ndims)
                 return part._forward(value, **kw)
+            except (ValueError, TypeError) as error:
+                self._say_where(error, part)
+                raise
         return self._walk_forward(step, x, **kwargs)
 
     def _inverse(self, y: Any, **kwargs: Any) -> Any:
         self._require_injective()
 
         def step(part: Bijector, value: Any, **kw: Any) -> Any:
-            with self._saying_where(part):
+            try:
                 part._check_values(value, "y", part.inverse_min_event_ndims)
                 return part._inverse(value, **kw)
+            except (ValueError, TypeError) as error:
+                self._say_where(error, part)
+                raise
         return self._walk_inverse(step, y, **kwargs)
 
     def _forward_and_log_det(self, x: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -151,17 +158,12 @@ class Composition(Bijector):
                                    **kwargs: Any) -> tuple[Any, Any]:
         return self._walk_with_log_det(_values_inverse, False, y, event_ndims, **kwargs)
 
-    @contextlib.contextmanager
-    def _saying_where(self, part: Bijector) -> Iterator[None]:
+    def _say_where(self, error: Exception, part: Bijector) -> None:
         """Add to an error from `part` where it is, by the name it has in `state_dict`."""
-        try:
-            yield
-        except (ValueError, TypeError) as error:
-            inside = (part, getattr(part, "bijector", None), *getattr(part, "bijectors", ()))
-            places = [name for name, member in self._members.items()
-                      if name and any(member is one for one in inside)]
-            error.add_note(f"(in {self.name}, at {places[0] if places else part.name})")
-            raise
+        inside = (part, getattr(part, "bijector", None), *getattr(part, "bijectors", ()))
+        places = [name for name, member in self._members.items()
+                  if name and any(member is one for one in inside)]
+        error.add_note(f"(in {self.name}, at {places[0] if places else part.name})")
 
     def _require_injective(self) -> None:
         if not self.is_injective:
@@ -183,37 +185,45 @@ class Composition(Bijector):
 
         def step(part: Bijector, inputs: Any, **kw: Any) -> Any:
             template, _ = part._min_event_ndims(forward)
-            arrays = map_structure(template, lambda p: p.array, inputs)
-            ndims = map_structure(template, lambda p: p.event_ndims, inputs)
-            redundant = self._check_redundancy(part, flatten(template, inputs))
-            with self._saying_where(part):
+            arrays = map_structure(template, array_of, inputs)
+            ndims = map_structure(template, event_ndims_of, inputs)
+            redundant = self._check_redundancy(part, template, inputs)
+            try:
                 part._check_values(arrays, "x" if forward else "y", template)
                 values, log_det = evaluate(part, arrays, ndims, **kw)
-            ndims_out = part._event_ndims_after(forward, ndims)
+            except (ValueError, TypeError) as error:
+                self._say_where(error, part)
+                raise
             total[:] = [sum_log_dets([*total, log_det], x, event_ndims, in_template)]
-            return self._outputs(values, ndims_out, flatten(template, inputs), redundant)
+            return self._outputs(part, forward, inputs, values, ndims, redundant)
 
-        start = map_structure(in_template, lambda a, n: Part(a, n), x, event_ndims)
+        start = map_structure(in_template, Part, x, event_ndims)
         outputs = self._walk(forward)(step, start, **kwargs)
-        values = map_structure(out_template, lambda p: p.array, outputs)
+        values = map_structure(out_template, array_of, outputs)
         return values, sum_log_dets(total, x, event_ndims, in_template)
 
     def _walk(self, forward: bool) -> Step:
         """The walk in that direction."""
         return self._walk_forward if forward else self._walk_inverse
 
-    def _outputs(self, values: Any, event_ndims: Any, inputs: list[Part],
+    def _outputs(self, part: Bijector, forward: bool, inputs: Any, values: Any, ndims: Any,
                  redundant: bool) -> Any:
-        parts = map_structure(event_ndims, lambda a, n: Part(a, n, redundant), values, event_ndims)
-        flat = flatten(event_ndims, parts)
-        if redundant or sum(p.event_size for p in flat) <= sum(p.event_size for p in inputs):
-            return parts
-        return map_structure(event_ndims, lambda p: Part(p.array, p.event_ndims, True), parts)
+        """What `part` gave, as the inputs (structure) of the next."""
+        template, _ = part._min_event_ndims(forward)
+        ndims_out = part._event_ndims_after(forward, ndims)
+        outputs = map_structure(ndims_out, Part, values, ndims_out)
+        if self._validate_event_size and (
+                redundant or _event_size(ndims_out, outputs) > _event_size(template, inputs)):
+            for output in flatten(ndims_out, outputs):
+                output.redundant = True
+        return outputs
 
-    def _check_redundancy(self, part: Bijector, inputs: list[Part]) -> bool:
-        """Whether the inputs hold dependent numbers; reports it if that was asked for."""
-        redundant = any(p.redundant for p in inputs)
-        if redundant and self.validate_event_size and not part.is_permutation:
+    def _check_redundancy(self, part: Bijector, template: Any, inputs: Any) -> bool:
+        """Whether the inputs hold dependent numbers; it is known, and reported, if asked for."""
+        if not self._validate_event_size:
+            return False
+        redundant = any(p.redundant for p in flatten(template, inputs))
+        if redundant and not part.is_permutation:
             message = (f"{self.name}: the part {part.name!r} acts on an event with more numbers "
                        "than degrees of freedom; its log-det may be wrong.")
             if self.validate_args:
@@ -321,6 +331,11 @@ def _joint_ndims(needs: _Needs, own: Any, own_interact: bool) -> Any:
         lift = max(0, *differences)
         return map_structure(own, lambda n: n + lift, own)
     return map_structure(own, max, needs.ndims, own)
+
+
+def _event_size(template: Any, parts: Any) -> int:
+    """How many numbers one event has, in all its parts."""
+    return sum(part.event_size for part in flatten(template, parts))
 
 
 def _values_forward(part: Bijector, x: Any, event_ndims: Any, **kwargs: Any) -> tuple[Any, Any]:

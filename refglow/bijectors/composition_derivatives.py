@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from refglow.bijectors.log_det import sum_log_dets
 from refglow.cotangents import Cotangents, Tangents
 from refglow.dtypes import Array
-from refglow.structure import flatten, map_structure
+from refglow.structure import map_structure
 
 if TYPE_CHECKING:
     from refglow.bijectors.bijector import Bijector, Pull
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Results: TypeAlias = tuple[Any, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Part:
     """One array on its way through a composition, with what is known about it.
 
@@ -40,7 +40,7 @@ class Part:
       array: its value.
       event_ndims: its event rank.
       redundant: whether it holds more numbers than degrees of freedom: the log-det of a later part
-        is then suspect.
+        is then suspect. It is kept where the composition reports that, and False elsewhere.
       dot: its tangent, in forward mode.
     """
 
@@ -53,6 +53,10 @@ class Part:
     def event_size(self) -> int:
         """How many numbers one event has."""
         return math.prod(self.array.shape[self.array.ndim - self.event_ndims:])
+
+
+array_of = operator.attrgetter("array")
+event_ndims_of = operator.attrgetter("event_ndims")
 
 
 def stored_vjp(composition: Composition, forward: bool, x: Any, event_ndims: Any,
@@ -181,15 +185,17 @@ def walked_jvp(composition: Composition, forward: bool, x: Any, x_dot: Any, even
         arrays, array_dots, ndims = (
             map_structure(in_template, operator.attrgetter(field), inputs)
             for field in ("array", "dot", "event_ndims"))
-        redundant = composition._check_redundancy(part, flatten(in_template, inputs))
-        with composition._saying_where(part):
+        redundant = composition._check_redundancy(part, in_template, inputs)
+        try:
             part._check_values(arrays, "x" if forward else "y", in_template)
             (values, log_det), (value_dots, log_det_dot) = part._event_jvp(
                 forward, arrays, array_dots, ndims, tangents, **kw)
+        except (ValueError, TypeError) as error:
+            composition._say_where(error, part)
+            raise
         log_dets.append(log_det)
         log_det_dots.append(log_det_dot)
-        parts = composition._outputs(values, part._event_ndims_after(forward, ndims),
-                                     flatten(in_template, inputs), redundant)
+        parts = composition._outputs(part, forward, inputs, values, ndims, redundant)
         return map_structure(out_template, lambda p, dot: replace(p, dot=dot), parts, value_dots)
 
     in_template, out_template = composition._min_event_ndims(forward)
