@@ -13,6 +13,7 @@ The rules, in one place:
 
 from __future__ import annotations
 
+import functools
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -46,6 +47,7 @@ def canonical_dtype(dtype: npt.DTypeLike | None) -> DType | None:
     return result
 
 
+@functools.cache
 def accumulator(dtype: DType) -> DType:
     """The type in which `dtype` numbers are worked with inside an operation: float64 for float32.
 
@@ -111,6 +113,9 @@ def as_array(value: Any, dtype: DType | None, owner: str, what: str) -> Array:
       TypeError: for a floating array of another type than `dtype`, or no numbers at all.
       ValueError: for a CuPy array that is not on CuPy's current GPU.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "fc" and (
+            dtype is None or value.dtype == dtype):
+        return value
     weak = is_weak(value)
     array = _as_any_array(value, owner, what)
     if array.dtype.kind in "biu" or (weak and array.dtype.kind == "f"):

@@ -30,6 +30,7 @@ from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
+    padded,
     read_only,
     rounded_up,
     width_of_hidden,
@@ -85,19 +86,11 @@ def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Arr
     flat, stride = as_pixels(x)
     _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
              with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
-             with_columns(bias1, filters), _square(kernel2[0, 0], filters),
+             with_columns(bias1, filters), padded(kernel2[0, 0], (filters, filters)),
              with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
              read_only(np.ascontiguousarray(bias3)), patches, h1, h2, kept is not None, taps,
              terms, y.reshape(-1), dtype.type(1))
     return y
-
-
-def _square(matrix: Array, side: int) -> Array:
-    """The matrix, with rows and columns of zeros up to that side; read-only."""
-    missing = side - len(matrix)
-    if missing:
-        matrix = np.pad(matrix, [(0, missing), (0, missing)])
-    return read_only(np.ascontiguousarray(matrix))
 
 
 @compiled_parallel

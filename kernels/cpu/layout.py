@@ -31,7 +31,7 @@ def read_only(array: Array) -> Array:
     reads is always passed read-only, because parameters are.
     """
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 
@@ -61,10 +61,16 @@ def as_pixels(images: Array) -> tuple[Array, int]:
 
 def with_columns(matrix: Array, columns: int) -> Array:
     """The matrix (or vector), with zeros up to that many columns; read-only, and contiguous."""
-    missing = columns - matrix.shape[-1]
-    if missing:
-        matrix = np.pad(matrix, [(0, 0)] * (matrix.ndim - 1) + [(0, missing)])
-    return read_only(np.ascontiguousarray(matrix))
+    return padded(matrix, (*matrix.shape[:-1], columns))
+
+
+def padded(array: Array, shape: tuple[int, ...]) -> Array:
+    """The array, with zeros behind its numbers up to that shape; read-only, and contiguous."""
+    if array.shape == shape:
+        return read_only(np.ascontiguousarray(array))
+    larger = np.zeros(shape, array.dtype)
+    larger[tuple(map(slice, array.shape))] = array
+    return read_only(larger)
 
 
 def workspace(dtype: np.dtype[Any], *shapes: tuple[int, ...]) -> list[Array]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from refglow.kernels.cpu.layout import Array, read_only
+from refglow.kernels.cpu.layout import Array
 
 # Work is handed to threads in chunks of about so many numbers, some 10 microseconds' worth. Where a
 # chunk begins depends on shapes alone, never on the number of threads, and neither do results.
@@ -44,7 +44,9 @@ def flat(array: Array, dtype: np.dtype[Any]) -> Array:
     What is already so is not copied.
     """
     ready = np.ascontiguousarray(array, dtype)
-    return read_only((ready if ready.flags.aligned else ready.copy()).reshape(-1))
+    numbers = (ready if ready.flags.aligned else ready.copy()).reshape(-1)
+    numbers.setflags(write=False)
+    return numbers
 
 
 def require_shape(what: str, array: Array, shape: tuple[int, ...]) -> None:

@@ -19,6 +19,7 @@ Source: tfp.bijectors.Bijector, section "Jacobian Determinant".
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,8 +47,8 @@ def reduction_ndims(event_ndims: Any, min_event_ndims: Any, name: str) -> int:
 
     Source: as the module.
     """
-    given = flatten(min_event_ndims, event_ndims)
-    excess = {n - m for n, m in zip(given, flatten(min_event_ndims, min_event_ndims), strict=True)}
+    excess = set(map(operator.sub, flatten(min_event_ndims, event_ndims),
+                     flatten(min_event_ndims, min_event_ndims)))
     if len(excess) != 1:
         raise ValueError(f"{name}: event_ndims {event_ndims} must exceed {min_event_ndims} by the "
                          "same number in every part, because the parts interact.")

@@ -188,7 +188,9 @@ class NormalizedConv(OpBijector):
 
     def __init__(self, actnorm: ActivationNormalization, conv: OneByOneConv) -> None:
         """Fold the two."""
-        self._actnorm, self._conv = actnorm, conv
+        self._actnorm, self._conv, self._matrix = actnorm, conv, conv.bijector
+        self._checks_values = actnorm.validate_args or conv.validate_args
+        self._names = {actnorm.name, f"invert_{conv.name}"}
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=conv.dtype,
                          members={"actnorm": actnorm, "conv": conv},
                          name=f"{conv.name}_of_{actnorm.name}",
@@ -204,19 +206,19 @@ class NormalizedConv(OpBijector):
           x: [..., C].
           kwargs: arguments for bijectors by their names; these two take none.
         """
-        variable = self._conv.bijector.lower_upper
+        variable = self._matrix.lower_upper
         lower_upper = variable.numpy()
         return (accelerated(normalized_conv_forward, x, variable.value_for(x)) is not None
-                and not (self._actnorm.validate_args or self._conv.validate_args)
+                and not self._checks_values
                 and self._actnorm.initialized and x.shape[-1:] == lower_upper.shape[-1:]
-                and bool(np.abs(np.diagonal(lower_upper)).min() > 0)
-                and not kwargs.keys() & {self._actnorm.name, f"invert_{self._conv.name}"})
+                and bool(np.abs(lower_upper.diagonal()).min() > 0)
+                and self._names.isdisjoint(kwargs))
 
     def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
-        matrix = self._conv.bijector
-        matrix._check_channels(array.shape[-1])
+        self._matrix._check_channels(array.shape[-1])
         return (NORMALIZED_CONV, (self._actnorm.shift, self._actnorm.log_scale,
-                                  matrix.lower_upper), (matrix.permutation.value_for(array),))
+                                  self._matrix.lower_upper),
+                (self._matrix.permutation.value_for(array),))
 
 
 def folded(parts: Sequence[Bijector]) -> list[Bijector]:

@@ -21,6 +21,8 @@ def kwargs_for(owner: str, parts: Sequence[Bijector],
     Raises:
       TypeError: if an argument's name is not a part's, or its value not a dict.
     """
+    if not kwargs:
+        return _nothing_for
     names = {part.name for part in parts}
     for key, value in kwargs.items():
         if key not in names:
@@ -30,3 +32,7 @@ def kwargs_for(owner: str, parts: Sequence[Bijector],
             raise TypeError(f"{owner}: {key}= must be a dict of keyword arguments for that part; "
                             f"got {type(value).__name__}.")
     return lambda part: kwargs.get(part.name, {})
+
+
+def _nothing_for(part: Bijector) -> Mapping[str, Any]:
+    return {}

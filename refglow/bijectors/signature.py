@@ -297,7 +297,7 @@ class Signature(Module):
 
 def _shifted_ndims(event_ndims: Any, from_min: Any, to_min: Any, name: str) -> Any:
     """Ranks on the other side of a map: the minimum there plus the excess here."""
-    if any(n is None for n in flatten(event_ndims, event_ndims)):
+    if None in flatten(event_ndims, event_ndims):
         return map_structure(to_min, lambda _: None, to_min)
     excess = reduction_ndims(event_ndims, from_min, name)
     return map_structure(to_min, lambda n: n + excess, to_min)
