@@ -36,7 +36,8 @@ def unbroadcast(bar: Array, shape: tuple[int, ...]) -> Array:
     """
     if bar.shape == shape:
         return bar
-    bar = np.broadcast_to(bar, np.broadcast_shapes(bar.shape, shape))
+    if shape:
+        bar = np.broadcast_to(bar, np.broadcast_shapes(bar.shape, shape))
     shape_in_full = (1,) * (bar.ndim - len(shape)) + shape
     repeated = tuple(axis for axis, size in enumerate(shape_in_full)
                      if size == 1 and bar.shape[axis] != 1)
@@ -49,7 +50,7 @@ class Cotangents:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._sums: dict[int, tuple[Any, Array]] = {}
+        self._sums: dict[int | None, tuple[Any, Array]] = {}
 
     def add(self, stored: Any, bar: Array) -> None:
         """Add a contribution for a parameter; for a constant nothing happens."""
@@ -60,9 +61,9 @@ class Cotangents:
 
     def of(self, stored: Any) -> Array:
         """The sum for a parameter; zeros, where the other sums are, if nothing was added."""
-        key = _storage(stored)
-        if key in self._sums:
-            return self._sums[key][1]
+        held = self._sums.get(_storage(stored))
+        if held is not None:
+            return held[1]
         if not isinstance(stored, Variable):
             return np.zeros_like(stored)
         beside = next((bar for _, bar in self._sums.values()), None)
@@ -107,8 +108,10 @@ class Cotangents:
 
     def named(self, module: Module) -> dict[str, Array]:
         """{state name: sum} for each trainable parameter of `module`, zeros where none came."""
-        return {variable.name: asarray(self.of(variable))
-                for variable in module.trainable_variables}
+        distinct: dict[int, tuple[str, Variable]] = {}
+        for name, variable in named_trainable(module):
+            distinct.setdefault(variable.storage, (name, variable))
+        return {name: asarray(self.of(variable)) for name, variable in distinct.values()}
 
 
 class Tangents:

@@ -44,7 +44,7 @@ class Module:
                 yield prefix, member
             elif hasattr(member, "named_variables"):
                 for name, variable in member.named_variables():
-                    yield ".".join(filter(None, (prefix, name))), variable
+                    yield f"{prefix}.{name}" if prefix and name else prefix or name, variable
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -44,6 +44,8 @@ def as_pixels(images: Array) -> tuple[Array, int]:
     Args:
       images: [..., H, W, C], in the machine's byte order.
     """
+    if images.flags.c_contiguous:
+        return read_only(images.reshape(-1)), images.shape[-1]
     size, channels, pixels = images.itemsize, images.shape[-1], math.prod(images.shape[:-1])
     stride, expected, in_place = channels * size, 0, images.flags.aligned and pixels > 0
     for n, given in zip(reversed(images.shape[:-1]), reversed(images.strides[:-1]), strict=True):

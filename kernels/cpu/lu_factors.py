@@ -65,7 +65,27 @@ def factors_cotangent(matrix_bar: Array, factors: Array, order: Array,
       order: p, a permutation, ints [C].
       log_det_bar: the cotangent of log|det W|, a scalar.
     """
-    lower, upper = np.tril(factors, -1) + np.eye(len(factors)), np.triu(factors)
+    lower, upper = _unpacked(factors)
     m = matrix_bar[order]
-    packed = np.tril(m @ upper.T, -1) + np.triu(lower.T @ m)
-    return np.asarray(packed + np.diag(log_det_bar / factors.diagonal()))
+    return _packed(m @ upper.T, lower.T @ m, factors, float(log_det_bar))
+
+
+@compiled
+def _unpacked(factors: Array) -> tuple[Array, Array]:
+    """(L, U), each with its zeros, and L with its ones."""
+    lower, upper = np.eye(len(factors)), np.zeros(factors.shape)
+    for i in range(len(factors)):
+        lower[i, :i] = factors[i, :i]
+        upper[i, i:] = factors[i, i:]
+    return lower, upper
+
+
+@compiled
+def _packed(below: Array, above: Array, factors: Array, log_det_bar: float) -> Array:
+    """strict_lower(below) + upper(above) + diag(log_det_bar / U_ii)."""
+    packed = np.empty(factors.shape)
+    for i in range(len(factors)):
+        for j in range(len(factors)):
+            packed[i, j] = (below if j < i else above)[i, j] + 0.0  # a zero without a sign
+        packed[i, i] += log_det_bar / factors[i, i]
+    return packed
