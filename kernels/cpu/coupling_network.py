@@ -27,6 +27,7 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.coupling_network_in_blocks import coupling_network_in_blocks
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
@@ -74,6 +75,8 @@ def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Arr
     y = np.empty((*x.shape[:-1], outputs), dtype)
     if not y.size:
         return y
+    if kernel3.shape[:2] == (3, 3):
+        return coupling_network_in_blocks(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, kept)
     chunk, filters = min(images, images_in_chunk(size)), width_of_hidden(kernel1.shape[3], dtype)
     cut = tiles_of(chunk * size)
     columns = rounded_up(kernel3.shape[0] * kernel3.shape[1] * outputs, lanes_of(dtype))

@@ -1,0 +1,177 @@
+"""A 3 x 3 convolution with many input and few output channels, in blocks of 2 x 2 pixels.
+
+A pixel's channels x go to the 3 x 3 outputs around it, each by a matrix of its own; a block's go to
+4 x 4. Along one axis that is the product of two polynomials, x0 + x1 z and g0 + g1 z + g2 z^2, and
+the product's four coefficients follow from its values at 0, 1, -1 and infinity:
+
+    m0 = x0 g0                                     y0 = m0
+    m1 = (x0 + x1) (g0 + g1 + g2) / 2              y1 = m1 - m2 - m3
+    m2 = (x0 - x1) (g0 - g1 + g2) / 2              y2 = m1 + m2 - m0
+    m3 = x1 g2                                     y3 = m3
+
+Four products instead of six; along both axes 16 instead of 36. What is added to get there is
+little: sums of x are shared by all output channels, sums of g by all pixels, and of y there are
+few. The coefficient y0 has no part of x1, and y3 none of x0: an output depends on the same pixels
+as before.
+
+Errors: all factors are 1, -1 or 1/2. In each direction a result is a sum of up to four products
+instead of two, so its error is some 2 x 2 times that of the plain sum at most.
+
+Source: Toom 1963 and Cook 1966, the multiplication by interpolation; Winograd 1980, "Arithmetic
+Complexity of Computations", for filters; Lavin & Gray 2016, "Fast Algorithms for Convolutional
+Neural Networks", for its use with channels. Here it is turned around (the transposed algorithm):
+the wide side is the one that is cheap to transform.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refglow.kernels.cpu.addresses import load, size_of, store
+from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.micro_product import FROM_ZERO, STORE
+from refglow.kernels.cpu.tile_product import tile_product
+
+SIDE = 4  # values along an axis; of them the first and the last are the two pixels' themselves
+VALUES = SIDE * SIDE
+
+
+@compiled
+def pack_blocks(kernel: Any, first: int, last: int, matrices: Any) -> None:
+    """matrices[(u, v), i, o] = the kernel's values at points u and v, for first <= i < last.
+
+    Args:
+      kernel: [3, 3, F, O]. kernel[a, b] takes an input to the output a - 1 rows above and b - 1
+        columns left of it, so g_j = kernel[2 - j].
+      matrices: [VALUES, F, columns]; spare columns are set to zero.
+    """
+    outputs, half = kernel.shape[3], kernel.dtype.type(0.5)
+    for i in range(first, last):
+        for u in range(SIDE):
+            for v in range(SIDE):
+                matrices[u * SIDE + v, i, outputs:] = 0
+        for o in range(outputs):
+            for v in range(SIDE):
+                g0 = _value(kernel[2, 2, i, o], kernel[2, 1, i, o], kernel[2, 0, i, o], v, half)
+                g1 = _value(kernel[1, 2, i, o], kernel[1, 1, i, o], kernel[1, 0, i, o], v, half)
+                g2 = _value(kernel[0, 2, i, o], kernel[0, 1, i, o], kernel[0, 0, i, o], v, half)
+                for u in range(SIDE):
+                    matrices[u * SIDE + v, i, o] = _value(g0, g1, g2, u, half)
+
+
+@inlined
+def _value(g0: Any, g1: Any, g2: Any, point: int, half: Any) -> Any:
+    if point == 0:
+        return g0
+    if point == 1:
+        return (g0 + g2 + g1) * half
+    if point == 2:
+        return (g0 + g2 - g1) * half
+    return g2
+
+
+@compiled
+def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: int, sums: int,
+                    products: int, one: Any) -> None:
+    """products[block, (u, v), :] = the values of x at (u, v), times matrices[u, v].
+
+    Args:
+      x, filters: address of [4, blocks, filters]: the pixels at (0, 0) of all blocks, then those at
+        (0, 1), (1, 0) and (1, 1).
+      blocks: how many, a multiple of the micro-kernel's rows.
+      matrices, columns: address of [VALUES, filters, columns].
+      sums: address of [blocks, filters], which is overwritten.
+      products: address of [blocks, VALUES, columns].
+      one: 1 in the number type.
+    """
+    size, count = size_of(one), blocks * filters
+    for u in range(SIDE):
+        for v in range(SIDE):
+            down, right = _sign(u, one), _sign(v, one)
+            corner = x + (u // 3 * 2 + v // 3) * count * size
+            if down != 0 and right != 0:
+                _add_four(x, count, down, right, sums, one)
+            elif down != 0:
+                _add_two(corner, corner + 2 * count * size, count, down, sums, one)
+            elif right != 0:
+                _add_two(corner, corner + count * size, count, right, sums, one)
+            to = products + (u * SIDE + v) * columns * size
+            tile_product(corner if down == 0 and right == 0 else sums, filters, blocks, filters,
+                         matrices + (u * SIDE + v) * filters * columns * size, columns, columns, to,
+                         VALUES * columns, to, columns, FROM_ZERO, STORE, one)
+
+
+@inlined
+def _sign(point: int, one: Any) -> Any:
+    """Of the second pixel in the value at a point: 1 or -1; 0 where one pixel is the value."""
+    if point == 1:
+        return one
+    return -one if point == 2 else one - one
+
+
+@compiled
+def _add_two(a: int, b: int, count: int, sign: Any, total: int, one: Any) -> None:
+    """total[i] = a[i] + sign b[i], by address."""
+    for i in range(count):
+        store(total, i, load(a, i, one) + sign * load(b, i, one))
+
+
+@compiled
+def _add_four(x: int, count: int, down: Any, right: Any, total: int, one: Any) -> None:
+    """total[i] = (x[0, 0, i] + right x[0, 1, i]) + down (x[1, 0, i] + right x[1, 1, i])."""
+    size = count * size_of(one)
+    for i in range(count):
+        upper = load(x, i, one) + right * load(x + size, i, one)
+        lower = load(x + 2 * size, i, one) + right * load(x + 3 * size, i, one)
+        store(total, i, upper + down * lower)
+
+
+@compiled
+def coefficients_of_blocks(products: int, blocks: int, columns: int, one: Any) -> None:
+    """From products[block, (u, v), :] to the 4 x 4 outputs' parts [block, (i, j), :], in place."""
+    row = SIDE * columns * size_of(one)
+    for block in range(blocks):
+        at = products + block * SIDE * row
+        for v in range(SIDE):
+            _coefficients(at + v * columns * size_of(one), row, columns, one)
+        for u in range(SIDE):
+            _coefficients(at + u * row, columns * size_of(one), columns, one)
+
+
+@compiled
+def _coefficients(m: int, step: int, count: int, one: Any) -> None:
+    """y0 to y3 of the module's text in place of m0 to m3, which are `step` bytes apart."""
+    m1, m2, m3 = m + step, m + 2 * step, m + 3 * step
+    for i in range(count):
+        total = load(m1, i, one) + load(m2, i, one)
+        rest = load(m1, i, one) - load(m2, i, one)
+        store(m1, i, rest - load(m3, i, one))
+        store(m2, i, total - load(m, i, one))
+
+
+@compiled
+def add_up_blocks(parts: int, columns: int, outputs: int, height: int, width: int, first: int,
+                  last: int, bias: int, y: int, one: Any) -> None:
+    """The outputs first to last - 1: the bias and the parts of the up to four blocks around each.
+
+    Args:
+      parts, columns: address of [blocks, SIDE, SIDE, columns], of whole images.
+      outputs, height, width: of an image.
+      first, last: which pixels, counted from the first block's image.
+      bias: address of [outputs].
+      y: address of pixel 0's outputs.
+      one: 1 in the number type.
+    """
+    down, across, size = (height + 1) // 2, (width + 1) // 2, size_of(one)
+    for pixel in range(first, last):
+        image, h, w = pixel // (height * width), pixel // width % height, pixel % width
+        total = y + pixel * outputs * size
+        for o in range(outputs):
+            store(total, o, load(bias, o, one))
+        for row in range(max(0, (h - 1) // 2), min(down, (h + 2 + 1) // 2)):
+            for column in range(max(0, (w - 1) // 2), min(across, (w + 2 + 1) // 2)):
+                block = (image * down + row) * across + column
+                place = (h - 2 * row + 1) * SIDE + w - 2 * column + 1
+                part = parts + (block * VALUES + place) * columns * size
+                for o in range(outputs):
+                    store(total, o, load(total, o, one) + load(part, o, one))

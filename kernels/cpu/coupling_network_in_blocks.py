@@ -1,0 +1,205 @@
+"""The coupling network whose last convolution is 3 x 3, on the CPU, in blocks of 2 x 2 pixels.
+
+A tile is some blocks: the first pixels of all of them, then the second, third and fourth ones, so
+that the sums of pixels in block_convolution.py are sums of whole runs of memory. It passes through
+the layers while its activations are in the second-level cache:
+
+    patches = gather(x)                        [T, K K I]     narrow, so copies are cheap
+    h1 = relu(patches kernel1 + bias1)         [T, F]         bias and ReLU in registers
+    h2 = relu(h1 kernel2 + bias2)              [T, F]
+    parts = h2's values [kernel3's values]     [T / 4, 16 O]  narrow again
+
+and then, when all parts of an image are there, they are added up where they belong. An image of an
+odd height or width has blocks that reach beyond it; what is there is taken for zero. For the
+gradient the activations are copied to the places of their pixels.
+
+Source: the specification in refglow/networks/coupling_network.py.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from refglow.kernels.cpu.block_convolution import (
+    VALUES,
+    add_up_blocks,
+    coefficients_of_blocks,
+    multiply_blocks,
+    pack_blocks,
+)
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.layout import (
+    Array,
+    as_pixels,
+    padded,
+    read_only,
+    rounded_up,
+    width_of_hidden,
+    with_columns,
+    workspace,
+)
+from refglow.kernels.cpu.memory import copy_run, one_of
+from refglow.kernels.cpu.micro_product import FROM_EXTRA, RELU, ROWS
+from refglow.kernels.cpu.shifts import gather
+from refglow.kernels.cpu.tile_product import tile_product
+from refglow.kernels.cpu.tiles import Tiles, images_in_chunk, tiles_of
+from refglow.kernels.cpu.vector_registers import lanes_of
+
+PIXELS = 4  # of a block
+
+
+def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: Array,
+                               bias2: Array, kernel3: Array, bias3: Array,
+                               kept: list[Array] | None) -> Array:
+    """The output. The activations of all pixels go to `kept`, [1, pixels, width], if given."""
+    (height, width, inputs), outputs, dtype = x.shape[-3:], kernel3.shape[3], x.dtype
+    kh, kw = kernel1.shape[:2]
+    images, of_image = math.prod(x.shape[:-3]), -(-height // 2) * -(-width // 2)
+    y = np.empty((*x.shape[:-1], outputs), dtype)
+    chunk = min(images, images_in_chunk(height * width))
+    cut, filters = _cut(chunk * of_image), width_of_hidden(kernel1.shape[3], dtype)
+    columns, rows = rounded_up(outputs, lanes_of(dtype)), PIXELS * cut.rows
+    matrices, parts, patches, sums, h1, h2 = workspace(
+        dtype, (VALUES, filters, columns), (cut.count * cut.rows, VALUES, columns),
+        (cut.workers, rows, kh * kw * inputs), (cut.workers, cut.rows, filters),
+        (cut.workers, rows, filters), (cut.workers, rows, filters))
+    matrices[:, kernel3.shape[2]:] = 0
+    flat, stride = as_pixels(x)
+    _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
+             with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
+             with_columns(bias1, filters), padded(kernel2[0, 0], (filters, filters)),
+             with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
+             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, sums,
+             *(kept or [h1, h2]), kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
+    return y
+
+
+def _cut(blocks: int) -> Tiles:
+    """Tiles of blocks: a quarter of what `tiles_of` makes of their pixels, whole rows again."""
+    cut = tiles_of(PIXELS * blocks)
+    rows = rounded_up(-(-cut.rows // PIXELS), ROWS)
+    return Tiles(-(-blocks // rows), rows, cut.workers)
+
+
+@compiled_parallel
+def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int,
+             images: int, chunk: int, tiles: int, rows: int, kernel1: Any, bias1: Any,
+             kernel2: Any, bias2: Any, kernel3: Any, bias3: Any, patches: Any, h1: Any, h2: Any,
+             sums: Any, kept1: Any, kept2: Any, keep: bool, matrices: Any, parts: Any, y: Any,
+             one: Any) -> None:
+    """All chunks of images: a tile's layers for each worker, then the outputs."""
+    of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(patches)
+    filters, outputs = kernel3.shape[2:]
+    for worker in numba.prange(workers):
+        pack_blocks(kernel3, worker * filters // workers, (worker + 1) * filters // workers,
+                    matrices)
+    for start in range(0, images, chunk):
+        count = min(chunk, images - start)
+        for worker in numba.prange(workers):
+            for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
+                blocks = min(rows, count * of_image - tile * rows)
+                if blocks > 0:
+                    first = start * of_image + tile * rows
+                    _gather_tile(x, stride, inputs, height, width, kh, kw, first, blocks, images,
+                                 patches, worker, one)
+                    _tile(kernel1, bias1, kernel2, bias2, patches, h1, h2, worker, blocks)
+                    _outside_is_zero(h2, worker, height, width, first, blocks)
+                    _parts(h2, sums, worker, blocks, matrices, parts, tile * rows)
+                    if keep:
+                        _keep(h1, worker, height, width, first, blocks, kept1)
+                        _keep(h2, worker, height, width, first, blocks, kept2)
+        pixels = count * height * width
+        to = y.ctypes.data + start * height * width * outputs * y.itemsize
+        for worker in numba.prange(workers):
+            add_up_blocks(parts.ctypes.data, parts.shape[2], outputs, height, width,
+                          worker * pixels // workers, (worker + 1) * pixels // workers,
+                          bias3.ctypes.data, to, one)
+
+
+@compiled
+def _pixel(height: int, width: int, block: int, place: int) -> int:
+    """The number of the pixel at one of a block's four places; -1 if it is outside the image."""
+    across = (width + 1) // 2
+    of_image = (height + 1) // 2 * across
+    image, within = block // of_image, block % of_image
+    h, w = within // across * 2 + place // 2, within % across * 2 + place % 2
+    return (image * height + h) * width + w if h < height and w < width else -1
+
+
+@compiled
+def _gather_tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int,
+                 first: int, blocks: int, images: int, patches: Any, worker: int,
+                 one: Any) -> None:
+    """The neighbourhoods of the tile's pixels; zeros for what is outside, and to whole rows."""
+    length, rows = patches.shape[2], _whole(blocks)
+    pixels = images * height * width
+    for place in range(PIXELS):
+        to = patches.ctypes.data + (worker * patches.shape[1] + place * rows) * length * (
+            patches.itemsize)
+        for block in range(rows):
+            pixel = _pixel(height, width, first + block, place) if block < blocks else -1
+            pixel = pixel if pixel >= 0 else pixels
+            gather(x.ctypes.data, stride, inputs, height, width, kh, kw, kh // 2, kw // 2, pixel,
+                   pixel + 1, pixels, to + block * length * patches.itemsize, length, one)
+
+
+@compiled
+def _whole(blocks: int) -> int:
+    """So many that the micro-kernel's rows are full."""
+    return (blocks + ROWS - 1) // ROWS * ROWS
+
+
+@compiled
+def _tile(kernel1: Any, bias1: Any, kernel2: Any, bias2: Any, patches: Any, h1: Any, h2: Any,
+          worker: int, blocks: int) -> None:
+    """The first two layers."""
+    one, size = one_of(h1), h1.itemsize
+    rows, filters, length = PIXELS * _whole(blocks), h1.shape[2], patches.shape[2]
+    place = worker * h1.shape[1] * filters * size
+    a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
+    patch = patches.ctypes.data + worker * patches.shape[1] * length * size
+    tile_product(patch, length, rows, length, kernel1.ctypes.data, filters, filters,
+                 a1, filters, bias1.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    tile_product(a1, filters, rows, filters, kernel2.ctypes.data, filters, filters,
+                 a2, filters, bias2.ctypes.data, 0, FROM_EXTRA, RELU, one)
+
+
+@compiled
+def _outside_is_zero(h2: Any, worker: int, height: int, width: int, first: int,
+                     blocks: int) -> None:
+    """Zeros for the activations of pixels outside the image."""
+    if height % 2 or width % 2:
+        for place in range(PIXELS):
+            for block in range(blocks):
+                if _pixel(height, width, first + block, place) < 0:
+                    h2[worker, place * _whole(blocks) + block] = 0
+
+
+@compiled
+def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices: Any, parts: Any,
+           first: int) -> None:
+    """The tile's parts of the outputs."""
+    one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], matrices.shape[2]
+    to = parts.ctypes.data + first * VALUES * columns * size
+    multiply_blocks(h2.ctypes.data + worker * h2.shape[1] * filters * size, filters,
+                    _whole(blocks), matrices.ctypes.data, columns,
+                    sums.ctypes.data + worker * sums.shape[1] * filters * size, to, one)
+    coefficients_of_blocks(to, blocks, columns, one)
+
+
+@compiled
+def _keep(hidden: Any, worker: int, height: int, width: int, first: int, blocks: int,
+          kept: Any) -> None:
+    """The tile's activations to the places of their pixels."""
+    filters, size, one = hidden.shape[2], hidden.itemsize, one_of(hidden)
+    for place in range(PIXELS):
+        row = worker * hidden.shape[1] + place * _whole(blocks)
+        for block in range(blocks):
+            pixel = _pixel(height, width, first + block, place)
+            if pixel >= 0:
+                copy_run(hidden.ctypes.data + (row + block) * filters * size, filters,
+                         kept.ctypes.data + pixel * filters * size, one)
