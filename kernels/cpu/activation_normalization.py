@@ -33,6 +33,7 @@ import numpy as np
 
 from refglow.kernels.cpu.addresses import load
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.layout import Array, read_only
 from refglow.kernels.cpu.memory import from_number, is_streamed, one_of, order_stores, put
 from refglow.kernels.cpu.operands import (
@@ -166,7 +167,7 @@ def _forward_chunk(z: Array, shift: Array, factor: Array, x: Array, streamed: bo
         count = min(width, x.size - start)
         given, one = from_number(z, start), one_of(z)
         for i in range(count):
-            tile[i] = load(given, i, one) * factors[i] - shifts[i]
+            tile[i] = fma(load(given, i, one), factors[i], -shifts[i])
         put(tile, count, x, start, streamed)
     order_stores()
 
@@ -211,7 +212,7 @@ def _pull_back_chunk(z: Array, bar: Array, factor: Array, out: Array, sums: Arra
             wide = np.float64(load(pulled, i, one))
             tile[i] = wide * factors[i]
             bars[i] += wide
-            products[i] += wide * load(given, i, one)
+            products[i] = fma(wide, load(given, i, one), products[i])
         put(tile, count, out, start, streamed)
     _fold(bars, sums[chunk, 0])
     _fold(products, sums[chunk, 1])
@@ -242,7 +243,7 @@ def _moments_chunk(batch: Array, means: Array, squares: Array, width: int, size:
         given = from_number(batch, start)
         for i in range(min(width, last - start)):
             distance = load(given, i, one) - centers[i]
-            sums[i] += distance * distance
+            sums[i] = fma(distance, distance, sums[i])
     _fold(sums, squares[chunk])
 
 

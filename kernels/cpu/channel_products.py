@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from refglow.kernels.cpu.addresses import as_number, load, store
 from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.layout import Array
 from refglow.kernels.cpu.memory import from_number, one_of
 
@@ -50,7 +51,7 @@ def unload_tile(tile: Array, count: int, factor: Array, offset: Array, rows: Arr
     for p in range(count):
         to = from_number(rows, p * rows.shape[1])
         for c in range(channels):
-            number = load(given, c * PIXELS + p, 1.0) * factor[c] - offset[c]
+            number = fma(load(given, c * PIXELS + p, 1.0), factor[c], -offset[c])
             store(to, c, as_number(number, one))
 
 
@@ -111,9 +112,9 @@ def _add_products(matrix: Array, tile: Array, first: int, last: int, result: Arr
         a, b = matrix[c, k], matrix[c, k + 1]
         d, e = matrix[c, k + 2], matrix[c, k + 3]
         for p in range(PIXELS):
-            result[c, p] = (((result[c, p] + a * tile[k, p]) + b * tile[k + 1, p])
-                            + d * tile[k + 2, p]) + e * tile[k + 3, p]
+            result[c, p] = fma(e, tile[k + 3, p], fma(d, tile[k + 2, p], fma(
+                b, tile[k + 1, p], fma(a, tile[k, p], result[c, p]))))
     for k in range(fours, last):
         a = matrix[c, k]
         for p in range(PIXELS):
-            result[c, p] += a * tile[k, p]
+            result[c, p] = fma(a, tile[k, p], result[c, p])

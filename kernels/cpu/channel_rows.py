@@ -11,6 +11,7 @@ import numpy as np
 
 from refglow.kernels.cpu.addresses import load, store
 from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.layout import Array, read_only, rounded_up
 from refglow.kernels.cpu.memory import from_number, one_of
 from refglow.kernels.cpu.micro_product import FROM_ZERO, ROWS, STORE
@@ -114,5 +115,5 @@ def add_rows(left: Array, right: Array, count: int, products: Array, sums: Array
     for p in range(count):
         x, y = from_number(left, p * width), from_number(right, p * width)
         for c in range(width):
-            store(first, c, load(first, c, 1.0) + load(x, c, 1.0) * load(y, c, 1.0))
+            store(first, c, fma(load(x, c, 1.0), load(y, c, 1.0), load(first, c, 1.0)))
             store(second, c, load(second, c, 1.0) + load(y, c, 1.0))

@@ -18,9 +18,9 @@ from numba.core.cpu_options import ParallelOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# A multiplication and an addition may become one fused operation, which rounds once instead of
-# twice. Nothing else may be reordered: the same input gives the same bits on any number of threads.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# No "fastmath" of any kind: every operation rounds as it is written, so that the same input gives
+# the same bits in every process and on any number of threads. fused.py says what fusing would do.
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 # Only `numba.prange` loops run in parallel, each by itself. Numba would also join loops that follow
 # one another, where it sees no array written in the one and read in the other; but it does not look

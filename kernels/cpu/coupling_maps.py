@@ -12,6 +12,7 @@ import numpy as np
 
 from refglow.kernels.cpu.addresses import as_number, load, store
 from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.vector_math import (
     LANES,
     decay,
@@ -78,7 +79,7 @@ def _sigmoid_forward(count: int, r: int, t: int, x: int, e: int, one: Number) ->
         e_i = decay(raw, one)
         store(e, i, e_i)
         scale = sigmoid_numerator(raw, e_i) / (1.0 + e_i)
-        store(x, i, as_number(load(x, i, one) * scale + load(t, i, one), one))
+        store(x, i, as_number(fma(load(x, i, one), scale, load(t, i, one)), one))
 
 
 @compiled
@@ -95,7 +96,7 @@ def _sigmoid_inverse(count: int, r: int, t: int, x: int, e: int, one: Number) ->
 def _exp_forward(count: int, r: int, t: int, x: int, one: Number) -> None:
     for i in range(count):
         scale = exp(_raw(r, i, one))
-        store(x, i, as_number(load(x, i, one) * scale + load(t, i, one), one))
+        store(x, i, as_number(fma(load(x, i, one), scale, load(t, i, one)), one))
 
 
 @compiled
@@ -166,7 +167,7 @@ def _sigmoid_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
         e_i = decay(raw, one)
         x_bar = load(b, i, one) * (sigmoid_numerator(raw, e_i) / (1.0 + e_i))
         q = sigmoid_numerator(-raw, e_i) / (1.0 + e_i)
-        store(r, i, as_number((x_bar * load(x, i, one) + log_det_bar) * q, one))
+        store(r, i, as_number(fma(x_bar, load(x, i, one), log_det_bar) * q, one))
         store(x, i, as_number(x_bar, one))
 
 
@@ -178,7 +179,7 @@ def _sigmoid_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
         e_i = decay(raw, one)
         y_bar = as_number(bar * (1.0 + e_i) / sigmoid_numerator(raw, e_i), one)
         q = sigmoid_numerator(-raw, e_i) / (1.0 + e_i)
-        store(r, i, as_number(-(bar * load(x, i, one) + log_det_bar) * q, one))
+        store(r, i, as_number(-fma(bar, load(x, i, one), log_det_bar) * q, one))
         store(x, i, y_bar)
         store(b, i, -y_bar)
 
@@ -188,7 +189,7 @@ def _exp_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
                      one: Number) -> None:
     for i in range(count):
         x_bar = load(b, i, one) * exp(_raw(r, i, one))
-        store(r, i, as_number(x_bar * load(x, i, one) + log_det_bar, one))
+        store(r, i, as_number(fma(x_bar, load(x, i, one), log_det_bar), one))
         store(x, i, as_number(x_bar, one))
 
 
@@ -198,6 +199,6 @@ def _exp_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
     for i in range(count):
         bar = np.float64(load(b, i, one))
         y_bar = as_number(bar / exp(_raw(r, i, one)), one)
-        store(r, i, as_number(-(bar * load(x, i, one) + log_det_bar), one))
+        store(r, i, as_number(-fma(bar, load(x, i, one), log_det_bar), one))
         store(x, i, y_bar)
         store(b, i, -y_bar)

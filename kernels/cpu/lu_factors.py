@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.layout import Array
 
 
@@ -40,7 +41,7 @@ def scaled_product(factors: Array, order: Array, scale: Array) -> Array:
             left = 1.0 if k == i else factors[i, k]
             right = factors[k]
             for j in range(k, channels):
-                row[j] += left * right[j]
+                row[j] = fma(left, right[j], row[j])
         for j in range(channels):
             row[j] *= scale[j]
     return matrix

@@ -1,8 +1,8 @@
 """exp and what Glow's couplings make of it, as plain arithmetic that the compiler vectorizes.
 
 The C library's exp and log1p are calls that take one number at a time; a loop with a call in it is
-not vectorized. Here exp is multiplications and additions, and the logarithms of a whole run of
-numbers are taken by one call. All of it is float64.
+not vectorized. Here exp is multiplications and additions, most of them fused, and the logarithms of
+a whole run of numbers are taken by one call. All of it is float64.
 
 Source: Cody & Waite 1980, "Software Manual for the Elementary Functions", for the reduction; Muller
 2016, "Elementary Functions", for the polynomial and the errors.
@@ -17,6 +17,7 @@ import numpy as np
 
 from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.fused import fma
 
 Number: TypeAlias = Any  # float32 or float64
 
@@ -62,7 +63,7 @@ def exp(x: float) -> float:
     """e^x for float64 x, to 1 unit in the last place; inf, 0 and NaN as the C library's."""
     lower = _UNDERFLOW if x < _UNDERFLOW else x
     bounded = _OVERFLOW if lower > _OVERFLOW else lower
-    shifted = bounded * _LOG2_E + _ROUNDER
+    shifted = fma(bounded, _LOG2_E, _ROUNDER)
     power = _exp_of_remainder(bounded, shifted - _ROUNDER)
     bits = np.float64(shifted).view(np.int64)
     exponent = bits - np.float64(_ROUNDER).view(np.int64)
@@ -75,13 +76,13 @@ def exp(x: float) -> float:
 @inlined
 def _exp_of_remainder(x: float, n: float) -> float:
     """e^r, r = x - n ln 2."""
-    r = (x - n * _LN_2_HIGH) - n * _LN_2_LOW
+    r = fma(-n, _LN_2_LOW, fma(-n, _LN_2_HIGH, x))
     r2 = r * r
     r4 = r2 * r2
-    low = (_C3 + _C4 * r) + r2 * (_C5 + _C6 * r)
-    high = (_C7 + _C8 * r) + r2 * (_C9 + _C10 * r)
-    q = low + r4 * (high + r4 * (_C11 + _C12 * r))
-    return 1.0 + (r + r2 * (0.5 + r * q))
+    low = fma(r2, fma(_C6, r, _C5), fma(_C4, r, _C3))
+    high = fma(r2, fma(_C10, r, _C9), fma(_C8, r, _C7))
+    q = fma(r4, fma(r4, fma(_C12, r, _C11), high), low)
+    return 1.0 + fma(r2, fma(r, q, 0.5), r)
 
 
 @inlined
@@ -103,7 +104,7 @@ def decay(x: float, one: Number) -> float:
         # One factor 2^n does, added to the exponent's bits: the last bits of the sum are n. (A NaN
         # made of a float32 has zeros there, and stays NaN.)
         bounded = _NOTHING if negative < _NOTHING else negative
-        shifted = bounded * _LOG2_E + _ROUNDER
+        shifted = fma(bounded, _LOG2_E, _ROUNDER)
         power = _exp_of_remainder(bounded, shifted - _ROUNDER)
         bits = np.float64(power).view(np.int64) + (np.float64(shifted).view(np.int64) << 52)
         return np.int64(bits).view(np.float64)
@@ -133,7 +134,7 @@ def below_zero(x: float) -> float:
 @inlined
 def joined(u: float, e: float) -> float:
     """(1 + u) (1 + e) - 1."""
-    return u + (e + u * e)
+    return u + fma(u, e, e)
 
 
 @compiled

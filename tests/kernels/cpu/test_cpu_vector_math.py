@@ -121,7 +121,7 @@ def test_exp_is_compiled_to_vectors_without_calls():
     if not (features.get("avx2") and features.get("fma")):
         pytest.skip("the processor has no AVX2 with fused multiply-add, whose names are looked for")
     for loop, is_vectorized in ((exp_of.py_func, True), (library_exp_of, False)):
-        fresh = numba.njit(error_model="numpy", fastmath={"contract"})(loop)
+        fresh = numba.njit(error_model="numpy")(loop)
         fresh(np.zeros(8), np.zeros(8))
         lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
         packed = [line for line in lines if "vfmadd" in line and "pd\t" in line and (
