@@ -6,7 +6,8 @@ Counted are the matrix products, 2 for each multiplication with its addition:
     a 1x1 convolution of C channels                  2 C^2 H W
 
 Products with the zeros around an image are counted: a matrix product does them. ActNorm, biases,
-ReLU and the couplings' arithmetic are not: together they are less than a percent.
+ReLU and the couplings' arithmetic are not: together they are less than a percent. It is the plain
+sums that are counted, for everybody alike; an implementation may get by with fewer.
 """
 
 from __future__ import annotations
