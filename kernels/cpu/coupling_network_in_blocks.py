@@ -68,13 +68,14 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
         (cut.workers, rows, kh * kw * inputs), (cut.workers, cut.rows, filters),
         (cut.workers, rows, filters), (cut.workers, rows, filters))
     matrices[:, kernel3.shape[2]:] = 0
+    kept1, kept2 = kept or (h1, h2)
     flat, stride = as_pixels(x)
     _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
              with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
              with_columns(bias1, filters), padded(kernel2[0, 0], (filters, filters)),
              with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
-             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, sums,
-             *(kept or [h1, h2]), kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
+             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, sums, kept1,
+             kept2, kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
     return y
 
 

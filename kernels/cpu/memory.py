@@ -86,7 +86,8 @@ def address_of(typing_context: Any, array: Any) -> Any:
 @inlined
 def from_number(array: Array, start: int) -> int:
     """The address of array[start]."""
-    return address_of(array) + start * size_of(one_of(array))
+    address: int = address_of(array) + start * size_of(one_of(array))
+    return address
 
 
 @instruction

@@ -132,7 +132,7 @@ def _parameters(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
 
 
 def _pixels_of_chunk(channels: int) -> int:
-    return max(1, CHUNK // max(1, channels * PIXELS)) * PIXELS
+    return max(1, CHUNK // max(1, channels * ROWS_OF_TILE)) * ROWS_OF_TILE  # whole tiles
 
 
 def _run(one: Any, all_of_them: Any, result: Array, sources: list[Array],
@@ -178,9 +178,9 @@ def _forward_chunk(x: Array, shift: Array, transposed: Array, y: Array, of_chunk
     c, width = transposed.shape
     shifted, mixed = np.zeros((ROWS_OF_TILE, width)), np.empty((ROWS_OF_TILE, width))
     rounded = np.empty((ROWS_OF_TILE, c), y.dtype)
-    last = min((chunk + 1) * of_chunk, y.size // c)
-    for first in range(chunk * of_chunk, last, ROWS_OF_TILE):
-        count = min(ROWS_OF_TILE, last - first)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y.size // c),
+                       ROWS_OF_TILE):
+        count = min(ROWS_OF_TILE, y.size // c - first)
         load_rows(x, first, count, shift, shifted)
         multiply_rows(shifted, count, transposed, mixed)
         unload_rows(mixed, count, rounded)
@@ -202,9 +202,9 @@ def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagon
     c = len(shift)
     given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     zero, rounded = np.zeros(c), np.empty((PIXELS, c), x.dtype)
-    last = min((chunk + 1) * of_chunk, x.size // c)
-    for first in range(chunk * of_chunk, last, PIXELS):
-        count = min(PIXELS, last - first)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c),
+                       PIXELS):
+        count = min(PIXELS, x.size // c - first)
         load_tile(y, first, count, zero, given)
         substitute(negated, diagonal, order, given, solved)
         unload_tile(solved, count, factor, shift, rounded)
@@ -227,9 +227,9 @@ def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, matrix: Array, sums
     shifted, bars = np.zeros((ROWS_OF_TILE, width)), np.zeros((ROWS_OF_TILE, width))
     mixed, rounded = np.empty((ROWS_OF_TILE, width)), np.empty((ROWS_OF_TILE, c), x_bar.dtype)
     zero = np.zeros(c)
-    last = min((chunk + 1) * of_chunk, x_bar.size // c)
-    for first in range(chunk * of_chunk, last, ROWS_OF_TILE):
-        count = min(ROWS_OF_TILE, last - first)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x_bar.size // c),
+                       ROWS_OF_TILE):
+        count = min(ROWS_OF_TILE, x_bar.size // c - first)
         load_rows(x, first, count, shift, shifted)
         load_rows(y_bar, first, count, zero, bars)
         multiply_rows(bars, count, matrix, mixed)
@@ -258,9 +258,9 @@ def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, factor: Array, nega
                              np.zeros((PIXELS, width)))
     given, result = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     one, zero, rounded = np.ones(c), np.zeros(c), np.empty((PIXELS, c), y_bar.dtype)
-    last = min((chunk + 1) * of_chunk, y_bar.size // c)
-    for first in range(chunk * of_chunk, last, PIXELS):
-        count = min(PIXELS, last - first)
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c),
+                       PIXELS):
+        count = min(PIXELS, y_bar.size // c - first)
         load_rows(x, first, count, shift, shifted)
         load_rows(x_bar, first, count, zero, bars)
         add_rows(shifted, bars, count, sums[chunk, width], sums[chunk, width + 1])

@@ -82,7 +82,8 @@ def _exp_of_remainder(x: float, n: float) -> float:
     low = fma(r2, fma(_C6, r, _C5), fma(_C4, r, _C3))
     high = fma(r2, fma(_C10, r, _C9), fma(_C8, r, _C7))
     q = fma(r4, fma(r4, fma(_C12, r, _C11), high), low)
-    return 1.0 + fma(r2, fma(r, q, 0.5), r)
+    power: float = 1.0 + fma(r2, fma(r, q, 0.5), r)
+    return power
 
 
 @inlined
@@ -134,7 +135,8 @@ def below_zero(x: float) -> float:
 @inlined
 def joined(u: float, e: float) -> float:
     """(1 + u) (1 + e) - 1."""
-    return u + fma(u, e, e)
+    product: float = u + fma(u, e, e)
+    return product
 
 
 @compiled
@@ -169,7 +171,8 @@ def _joined_lanes(lanes: int) -> float:
     for half in (16, 8, 4, 2, 1):
         for lane in range(half):
             store(lanes, lane, joined(load(lanes, lane, 1.0), load(lanes, lane + half, 1.0)))
-    return load(lanes, 0, 1.0)
+    total: float = load(lanes, 0, 1.0)
+    return total
 
 
 @compiled
@@ -178,4 +181,5 @@ def lane_sum(lanes: int) -> float:
     for half in (16, 8, 4, 2, 1):
         for lane in range(half):
             store(lanes, lane, load(lanes, lane, 1.0) + load(lanes, lane + half, 1.0))
-    return load(lanes, 0, 1.0)
+    total: float = load(lanes, 0, 1.0)
+    return total
