@@ -109,6 +109,7 @@ def assert_close(dtype, name, here, expected):
     assert worst <= limit, f"{name} is off by {worst:.3g}, more than {limit:.3g}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "dtype", "modes"), [
     (SMALL, np.float32, ("store",)), (TINY, np.float32, MODES), (TINY, np.float64, MODES)],
     ids=["small-float32", "tiny-float32", "tiny-float64"])
