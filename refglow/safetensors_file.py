@@ -51,6 +51,8 @@ def require_kinds(expected: Mapping[str, ArrayKind], found: Mapping[str, ArrayKi
     Raises:
       ValueError: the complaint and every difference, if there is one.
     """
+    if expected == found:
+        return
     problems = [f"missing: {name!r}" for name in expected.keys() - found.keys()]
     problems += [f"unknown: {name!r}" for name in found.keys() - expected.keys()]
     problems += [f"misfit: {name!r} is {found[name]}, needs {expected[name]}"

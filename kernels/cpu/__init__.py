@@ -20,7 +20,6 @@ ACCELERATED = {
     "coupling_network": "coupling_network",
     "coupling_network_activations": "coupling_network",
     "coupling_network_vjp": "coupling_network_gradient",
+    **dict.fromkeys(("adam_update", "adamw_update", "adamax_update", "average_update",
+                     "global_norm"), "optimizer"),
 }
-# The updates in optimizer.py are not used yet: in the process that compiles them they give other
-# last digits than in one that loads them compiled, and a resumed training must end bit for bit the
-# same.

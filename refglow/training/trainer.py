@@ -23,7 +23,7 @@ from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
 from refglow.training.batches import Batches
 from refglow.training.checkpoint import Checkpoint, differences
-from refglow.training.clipping import clip_by_global_norm, global_norm
+from refglow.training.clipping import clip_by_global_norm, norm_of
 from refglow.training.dequantize import bits_per_dim
 from refglow.training.divergence import DivergedError, origin_of, overflow_origin, too_large
 from refglow.training.image_data import ImageData
@@ -116,7 +116,7 @@ class Trainer:
         try:
             with np.errstate(all="ignore"):  # what is not finite is looked for
                 loss, gradients = self.loss_and_gradients(images)
-                norm = global_norm(gradients)
+                norm = norm_of(gradients)
         except ValueError as error:  # a matrix that has no inverse
             origin = overflow_origin(self.glow, images)
             if origin is None:

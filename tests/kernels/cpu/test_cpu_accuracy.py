@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cpu_operations import OPERATIONS, results_of
 
 from refglow.bijectors import coupling as specification
 from refglow.bijectors.scale_matvec_lu import lu_reconstruct
@@ -54,6 +55,30 @@ def test_statistics_do_not_cancel():
     wide = batch.astype(np.longdouble)
     assert np.allclose(mean, wide.mean(axis=0).astype(float), rtol=1e-14)
     assert np.allclose(deviation, wide.std(axis=0).astype(float), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["adam_update", "adamw_update", "adamax_update",
+                                  "average_update"])
+def test_updates_are_the_specification_s_bit_for_bit(name, dtype):
+    operation = OPERATIONS[name]
+    for size in operation.sizes:
+        arguments = operation.arguments(dtype, size)
+        for found, expected in zip(results_of(operation.kernel, arguments),
+                                   results_of(operation.specification, arguments), strict=True):
+            assert np.array_equal(found, expected)
+
+
+def test_a_decay_of_zero_is_a_decay():
+    """AdamW subtracts 0 w, which is NaN for an infinite w; Adam does not."""
+    arrays = [np.full(3, value, np.float32) for value in (np.inf, 1, 0, 0)]
+    for name, last in (("adam_update", ()), ("adamw_update", (0.0,))):
+        operation = OPERATIONS[name]
+        arguments = (*arrays, 1, 1e-3, 0.9, 0.999, 1e-8, *last)
+        with np.errstate(invalid="ignore"):
+            expected = operation.specification(*arguments)[0]
+        assert np.array_equal(operation.kernel(*arguments)[0], expected, equal_nan=True)
+        assert np.isnan(expected).all() == bool(last)
 
 
 def test_global_norm_is_the_specification_s():
