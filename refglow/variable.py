@@ -199,6 +199,32 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         return f"<Variable {self.name!r} shape={self.shape} dtype={self.dtype}{kind}>"
 
 
+def adopt(variable: Variable, array: Array) -> None:
+    """Make `array` itself the variable's value: as `assign`, without the copy. For refglow's use.
+
+    For code that has just made the array and lets go of it: it is made read-only, but someone who
+    kept an older view of it could still change the value.
+
+    Args:
+      variable: what to change.
+      array: of its shape and dtype; a NumPy scalar for a variable without dimensions (NumPy's
+        arithmetic makes scalars of such arrays).
+
+    Raises:
+      ValueError: if the shape or dtype differ, or it fails what is required of the variable, which
+        is then unchanged.
+    """
+    array = np.asarray(array)
+    if array.shape != variable.shape or array.dtype != variable.dtype:
+        raise ValueError(f"Variable {variable.name!r} has shape {variable.shape} and holds "
+                         f"{variable.dtype}; cannot adopt an array of shape {array.shape} and "
+                         f"{array.dtype}.")
+    cell = variable._cell
+    for check in cell.checks:
+        check(array)
+    cell.array = _frozen(array)
+
+
 def _frozen(array: Array) -> Array:
     array.flags.writeable = False
     return array

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import refglow as rg
+from refglow.variable import adopt
 
 
 def test_a_handle_says_what_it_is():
@@ -117,3 +118,39 @@ def test_a_permutation_stays_one(make):
     assert permutation.numpy().tolist() == [2, 0, 1]
     permutation.assign([1, 2, 0])
     assert permutation.numpy().tolist() == [1, 2, 0]
+
+
+def test_adopt_takes_the_array_itself_for_all_handles_and_locks_it():
+    variable = rg.Variable(np.zeros(3, np.float32), "v")
+    other, before, array = variable.renamed("w"), variable.numpy(), np.ones(3, np.float32)
+    adopt(variable, array)
+    assert variable.numpy() is array and other.numpy() is array
+    assert before.tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 2
+
+
+def test_adopt_takes_a_scalar_for_a_variable_without_dimensions():
+    variable = rg.Variable(np.float32(1), "v")
+    adopt(variable, np.float32(2) * variable.numpy())
+    assert variable.numpy().shape == () and variable.dtype == np.float32 and float(variable) == 2
+    assert not variable.numpy().flags.writeable
+
+
+@pytest.mark.parametrize("array", [np.zeros(2), np.zeros((3, 1)), np.zeros(3, np.float32),
+                                   np.zeros(3, int), np.float64(0), np.zeros(3, ">f8")],
+                         ids=lambda a: f"{a.dtype.str}{list(a.shape)}")
+def test_adopt_refuses_another_shape_or_number_type(array):
+    variable = rg.Variable(np.ones(3), "v")
+    with pytest.raises(ValueError, match=r"'v' has shape \(3,\) and holds float64; cannot adopt"):
+        adopt(variable, array)
+    assert variable.numpy().tolist() == [1, 1, 1]
+    assert array.flags.writeable or not array.shape
+
+
+def test_adopt_refuses_what_fails_what_is_required():
+    permutation = rg.Variable(np.int32([2, 0, 1]), "p", trainable=False)
+    rg.bijectors.Permute(permutation)
+    with pytest.raises(ValueError, match=r"each of 0\.\.n-1 once"):
+        adopt(permutation, np.int32([0, 0, 1]))
+    assert permutation.numpy().tolist() == [2, 0, 1]

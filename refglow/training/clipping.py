@@ -26,6 +26,8 @@ def global_norm(gradients: Mapping[str, Array]) -> float:
 
 def norm_of(gradients: Mapping[str, Array]) -> float:
     """`global_norm`, as the backend in force computes it for these arrays."""
+    if not gradients:
+        return 0.0
     norm: float = implementation(global_norm, *gradients.values())(gradients)
     return norm
 

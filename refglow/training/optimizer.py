@@ -30,7 +30,7 @@ from refglow.backend import implementation
 from refglow.dtypes import Array
 from refglow.safetensors_file import require_kinds
 from refglow.training.named_arrays import by_name, frozen, kinds_of, number_in_range
-from refglow.variable import Variable
+from refglow.variable import Variable, adopt
 
 
 def adam_update(parameter: Array, gradient: Array, first_moment: Array, second_moment: Array,
@@ -162,7 +162,7 @@ class Optimizer(ABC):
         for name, variable in targets.items():
             value, new_first, new_second = self._update(
                 variable.numpy(), to_host(gradients[name]), first[name], second[name], count, rate)
-            variable.assign(value)
+            adopt(variable, value)
             first[name], second[name] = frozen(new_first), frozen(new_second)
         self._iterations = count
 
