@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core.cpu_options import ParallelOptions
+
+from refglow.kernels.cpu.threads import ParallelKernel
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,9 +40,13 @@ def compiled(function: Function) -> Function:
     return _jit(function, parallel=False)
 
 
-def compiled_parallel(function: Function) -> Function:
-    """`function`, compiled so that its `numba.prange` loops run on all cores."""
-    return _jit(function, parallel=_PARALLEL)
+def compiled_parallel(function: Callable[..., None]) -> ParallelKernel:
+    """`function`, compiled so that its `numba.prange` loops run on all cores; called from Python.
+
+    Where the process cannot use threads (see threads.py), `numba.prange` is `range`.
+    """
+    return ParallelKernel(_jit(function, parallel=_PARALLEL),
+                          lambda: _jit(_renamed(function), parallel=False))
 
 
 def inlined(function: Function) -> Function:
@@ -59,6 +66,13 @@ def _jit(function: Function, parallel: Any) -> Function:
     decorated._cache._cache_file._source_stamp = _stamp_of_all_kernels()
     result: Function = decorated
     return result
+
+
+def _renamed(function: Callable[..., None]) -> Callable[..., None]:
+    """The same function under another name: Numba finds compiled code by that, not by options."""
+    copy = types.FunctionType(function.__code__, function.__globals__, function.__name__)
+    copy.__qualname__ = f"{function.__qualname__}_on_one_thread"
+    return copy
 
 
 @functools.cache
