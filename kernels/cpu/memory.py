@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -84,7 +85,7 @@ def address_of(typing_context: Any, array: Any) -> Any:
 
 
 @inlined
-def from_number(array: Array, start: int) -> int:
+def from_number(array: Array, start: int | np.int64) -> int:
     """The address of array[start]."""
     address: int = address_of(array) + start * size_of(one_of(array))
     return address
