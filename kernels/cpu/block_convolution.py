@@ -29,6 +29,7 @@ from typing import Any
 
 from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.micro_product import FROM_ZERO, STORE
 from refglow.kernels.cpu.tile_product import tile_product
 
@@ -113,7 +114,7 @@ def _sign(point: int, one: Any) -> Any:
 def _add_two(a: int, b: int, count: int, sign: Any, total: int, one: Any) -> None:
     """total[i] = a[i] + sign b[i], by address."""
     for i in range(count):
-        store(total, i, load(a, i, one) + sign * load(b, i, one))
+        store(total, i, fma(sign, load(b, i, one), load(a, i, one)))
 
 
 @compiled
@@ -121,9 +122,9 @@ def _add_four(x: int, count: int, down: Any, right: Any, total: int, one: Any) -
     """total[i] = (x[0, 0, i] + right x[0, 1, i]) + down (x[1, 0, i] + right x[1, 1, i])."""
     size = count * size_of(one)
     for i in range(count):
-        upper = load(x, i, one) + right * load(x + size, i, one)
-        lower = load(x + 2 * size, i, one) + right * load(x + 3 * size, i, one)
-        store(total, i, upper + down * lower)
+        upper = fma(right, load(x + size, i, one), load(x, i, one))
+        lower = fma(right, load(x + 3 * size, i, one), load(x + 2 * size, i, one))
+        store(total, i, fma(down, lower, upper))
 
 
 @compiled

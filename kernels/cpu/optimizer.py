@@ -242,7 +242,8 @@ def _squares_chunks(gradient: Array, sums: Array, chunks: int) -> None:
 @compiled
 def _squares_chunk(gradient: Array, sums: Array, chunk: Chunk) -> None:
     """sums[chunk] = the sum of squares, in float64."""
-    first, count = chunk * CHUNK, min(CHUNK, gradient.size - chunk * CHUNK)
+    first = int(chunk) * CHUNK
+    count = min(CHUNK, gradient.size - first)
     lanes, one = np.zeros(LANES), one_of(gradient)
     given, to = from_number(gradient, first), address_of(lanes)
     whole = count // LANES * LANES

@@ -43,12 +43,16 @@ def networks():
     kernel, bias = normal(rng, SINGLE, 3, 3, 5, 6), normal(rng, SINGLE, 6)
     yield "conv2d", [conv2d(x, kernel, bias, "same")]
     yield "conv2d_vjp", conv2d_vjp(x, kernel, y_bar, "same")
-    weights = [normal(rng, SINGLE, *shape) / 4 for shape in (
-        (3, 3, 5, 20), (20,), (1, 1, 20, 20), (20,), (3, 3, 20, 6), (6,))]
-    output, h1, h2 = coupling_network_activations(x, *weights)
-    yield "coupling_network", [coupling_network(x, *weights)]
-    yield "coupling_network_activations", [output, h1, h2]
-    yield "coupling_network_vjp", coupling_network_vjp(x, h1, h2, *weights[::2], y_bar)
+    first, second, vjp = [], [], []
+    for side in (1, 3):  # of the last kernel: two ways to compute it
+        weights = [normal(rng, SINGLE, *shape) / 4 for shape in (
+            (3, 3, 5, 20), (20,), (1, 1, 20, 20), (20,), (side, side, 20, 6), (6,))]
+        output, h1, h2 = coupling_network_activations(x, *weights)
+        first += [coupling_network(x, *weights)]
+        second += [output, h1, h2]
+        vjp += coupling_network_vjp(x, h1, h2, *weights[::2], y_bar)
+    yield from (("coupling_network", first), ("coupling_network_activations", second),
+                ("coupling_network_vjp", vjp))
     yield "global_norm", [global_norm({"x": x, "y": y_bar, "long": normal(rng, SINGLE, 40_000)})]
 
 
