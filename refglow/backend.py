@@ -165,7 +165,7 @@ def _function(library: str, name: str) -> Callable[..., Any] | None:
 
 @functools.cache
 def _module_with(library: str, name: str) -> ModuleType | None:
-    """The module with the kernel of that name; Numba is imported when the first is asked for."""
+    """The module with that kernel, or None. Numba is imported when the first one is asked for."""
     package = importlib.import_module(f"refglow.kernels.{library}")
     module = package.ACCELERATED.get(name)
     return module and importlib.import_module(f"refglow.kernels.{library}.{module}")

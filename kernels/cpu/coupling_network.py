@@ -46,14 +46,15 @@ from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, RELU, ROWS,
 from refglow.kernels.cpu.packing import pack_taps
 from refglow.kernels.cpu.shifts import gather, scatter
 from refglow.kernels.cpu.tile_product import tile_product
-from refglow.kernels.cpu.tiles import images_in_chunk, tiles_of
+from refglow.kernels.cpu.tiles import images_in_chunk, threads_for, tiles_of
 from refglow.kernels.cpu.vector_registers import lanes_of
 
 
 def coupling_network(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
                      kernel3: Array, bias3: Array) -> Array:
     """See the specification."""
-    return _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, None)
+    with threads_for(products_of(x, kernel1, kernel2, kernel3)):
+        return _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, None)
 
 
 def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2: Array,
@@ -64,10 +65,16 @@ def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2
     pixels = rounded_up(math.prod(x.shape[:-1]), ROWS)
     hidden = [np.empty((1, pixels, width_of_hidden(filters, x.dtype)), x.dtype)
               for _ in range(2)]
-    output = _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, hidden)
+    with threads_for(products_of(x, kernel1, kernel2, kernel3)):
+        output = _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, hidden)
     count = math.prod(x.shape[:-1])
     h1, h2 = (h[0, :count, :filters].reshape(*x.shape[:-1], filters) for h in hidden)
     return output, h1, h2
+
+
+def products_of(x: Array, *kernels: Array) -> int:
+    """How many products the layers with these kernels compute for the images x."""
+    return math.prod(x.shape[:-1]) * sum(kernel.size for kernel in kernels)
 
 
 def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,

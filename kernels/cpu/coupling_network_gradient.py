@@ -27,6 +27,7 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.coupling_network import products_of
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
@@ -43,13 +44,19 @@ from refglow.kernels.cpu.packing import (
 )
 from refglow.kernels.cpu.shifts import add_up_rows, gather, scatter
 from refglow.kernels.cpu.tile_product import tile_product, transposed_product
-from refglow.kernels.cpu.tiles import fixed_tiles_of
+from refglow.kernels.cpu.tiles import fixed_tiles_of, threads_for
 from refglow.kernels.cpu.vector_registers import lanes_of
 
 
 def coupling_network_vjp(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array,
                          kernel3: Array, output_bar: Array) -> tuple[Array, ...]:
     """See the specification."""
+    with threads_for(2 * products_of(x, kernel1, kernel2, kernel3)):
+        return _pulled_back(x, h1, h2, kernel1, kernel2, kernel3, output_bar)
+
+
+def _pulled_back(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array, kernel3: Array,
+                 output_bar: Array) -> tuple[Array, ...]:
     (height, width), dtype = x.shape[-3:-1], x.dtype
     kh, kw, inputs, filters = kernel1.shape
     kh3, kw3, _, outputs = kernel3.shape

@@ -44,21 +44,16 @@ def as_pixels(images: Array) -> tuple[Array, int]:
     Args:
       images: [..., H, W, C], in the machine's byte order.
     """
-    if images.flags.c_contiguous:
-        return read_only(images.reshape(-1)), images.shape[-1]
-    size, channels, pixels = images.itemsize, images.shape[-1], math.prod(images.shape[:-1])
-    stride, expected, in_place = channels * size, 0, images.flags.aligned and pixels > 0
-    for n, given in zip(reversed(images.shape[:-1]), reversed(images.strides[:-1]), strict=True):
-        if n > 1:
-            stride = stride if expected else given
-            expected = expected or given
-            in_place = in_place and given == expected
-        expected *= n
-    in_place = in_place and stride >= channels * size and stride % size == 0
-    if not in_place or (channels > 1 and images.strides[-1] != size):
-        return read_only(np.ascontiguousarray(images).reshape(-1)), channels
-    length = (pixels - 1) * stride // size + channels
-    return read_only(np.lib.stride_tricks.as_strided(images, (length,), (size,))), stride // size
+    size, channels = images.itemsize, images.shape[-1]
+    # A view wherever one stride leads from each pixel to the next; else NumPy copies.
+    rows = images.reshape(math.prod(images.shape[:-1]), channels)
+    stride, step = rows.strides
+    in_place = (rows.flags.aligned and stride >= channels * size and stride % size == 0
+                and (step == size or channels == 1))
+    if rows.flags.c_contiguous or not in_place:
+        return read_only(np.ascontiguousarray(rows).reshape(-1)), channels
+    length = (len(rows) - 1) * stride // size + channels
+    return read_only(np.lib.stride_tricks.as_strided(rows, (length,), (size,))), stride // size
 
 
 def with_columns(matrix: Array, columns: int) -> Array:

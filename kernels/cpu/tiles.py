@@ -6,6 +6,8 @@ batch it lies in; so the cut decides about speed only, and may depend on the num
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numba
@@ -19,6 +21,28 @@ MOST_ROWS = 128
 
 # Terms to be scattered are kept for so many pixels, or for one image if that has more.
 CHUNK_PIXELS = 8192
+
+# Starting threads and waiting for them costs some 20 microseconds, and much more on a busy machine;
+# in 20 one thread computes about so many products.
+FEW_PRODUCTS = 1 << 19
+
+
+@contextlib.contextmanager
+def threads_for(products: int) -> Iterator[None]:
+    """Kernels called inside, on this thread, run on no other if they have few products to compute.
+
+    Args:
+      products: how many multiplications of numbers, each with an addition, there are.
+    """
+    threads = numba.get_num_threads()
+    if products >= FEW_PRODUCTS or threads == 1:
+        yield
+        return
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

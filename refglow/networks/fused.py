@@ -24,6 +24,8 @@ from refglow.networks.differentiable import as_shaped
 from refglow.networks.network import Pullback
 from refglow.networks.relu import ReLU
 
+_KINDS = [Conv2D, ReLU, Conv2D, ReLU, Conv2D]
+
 
 @dataclass(frozen=True)
 class CouplingNetwork:
@@ -74,12 +76,11 @@ class CouplingNetwork:
 
 def as_coupling_network(layers: Mapping[str, Any]) -> CouplingNetwork | None:
     """The layers as a coupling network, if that is what they are; else None."""
-    kinds = [type(layer) for layer in layers.values()]
-    if kinds != [Conv2D, ReLU, Conv2D, ReLU, Conv2D]:
+    if [*map(type, layers.values())] != _KINDS:
         return None
     first, _, second, _, third = layers.values()
-    fitting = (all(layer.padding == "same" for layer in (first, second, third))
-               and second.kernel.shape[:2] == (1, 1)
-               and first.kernel.shape[3] == second.kernel.shape[2] == second.kernel.shape[3]
-               == third.kernel.shape[2])
+    filters = first.kernel.shape[3]
+    fitting = (first.padding == second.padding == third.padding == "same"
+               and second.kernel.shape == (1, 1, filters, filters)
+               and third.kernel.shape[2] == filters)
     return CouplingNetwork((first, second, third)) if fitting else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from refglow.cotangents import Cotangents, Tangents
@@ -27,21 +26,15 @@ class Sequential(Network):
         """
         named = layers if isinstance(layers, Mapping) else {
             f"layer{k}": layer for k, layer in enumerate(layers)}
-        self._layers: dict[str, Any] = dict(named)
-        self._coupling_network = as_coupling_network(self._layers)
-
-    @property
-    def layers(self) -> Mapping[str, Any]:
-        """The layers by name, in order."""
-        return MappingProxyType(self._layers)
+        self.layers: dict[str, Any] = dict(named)
 
     def __call__(self, x: Array) -> Array:
         """The last layer's output."""
-        network = self._coupling_network
+        network = as_coupling_network(self.layers)
         output = None if network is None else network(x)
         if output is not None:
             return output
-        for layer in self._layers.values():
+        for layer in self.layers.values():
             x = layer(x)
         return x
 
@@ -54,12 +47,12 @@ class Sequential(Network):
         Raises:
           TypeError: also if a layer has no method vjp.
         """
-        network = self._coupling_network
+        network = as_coupling_network(self.layers)
         fused = None if network is None else network.vjp(x, self)
         if fused is not None:
             return fused
         pullbacks: list[tuple[str, Any, Pullback]] = []
-        for name, layer in self._layers.items():
+        for name, layer in self.layers.items():
             x, layer_pullback = vjp_of(layer, _owner(name))(x)
             pullbacks.append((name, layer, layer_pullback))
 
@@ -79,25 +72,25 @@ class Sequential(Network):
           TypeError: also if a layer has no method jvp.
         """
         dots = Tangents.named(self, param_dots, "Sequential")
-        for name, layer in self._layers.items():
+        for name, layer in self.layers.items():
             x, x_dot = jvp_of(layer, _owner(name))(x, x_dot, dots.for_module(layer, x))
         return x, x_dot
 
     def named_variables(self) -> Iterator[tuple[str, Variable]]:
         """The layers' parameters, each behind its layer's name."""
-        for prefix, layer in self._layers.items():
+        for prefix, layer in self.layers.items():
             for name, variable in getattr(layer, "named_variables", tuple)():
                 yield f"{prefix}.{name}", variable
 
     @property
     def submodules(self) -> tuple[Any, ...]:
         """The layers."""
-        return tuple(self._layers.values())
+        return tuple(self.layers.values())
 
     def config(self) -> dict[str, Any]:
         """The layers' classes and arguments."""
         return {"layers": {name: {"class": type(layer).__name__, **layer.config()}
-                           for name, layer in self._layers.items()}}
+                           for name, layer in self.layers.items()}}
 
 
 def _owner(layer: str) -> str:

@@ -9,6 +9,8 @@ import pytest
 from refglow.kernels.cpu import conv2d as conv_kernel
 from refglow.kernels.cpu import coupling_network as network_kernel
 from refglow.kernels.cpu import coupling_network_gradient as gradient_kernel
+from refglow.kernels.cpu import tiles
+from refglow.kernels.cpu.layout import as_pixels
 from refglow.kernels.cpu.tiles import CHUNK_PIXELS, MOST_ROWS
 from refglow.networks import conv2d_gradient
 from refglow.networks import coupling_network as specification
@@ -136,6 +138,56 @@ def test_bits_do_not_depend_on_threads_or_runs(dtype):
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@DTYPES
+def test_little_work_on_one_thread_gives_the_same_bits(dtype, monkeypatch):
+    x, weights, output_bar = network(((2,), 5, 7, 3, 20, 6, 3), dtype)
+    results = []
+    for few in (0, 1 << 62):
+        monkeypatch.setattr(tiles, "FEW_PRODUCTS", few)
+        output, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
+        bars = gradient_kernel.coupling_network_vjp(x, h1, h2, *weights[::2], output_bar)
+        results.append((network_kernel.coupling_network(x, *weights), output, h1, h2, *bars))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_number_of_threads_is_given_back():
+    threads = numba.get_num_threads()
+    with tiles.threads_for(tiles.FEW_PRODUCTS):
+        assert numba.get_num_threads() == threads
+    with tiles.threads_for(tiles.FEW_PRODUCTS - 1):
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == threads
+    with pytest.raises(ZeroDivisionError), tiles.threads_for(0):
+        1 / 0  # noqa: B018
+    assert numba.get_num_threads() == threads
+
+
+def strided_images():
+    whole = np.random.default_rng(0).normal(size=(3, 4, 5, 6))
+    return {"whole": (whole, True), "first channels": (whole[..., :4], True),
+            "last channels": (whole[..., 2:], True), "one pixel": (whole[:1, :1, :1, :4], True),
+            "one channel": (whole[..., 1:2], True),
+            "every second channel": (whole[..., ::2], False),
+            "cut rows": (whole[:, :2, :, :4], False), "cut columns": (whole[:, :, 1:4], False),
+            "every second row": (whole[:, ::2], False), "backwards": (whole[..., ::-1, :4], False),
+            "turned": (whole.swapaxes(1, 2), False), "no pixels": (whole[:0], True),
+            "one image repeated": (np.broadcast_to(whole[:1], whole.shape), False),
+            "unaligned": (np.ndarray(whole.shape, whole.dtype, bytes(whole.nbytes + 1), 1), True)}
+
+
+@pytest.mark.parametrize("name", strided_images())
+def test_pixels_are_read_where_they_are_or_copied(name):
+    images, in_place = strided_images()[name]
+    flat, stride = as_pixels(images)
+    pixels = images.reshape(-1, images.shape[-1])
+    assert not flat.flags.writeable
+    for p, pixel in enumerate(pixels):
+        np.testing.assert_array_equal(flat[p * stride:p * stride + len(pixel)], pixel)
+    assert len(flat) == (max(0, len(pixels) - 1) * stride + len(pixel) if len(pixels) else 0)
+    assert np.shares_memory(flat, images) == (in_place and len(pixels) > 0)
 
 
 def test_an_image_does_not_depend_on_its_batch():
