@@ -6,12 +6,10 @@ The specification, plain NumPy functions, defines every operation. Some of them 
     "spec"    the specification, for every number type and array library that NumPy understands
     "cpu"     refglow.kernels.cpu: NumPy arrays of float32 or float64
     "cuda"    refglow.kernels.cuda: CuPy arrays of float32 or float64
-    "auto"    the kernels that the arrays fit, and for other arrays the specification
+    "auto"    the kernels that the arrays fit, and for other arrays the specification; the default
 
-    with refglow.use_backend("auto"):
+    with refglow.use_backend("spec"):
         ...
-
-The default is "spec", until the kernels have been held against all that the specification is.
 
 The choice holds inside the `with`, in this thread (a context variable); it is nothing that one part
 of a program could change for another. An operation that has no kernel is computed by its
@@ -44,7 +42,7 @@ BACKENDS = ("spec", "cpu", "cuda", "auto")
 
 _NUMBER_TYPES = np.dtype(np.float32), np.dtype(np.float64)
 
-_chosen: ContextVar[str] = ContextVar("refglow_backend", default="spec")
+_chosen: ContextVar[str] = ContextVar("refglow_backend", default="auto")
 
 
 @contextlib.contextmanager

@@ -168,6 +168,7 @@ class Expand(Composition):
             raise ValueError(f"{name}: {c} channels cannot be moved into tiles of {n} x {n} "
                              f"pixels; the number must be divisible by {n**2}.")
         self._block_size = n
+        self._image_shapes = {True: (h, w, c), False: (h * n, w * n, c // n**2)}
         super().__init__(
             Chain([Reshape((h * n, w * n, c // n**2), (h, n, w, n, c // n**2)),
                    Transpose((0, 3, 1, 4, 2)),
@@ -213,9 +214,13 @@ class Expand(Composition):
 
     def _as_one_function(self, forward: bool, x: Any,
                          kwargs: Any) -> Callable[[Array], Array] | None:
-        """The kernel that moves arrays like x, or None if there is none."""
+        """The kernel that moves arrays like x, or None if there is none.
+
+        Nor is there one for other images than the bijector's: its parts say what is wrong.
+        """
         kernel = accelerated(expand_forward if forward else expand_inverse, x)
-        if kernel is None or kwargs or self.validate_args:
+        if (kernel is None or kwargs or self.validate_args
+                or x.shape[-3:] != self._image_shapes[forward]):
             return None
         return lambda array: kernel(array, self._block_size)[0]
 

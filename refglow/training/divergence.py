@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.backend import use_backend
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.composition import Composition
 from refglow.bijectors.glow import Glow
@@ -84,6 +85,9 @@ def origin_of(glow: Glow, images: Array, gradients: Mapping[str, Array]) -> Orig
 def first_overflow(glow: Glow, images: Array) -> str | None:
     """The first layer, on the way from image to latent, whose output or log-det is not finite.
 
+    It is found by the specification, under which every layer is computed by itself; a kernel may
+    compute two as one.
+
     Args:
       glow: the model.
       images: finite, [..., H, W, C].
@@ -103,7 +107,7 @@ def first_overflow(glow: Glow, images: Array) -> str | None:
         return x
 
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), use_backend("spec"):
             _follow(glow, evaluate, images, forward=False)
     except _Found as found:
         return found.layer

@@ -8,6 +8,7 @@ import pytest
 from planting import replace_op
 
 from refglow import bijectors as tfb
+from refglow.backend import use_backend
 from refglow.bijectors import glow_coupling
 from refglow.validation import checks
 from refglow.validation.cases import CASES
@@ -82,7 +83,7 @@ def test_a_wrong_log_det_inside_a_whole_glow_is_rejected(wrong, monkeypatch):
     replace_op(monkeypatch, glow_coupling, "SIGMOID_AFFINE", forward=wrong,
                inverse=lambda y, r, t: ((y - t) / glow_coupling.sigmoid(r + 2),
                                         -glow_coupling.log_sigmoid(r + 2)))
-    with pytest.raises(AssertionError):
+    with use_backend("spec"), pytest.raises(AssertionError):  # where the bug is
         checks.check_log_det_against_dense_jacobian(glow, z, 1)
 
 

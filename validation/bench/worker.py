@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NoReturn
 
-from refglow.backend import use_backend
 from refglow.kernels.bench.environment import blas_libraries
 from refglow.validation.bench.configuration import Configuration
 from refglow.validation.bench.contenders import CONTENDERS, Job
@@ -151,5 +150,4 @@ def _seconds(job: Job) -> float:
 
 
 if __name__ == "__main__":
-    with use_backend("auto"):  # refglow at its fastest
-        _serve()
+    _serve()
