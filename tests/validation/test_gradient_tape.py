@@ -13,6 +13,7 @@ import pytest
 from planting import replace_op
 
 from refglow import distributions as rgd
+from refglow.backend import use_backend
 from refglow.bijectors import activation_normalization, glow_coupling, scale_matvec_lu
 from refglow.validation.conditioning import measured_condition
 from refglow.validation.live import random_glow
@@ -204,7 +205,15 @@ BUGS = {  # module, op, the bug, which parameters' gradients it spoils
 }
 
 
+@pytest.fixture
+def by_the_specification():
+    """For that is where the bugs are planted."""
+    with use_backend("spec"):
+        yield
+
+
 @pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.usefixtures("by_the_specification")
 def test_a_wrong_gradient_is_seen(monkeypatch, bug):
     module, op, plant, spoiled = BUGS[bug]
     problem = Problem(0, **ALL_PARTS)
@@ -230,6 +239,7 @@ def test_an_ill_conditioned_glow_has_a_limit_too():
 
 
 @pytest.mark.tfp
+@pytest.mark.usefixtures("by_the_specification")
 def test_a_wrong_gradient_is_seen_by_gradient_tape(tf, monkeypatch):
     problem = Problem(0, **ALL_PARTS)
     expected = with_gradient_tape(problem, tf)

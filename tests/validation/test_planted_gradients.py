@@ -1,13 +1,14 @@
 """The checks of derivatives, shown to fail on planted wrong gradients."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from planting import replace_op
 
+from refglow.backend import use_backend
 from refglow.bijectors import activation_normalization, bijector, glow_coupling, real_nvp
 from refglow.bijectors import scale_matvec_lu as lu
 from refglow.bijectors.activation_normalization import ActivationNormalization
@@ -23,6 +24,13 @@ relu = importlib.import_module("refglow.networks.relu")
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
+
+
+@pytest.fixture(autouse=True)
+def by_the_specification() -> Iterator[None]:
+    """For that is where the bugs are planted."""
+    with use_backend("spec"):
+        yield
 
 
 def caught(case_name: str, forward: bool, memory: str) -> set[str]:
