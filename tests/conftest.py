@@ -5,10 +5,19 @@ import os
 import pytest
 from hypothesis import settings
 
+from refglow.backend import use_backend
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def by_the_specification():
+    """For tests that plant a bug there, where no kernel must pass it by."""
+    with use_backend("spec"):
+        yield
 
 
 @pytest.fixture(scope="session")

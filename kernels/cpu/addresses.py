@@ -9,11 +9,13 @@ vectors of the loop. The caller holds the array.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+Number: TypeAlias = Any  # float32 or float64
 
 _INT = ir.IntType(64)
 

@@ -12,11 +12,10 @@ import numpy as np
 from refglow.kernels.cpu.addresses import load, store
 from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.fused import fma
-from refglow.kernels.cpu.layout import Array, read_only, rounded_up
+from refglow.kernels.cpu.layout import Array, width_of_hidden, with_columns
 from refglow.kernels.cpu.memory import from_number, one_of
-from refglow.kernels.cpu.micro_product import FROM_ZERO, ROWS, STORE
-from refglow.kernels.cpu.tile_product import add_transposed_product, tile_product
-from refglow.kernels.cpu.vector_registers import VECTOR_BYTES
+from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, STORE
+from refglow.kernels.cpu.tile_product import tile_product, transposed_product, whole_rows
 
 # Two or three tiles of 48 channels fit a second-level cache many times, of 12 a first-level one.
 PIXELS = 128
@@ -24,7 +23,7 @@ PIXELS = 128
 
 def width_of(channels: int) -> int:
     """Columns of a tile: whole vectors, and whole blocks of the micro-kernel's rows."""
-    return rounded_up(channels, max(VECTOR_BYTES // 8, ROWS))
+    return width_of_hidden(channels, np.dtype(np.float64))
 
 
 def as_factor(matrix: Array) -> Array:
@@ -33,9 +32,7 @@ def as_factor(matrix: Array) -> Array:
     Args:
       matrix: float64 [C, C]; rows are multiplied by it from the right, x^T matrix.
     """
-    factor = np.zeros((len(matrix), width_of(len(matrix))))
-    factor[:, :len(matrix)] = matrix
-    return read_only(factor)
+    return with_columns(matrix, width_of(len(matrix)))
 
 
 @compiled
@@ -81,10 +78,9 @@ def multiply_rows(tile: Array, count: int, factor: Array, result: Array) -> None
       count: how many pixels.
       factor: float64 [C, width].
     """
-    rows, width = (count + ROWS - 1) // ROWS * ROWS, tile.shape[1]
-    to = from_number(result, 0)
-    tile_product(from_number(tile, 0), width, rows, len(factor), from_number(factor, 0), width,
-                 width, to, width, to, width, FROM_ZERO, STORE, 1.0)
+    width, to = tile.shape[1], from_number(result, 0)
+    tile_product(from_number(tile, 0), width, whole_rows(count), len(factor),
+                 from_number(factor, 0), width, width, to, width, to, width, FROM_ZERO, STORE, 1.0)
 
 
 @compiled
@@ -97,8 +93,8 @@ def add_outer_rows(left: Array, right: Array, count: int, total: Array) -> None:
       total: float64 [width, width], or more rows.
     """
     width = left.shape[1]
-    add_transposed_product(from_number(left, 0), width, from_number(right, 0), width, count, 0,
-                           width, width, from_number(total, 0), width, 1.0)
+    transposed_product(from_number(left, 0), width, from_number(right, 0), width, count, 0, width,
+                       width, from_number(total, 0), width, FROM_EXTRA, 1.0)
 
 
 @compiled

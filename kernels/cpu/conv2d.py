@@ -200,7 +200,7 @@ def _correlate(x: Any, stride: int, inputs: int, height: int, width: int, kh: in
         transposed_product(patches.ctypes.data, patch, bars.ctypes.data, bars.shape[1], pixels,
                            worker * groups // workers * ROWS,
                            (worker + 1) * groups // workers * ROWS, bars.shape[1],
-                           result.ctypes.data, result.shape[1], one)
+                           result.ctypes.data, result.shape[1], FROM_ZERO, one)
 
 
 def _sum_of_pixels(y_bar: Array) -> Array:

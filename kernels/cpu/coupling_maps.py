@@ -6,11 +6,9 @@ overflow; see the specification for the maps and the derivation of their cotange
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
-from refglow.kernels.cpu.addresses import as_number, load, store
+from refglow.kernels.cpu.addresses import Number, as_number, load, store
 from refglow.kernels.cpu.compiled import compiled, inlined
 from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.vector_math import (
@@ -21,8 +19,6 @@ from refglow.kernels.cpu.vector_math import (
     log_sigmoid_sum,
     sigmoid_numerator,
 )
-
-Number: TypeAlias = Any  # float32 or float64
 
 # The kinds of coupling, which the kernels are told as a number; the shift's have no raw scale.
 SIGMOID_FORWARD, SIGMOID_INVERSE, EXP_FORWARD, EXP_INVERSE, SHIFT_FORWARD, SHIFT_INVERSE = range(6)

@@ -32,20 +32,18 @@ import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.coupling_network_in_blocks import coupling_network_in_blocks
+from refglow.kernels.cpu.hidden_layers import as_weights, hidden_layers
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
-    padded,
-    read_only,
     rounded_up,
     width_of_hidden,
-    with_columns,
     workspace,
 )
-from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, RELU, ROWS, STORE
+from refglow.kernels.cpu.micro_product import FROM_ZERO, ROWS, STORE
 from refglow.kernels.cpu.packing import pack_taps
 from refglow.kernels.cpu.shifts import gather, scatter
-from refglow.kernels.cpu.tile_product import tile_product
+from refglow.kernels.cpu.tile_product import tile_product, whole_rows
 from refglow.kernels.cpu.tiles import images_in_chunk, threads_for, tiles_of
 from refglow.kernels.cpu.vector_registers import lanes_of
 
@@ -99,11 +97,8 @@ def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Arr
     h1, h2 = hidden if kept is None else kept
     flat, stride = as_pixels(x)
     _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
-             with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
-             with_columns(bias1, filters), padded(kernel2[0, 0], (filters, filters)),
-             with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
-             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, kept is not None, taps,
-             terms, y.reshape(-1), dtype.type(1))
+             *as_weights(kernel1, bias1, kernel2, bias2, kernel3, bias3, filters), patches, h1, h2,
+             kept is not None, taps, terms, y.reshape(-1), dtype.type(1))
     return y
 
 
@@ -140,17 +135,14 @@ def _tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw
           patches: Any, worker: int, h1: Any, h2: Any, hidden_row: int, taps: Any, terms: Any,
           term_row: int, one: Any) -> None:
     """The three layers for pixels first to first + count - 1, up to the terms of the third."""
-    rows = (count + ROWS - 1) // ROWS * ROWS
+    rows = whole_rows(count)
     filters, columns, length = h1.shape[2], terms.shape[1], patches.shape[2]
     patch = patches.ctypes.data + worker * patches.shape[1] * length * patches.itemsize
     gather(x.ctypes.data, stride, inputs, height, width, kh, kw, kh // 2, kw // 2, first,
            first + rows, pixels, patch, length, one)
     place = hidden_row * filters * h1.itemsize
     a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
-    tile_product(patch, length, rows, length, kernel1.ctypes.data, filters, filters,
-                 a1, filters, bias1.ctypes.data, 0, FROM_EXTRA, RELU, one)
-    tile_product(a1, filters, rows, filters, kernel2.ctypes.data, filters, filters,
-                 a2, filters, bias2.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    hidden_layers(patch, length, rows, kernel1, bias1, kernel2, bias2, a1, a2, one)
     to = terms.ctypes.data + term_row * columns * terms.itemsize
     tile_product(a2, filters, rows, filters, taps.ctypes.data, columns, columns,
                  to, columns, to, columns, FROM_ZERO, STORE, one)

@@ -205,5 +205,5 @@ def _rows_of(worker: int, workers: int, a: int, a_row: int, b: Any, length: int,
     groups = c.shape[0] // ROWS
     first, last = worker * groups // workers * ROWS, (worker + 1) * groups // workers * ROWS
     transposed_product(a, a_row, b.ctypes.data, b.shape[1], length, first, last, c.shape[1],
-                       c.ctypes.data, c.shape[1], one)
+                       c.ctypes.data, c.shape[1], FROM_ZERO, one)
     return first, last

@@ -32,20 +32,12 @@ from refglow.kernels.cpu.block_convolution import (
     pack_blocks,
 )
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
-from refglow.kernels.cpu.layout import (
-    Array,
-    as_pixels,
-    padded,
-    read_only,
-    rounded_up,
-    width_of_hidden,
-    with_columns,
-    workspace,
-)
+from refglow.kernels.cpu.hidden_layers import as_weights, hidden_layers
+from refglow.kernels.cpu.layout import Array, as_pixels, rounded_up, width_of_hidden, workspace
 from refglow.kernels.cpu.memory import copy_run, one_of
-from refglow.kernels.cpu.micro_product import FROM_EXTRA, RELU, ROWS
+from refglow.kernels.cpu.micro_product import ROWS
 from refglow.kernels.cpu.shifts import gather
-from refglow.kernels.cpu.tile_product import tile_product
+from refglow.kernels.cpu.tile_product import whole_rows
 from refglow.kernels.cpu.tiles import Tiles, images_in_chunk, tiles_of
 from refglow.kernels.cpu.vector_registers import lanes_of
 
@@ -71,11 +63,8 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
     kept1, kept2 = kept or (h1, h2)
     flat, stride = as_pixels(x)
     _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
-             with_columns(kernel1.reshape(kh * kw * inputs, -1), filters),
-             with_columns(bias1, filters), padded(kernel2[0, 0], (filters, filters)),
-             with_columns(bias2, filters), read_only(np.ascontiguousarray(kernel3)),
-             read_only(np.ascontiguousarray(bias3)), patches, h1, h2, sums, kept1,
-             kept2, kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
+             *as_weights(kernel1, bias1, kernel2, bias2, kernel3, bias3, filters), patches, h1, h2,
+             sums, kept1, kept2, kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
     return y
 
 
@@ -136,7 +125,7 @@ def _gather_tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: 
                  first: int, blocks: int, images: int, patches: Any, worker: int,
                  one: Any) -> None:
     """The neighbourhoods of the tile's pixels; zeros for what is outside, and to whole rows."""
-    length, rows = patches.shape[2], _whole(blocks)
+    length, rows = patches.shape[2], whole_rows(blocks)
     pixels = images * height * width
     for place in range(PIXELS):
         to = patches.ctypes.data + (worker * patches.shape[1] + place * rows) * length * (
@@ -149,24 +138,15 @@ def _gather_tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: 
 
 
 @compiled
-def _whole(blocks: int) -> int:
-    """So many that the micro-kernel's rows are full."""
-    return (blocks + ROWS - 1) // ROWS * ROWS
-
-
-@compiled
 def _tile(kernel1: Any, bias1: Any, kernel2: Any, bias2: Any, patches: Any, h1: Any, h2: Any,
           worker: int, blocks: int) -> None:
     """The first two layers."""
     one, size = one_of(h1), h1.itemsize
-    rows, filters, length = PIXELS * _whole(blocks), h1.shape[2], patches.shape[2]
+    rows, filters, length = PIXELS * whole_rows(blocks), h1.shape[2], patches.shape[2]
     place = worker * h1.shape[1] * filters * size
     a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
     patch = patches.ctypes.data + worker * patches.shape[1] * length * size
-    tile_product(patch, length, rows, length, kernel1.ctypes.data, filters, filters,
-                 a1, filters, bias1.ctypes.data, 0, FROM_EXTRA, RELU, one)
-    tile_product(a1, filters, rows, filters, kernel2.ctypes.data, filters, filters,
-                 a2, filters, bias2.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    hidden_layers(patch, length, rows, kernel1, bias1, kernel2, bias2, a1, a2, one)
 
 
 @compiled
@@ -177,7 +157,7 @@ def _outside_is_zero(h2: Any, worker: int, height: int, width: int, first: int,
         for place in range(PIXELS):
             for block in range(blocks):
                 if _pixel(height, width, first + block, place) < 0:
-                    h2[worker, place * _whole(blocks) + block] = 0
+                    h2[worker, place * whole_rows(blocks) + block] = 0
 
 
 @compiled
@@ -187,7 +167,7 @@ def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices: Any, parts: A
     one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], matrices.shape[2]
     to = parts.ctypes.data + first * VALUES * columns * size
     multiply_blocks(h2.ctypes.data + worker * h2.shape[1] * filters * size, filters,
-                    _whole(blocks), matrices.ctypes.data, columns,
+                    whole_rows(blocks), matrices.ctypes.data, columns,
                     sums.ctypes.data + worker * sums.shape[1] * filters * size, to, one)
     coefficients_of_blocks(to, blocks, columns, one)
 
@@ -198,7 +178,7 @@ def _keep(hidden: Any, worker: int, height: int, width: int, first: int, blocks:
     """The tile's activations to the places of their pixels."""
     filters, size, one = hidden.shape[2], hidden.itemsize, one_of(hidden)
     for place in range(PIXELS):
-        row = worker * hidden.shape[1] + place * _whole(blocks)
+        row = worker * hidden.shape[1] + place * whole_rows(blocks)
         for block in range(blocks):
             pixel = _pixel(height, width, first + block, place)
             if pixel >= 0:

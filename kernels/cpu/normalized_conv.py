@@ -166,10 +166,10 @@ def _rounded(x_bar: Array, *parameter_bars: Array) -> tuple[Array, Array, Array,
 
 
 @compiled_parallel
-def _forward_chunks(x: Array, shift: Array, matrix: Array, y: Array, of_chunk: int,
+def _forward_chunks(x: Array, shift: Array, transposed: Array, y: Array, of_chunk: int,
                     streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _forward_chunk(x, shift, matrix, y, of_chunk, streamed, np.int64(chunk))
+        _forward_chunk(x, shift, transposed, y, of_chunk, streamed, np.int64(chunk))
 
 
 @compiled
@@ -178,8 +178,7 @@ def _forward_chunk(x: Array, shift: Array, transposed: Array, y: Array, of_chunk
     c, width = transposed.shape
     shifted, mixed = np.zeros((ROWS_OF_TILE, width)), np.empty((ROWS_OF_TILE, width))
     rounded = np.empty((ROWS_OF_TILE, c), y.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y.size // c),
-                       ROWS_OF_TILE):
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y.size // c), ROWS_OF_TILE):
         count = min(ROWS_OF_TILE, y.size // c - first)
         load_rows(x, first, count, shift, shifted)
         multiply_rows(shifted, count, transposed, mixed)
@@ -202,8 +201,7 @@ def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagon
     c = len(shift)
     given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     zero, rounded = np.zeros(c), np.empty((PIXELS, c), x.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c),
-                       PIXELS):
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c), PIXELS):
         count = min(PIXELS, x.size // c - first)
         load_tile(y, first, count, zero, given)
         substitute(negated, diagonal, order, given, solved)
@@ -213,10 +211,10 @@ def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagon
 
 
 @compiled_parallel
-def _forward_vjp_chunks(x: Array, y_bar: Array, shift: Array, transposed: Array, sums: Array,
+def _forward_vjp_chunks(x: Array, y_bar: Array, shift: Array, matrix: Array, sums: Array,
                         x_bar: Array, of_chunk: int, streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _forward_vjp_chunk(x, y_bar, shift, transposed, sums, x_bar, of_chunk, streamed,
+        _forward_vjp_chunk(x, y_bar, shift, matrix, sums, x_bar, of_chunk, streamed,
                            np.int64(chunk))
 
 
@@ -258,8 +256,7 @@ def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, factor: Array, nega
                              np.zeros((PIXELS, width)))
     given, result = np.empty((c, PIXELS)), np.empty((c, PIXELS))
     one, zero, rounded = np.ones(c), np.zeros(c), np.empty((PIXELS, c), y_bar.dtype)
-    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c),
-                       PIXELS):
+    for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
         count = min(PIXELS, y_bar.size // c - first)
         load_rows(x, first, count, shift, shifted)
         load_rows(x_bar, first, count, zero, bars)

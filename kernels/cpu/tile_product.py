@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refglow.kernels.cpu.addresses import size_of, store
+from refglow.kernels.cpu.addresses import size_of
 from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.micro_product import (
     FROM_EXTRA,
@@ -65,43 +65,39 @@ def tile_product(a: int, a_row: int, rows: int, length: int, b: int, b_row: int,
 
 @compiled
 def transposed_product(a: int, a_row: int, b: int, b_row: int, length: int, first: int, last: int,
-                       columns: int, c: int, c_row: int, one: Any) -> None:
-    """c[m, :] = sum_k a[k, m] b[k, :] for first <= m < last: rows of a^T b.
+                       columns: int, c: int, c_row: int, start: int, one: Any) -> None:
+    """c[m, :] = start + sum_k a[k, m] b[k, :] for first <= m < last: rows of a^T b.
 
     Args:
       a, a_row: [length, ...].
       b, b_row: [length, columns]; columns is a multiple of the vector's lanes.
-      length: the long dimension; 0 gives zeros.
+      length: the long dimension; 0 gives the start.
       first, last: which rows of the result, both multiples of ROWS.
       c, c_row: the result.
+      start: FROM_ZERO; or FROM_EXTRA, what is in c already.
       one: 1 in the number type.
     """
     size = size_of(one)
-    for row in range(first, last):
-        for column in range(columns):
-            store(c + row * c_row * size, column, one - one)
-    add_transposed_product(a, a_row, b, b_row, length, first, last, columns, c, c_row, one)
-
-
-@compiled
-def add_transposed_product(a: int, a_row: int, b: int, b_row: int, length: int, first: int,
-                           last: int, columns: int, c: int, c_row: int, one: Any) -> None:
-    """c[m, :] += sum_k a[k, m] b[k, :] for first <= m < last; see `transposed_product`."""
-    size = size_of(one)
     wide = MOST_VECTORS * VECTOR_BYTES // size
-    for k in range(0, length, LONG_SIDE):
-        steps = min(length - k, LONG_SIDE)
+    for k in range(0, max(1, length), LONG_SIDE):
+        steps, begin = min(length - k, LONG_SIDE), start if k == 0 else FROM_EXTRA
         for column in range(0, columns, wide):
             of = b + (k * b_row + column) * size
             vectors = min(columns - column, wide) * size // VECTOR_BYTES
             for row in range(first, last, ROWS):
                 at, to = a + (k * a_row + row) * size, c + (row * c_row + column) * size
                 if vectors == MOST_VECTORS:
-                    micro_product_3(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps,
-                                    FROM_EXTRA, STORE, one)
+                    micro_product_3(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps, begin,
+                                    STORE, one)
                 elif vectors == 2:
-                    micro_product_2(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps,
-                                    FROM_EXTRA, STORE, one)
+                    micro_product_2(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps, begin,
+                                    STORE, one)
                 else:
-                    micro_product_1(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps,
-                                    FROM_EXTRA, STORE, one)
+                    micro_product_1(at, 1, a_row, of, b_row, to, c_row, to, c_row, steps, begin,
+                                    STORE, one)
+
+
+@compiled
+def whole_rows(count: int) -> int:
+    """The least number of rows that `tile_product` takes and that is at least `count`."""
+    return (count + ROWS - 1) // ROWS * ROWS

@@ -11,15 +11,12 @@ Source: Cody & Waite 1980, "Software Manual for the Elementary Functions", for t
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
 
 import numpy as np
 
-from refglow.kernels.cpu.addresses import load, size_of, store
+from refglow.kernels.cpu.addresses import Number, load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
 from refglow.kernels.cpu.fused import fma
-
-Number: TypeAlias = Any  # float32 or float64
 
 # Sums and products run in so many lanes side by side, each in the order of its elements, and the
 # lanes are joined in a fixed order: the compiler may put them into vectors of any width.

@@ -13,7 +13,6 @@ import pytest
 from planting import replace_op
 
 from refglow import distributions as rgd
-from refglow.backend import use_backend
 from refglow.bijectors import activation_normalization, glow_coupling, scale_matvec_lu
 from refglow.validation.conditioning import measured_condition
 from refglow.validation.live import random_glow
@@ -203,13 +202,6 @@ BUGS = {  # module, op, the bug, which parameters' gradients it spoils
                            "coupling.conv3.kernel"),
     "log-det of exits": (glow_coupling, "EXP_AFFINE", without_log_det, "exit.conv1.kernel"),
 }
-
-
-@pytest.fixture
-def by_the_specification():
-    """For that is where the bugs are planted."""
-    with use_backend("spec"):
-        yield
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -1,14 +1,13 @@
 """The checks of derivatives, shown to fail on planted wrong gradients."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from planting import replace_op
 
-from refglow.backend import use_backend
 from refglow.bijectors import activation_normalization, bijector, glow_coupling, real_nvp
 from refglow.bijectors import scale_matvec_lu as lu
 from refglow.bijectors.activation_normalization import ActivationNormalization
@@ -18,19 +17,14 @@ from refglow.bijectors.one_by_one_conv import OneByOneConv
 from refglow.validation import check_gradients, checks
 from refglow.validation.cases import CASES
 
+pytestmark = pytest.mark.usefixtures("by_the_specification")
+
 # By name, because refglow.networks has functions of the modules' names.
 dense = importlib.import_module("refglow.networks.dense")
 relu = importlib.import_module("refglow.networks.relu")
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
-
-
-@pytest.fixture(autouse=True)
-def by_the_specification() -> Iterator[None]:
-    """For that is where the bugs are planted."""
-    with use_backend("spec"):
-        yield
 
 
 def caught(case_name: str, forward: bool, memory: str) -> set[str]:
