@@ -160,6 +160,18 @@ def test_log_dets_of_parts_with_different_batches_are_refused():
         joined.forward([np.ones((2, 1)), np.ones((3, 1))])
 
 
+@pytest.mark.parametrize(("method", "tangents", "options"), [
+    ("", 0, {}), ("_and_log_det", 0, {}), ("_vjp", 0, {}), ("_vjp", 0, {"memory": "checkpoint"}),
+    ("_jvp", 1, {})])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_an_error_says_in_which_part_it_arose(direction, method, tangents, options):
+    chain = rgb.Chain([rgb.Shift(1.0), rgb.Exp(validate_args=True)], name="outer")
+    x = np.array([np.nan], np.float32)
+    with pytest.raises(ValueError, match="NaN or infinite") as caught:
+        getattr(chain, direction + method)(x, *[x] * tangents, **options)
+    assert caught.value.__notes__ == ["(in outer, at 1)"]
+
+
 # ---- not injective ------------------------------------------------------------------------------
 
 @pytest.mark.tfp
