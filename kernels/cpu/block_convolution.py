@@ -81,50 +81,47 @@ def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: i
         (0, 1), (1, 0) and (1, 1).
       blocks: how many, a multiple of the micro-kernel's rows.
       matrices, columns: address of [VALUES, filters, columns].
-      sums: address of [blocks, filters], which is overwritten.
+      sums: address of [4, blocks, filters], which is overwritten.
       products: address of [blocks, VALUES, columns].
       one: 1 in the number type.
     """
     size, count = size_of(one), blocks * filters
+    left, right, total, rest = (sums, sums + count * size, sums + 2 * count * size,
+                                sums + 3 * count * size)
     for u in range(SIDE):
+        upper, lower = x, x + 2 * count * size
+        if u == 0:
+            left, right = upper, upper + count * size
+        elif u == 3:
+            left, right = lower, lower + count * size
+        else:
+            left, right = sums, sums + count * size
+            sign = one if u == 1 else -one
+            _add(upper, lower, count, sign, left, one)
+            _add(upper + count * size, lower + count * size, count, sign, right, one)
+        _add_and_subtract(left, right, count, total, rest, one)
         for v in range(SIDE):
-            down, right = _sign(u, one), _sign(v, one)
-            corner = x + (u // 3 * 2 + v // 3) * count * size
-            if down != 0 and right != 0:
-                _add_four(x, count, down, right, sums, one)
-            elif down != 0:
-                _add_two(corner, corner + 2 * count * size, count, down, sums, one)
-            elif right != 0:
-                _add_two(corner, corner + count * size, count, right, sums, one)
+            value = left if v == 0 else total if v == 1 else rest if v == 2 else right
             to = products + (u * SIDE + v) * columns * size
-            tile_product(corner if down == 0 and right == 0 else sums, filters, blocks, filters,
+            tile_product(value, filters, blocks, filters,
                          matrices + (u * SIDE + v) * filters * columns * size, columns, columns, to,
                          VALUES * columns, to, columns, FROM_ZERO, STORE, one)
 
 
-@inlined
-def _sign(point: int, one: Any) -> Any:
-    """Of the second pixel in the value at a point: 1 or -1; 0 where one pixel is the value."""
-    if point == 1:
-        return one
-    return -one if point == 2 else one - one
-
-
 @compiled
-def _add_two(a: int, b: int, count: int, sign: Any, total: int, one: Any) -> None:
+def _add(a: int, b: int, count: int, sign: Any, total: int, one: Any) -> None:
     """total[i] = a[i] + sign b[i], by address."""
     for i in range(count):
         store(total, i, fma(sign, load(b, i, one), load(a, i, one)))
 
 
 @compiled
-def _add_four(x: int, count: int, down: Any, right: Any, total: int, one: Any) -> None:
-    """total[i] = (x[0, 0, i] + right x[0, 1, i]) + down (x[1, 0, i] + right x[1, 1, i])."""
-    size = count * size_of(one)
+def _add_and_subtract(a: int, b: int, count: int, total: int, rest: int, one: Any) -> None:
+    """total[i] = a[i] + b[i] and rest[i] = a[i] - b[i], by address."""
     for i in range(count):
-        upper = fma(right, load(x + size, i, one), load(x, i, one))
-        lower = fma(right, load(x + 3 * size, i, one), load(x + 2 * size, i, one))
-        store(total, i, fma(down, lower, upper))
+        store(total, i, load(a, i, one) + load(b, i, one))
+    for i in range(count):
+        store(rest, i, load(a, i, one) - load(b, i, one))
 
 
 @compiled

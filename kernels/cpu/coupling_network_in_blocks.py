@@ -57,7 +57,7 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
     columns, rows = rounded_up(outputs, lanes_of(dtype)), PIXELS * cut.rows
     matrices, parts, patches, sums, h1, h2 = workspace(
         dtype, (VALUES, filters, columns), (cut.count * cut.rows, VALUES, columns),
-        (cut.workers, rows, kh * kw * inputs), (cut.workers, cut.rows, filters),
+        (cut.workers, rows, kh * kw * inputs), (cut.workers, rows, filters),
         (cut.workers, rows, filters), (cut.workers, rows, filters))
     matrices[:, kernel3.shape[2]:] = 0
     kept1, kept2 = kept or (h1, h2)

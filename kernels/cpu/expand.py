@@ -22,9 +22,18 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
-from refglow.kernels.cpu.interleave import RUN, deinterleave, interleave
+from refglow.kernels.cpu.interleave import deinterleave, interleave
 from refglow.kernels.cpu.layout import Array, read_only
-from refglow.kernels.cpu.memory import is_streamed, order_stores, put
+from refglow.kernels.cpu.memory import (
+    address_of,
+    from_number,
+    hold,
+    is_streamed,
+    one_of,
+    order_stores,
+    put,
+    put_at,
+)
 from refglow.kernels.cpu.operands import (
     CHUNK,
     TILE,
@@ -105,31 +114,20 @@ def _squeeze_chunks(source: Array, target: Array, width: int, channels: int, of_
 def _squeeze_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
                    streamed: bool, chunk: Chunk) -> None:
     """From two rows of 2 * width pixels to `width` pixels of `channels`, for every block."""
-    c = channels // 4
-    most = max(1, TILE // channels)
-    tile = np.empty(most * channels + 4 * RUN, source.dtype)
-    block = width * channels
+    c, most, one = channels // 4, max(1, TILE // channels), one_of(source)
+    tile, block = np.empty(most * channels, source.dtype), width * channels
     for start in range(chunk * of_chunk * block,
                        min((chunk + 1) * of_chunk * block, target.size), block):
         for first in range(0, width, most):
-            pixels = min(most, width - first)
-            for pixel in range(pixels):
-                top = start + (first + pixel) * 2 * c
-                low = top + width * 2 * c
-                to = pixel * channels
-                # A vector that reaches beyond the run of one pixel reads the next, which is
-                # there for all but the last; what it writes is overwritten.
-                if low + 2 * c + RUN <= source.size:
-                    for k in range(0, c, RUN):
-                        interleave(tile, to + 4 * k, source, top + k, top + c + k, low + k,
-                                   low + c + k)
-                else:
-                    for k in range(c):
-                        tile[to + 4 * k] = source[top + k]
-                        tile[to + 4 * k + 1] = source[top + c + k]
-                        tile[to + 4 * k + 2] = source[low + k]
-                        tile[to + 4 * k + 3] = source[low + c + k]
-            put(tile, pixels * channels, target, start + first * channels, streamed)
+            pixels, place = min(most, width - first), start + first * channels
+            upper = from_number(source, start + first * 2 * c)
+            lower = from_number(source, start + (width + first) * 2 * c)
+            if streamed:
+                interleave(c, upper, lower, pixels, address_of(tile), one)
+                put_at(address_of(tile), pixels * channels, address_of(target), place, True, one)
+            else:
+                interleave(c, upper, lower, pixels, from_number(target, place), one)
+    hold(tile)
     order_stores()
 
 
@@ -144,33 +142,24 @@ def _expand_chunks(source: Array, target: Array, width: int, channels: int, of_c
 def _expand_chunk(source: Array, target: Array, width: int, channels: int, of_chunk: int,
                   streamed: bool, chunk: Chunk) -> None:
     """From `width` pixels of `channels` to two rows of 2 * width pixels, for every block."""
-    c = channels // 4
-    most = max(1, TILE // channels)
-    row = most * 2 * c + RUN
+    c, most, one = channels // 4, max(1, TILE // channels), one_of(source)
+    row, block = most * 2 * c, width * channels
     tile = np.empty(2 * row, source.dtype)
-    block = width * channels
+    above, below = address_of(tile), from_number(tile, row)
     for start in range(chunk * of_chunk * block,
                        min((chunk + 1) * of_chunk * block, target.size), block):
         for first in range(0, width, most):
-            pixels = min(most, width - first)
-            for pixel in range(pixels):
-                origin = start + (first + pixel) * channels
-                top = pixel * 2 * c
-                low = row + top
-                if origin + channels + 4 * RUN <= source.size:
-                    # From the last run to the first: what reaches beyond c is overwritten by the
-                    # first run of the pixel to the right.
-                    for k in range((c - 1) // RUN * RUN, -1, -RUN):
-                        deinterleave(tile, top + k, top + c + k, low + k, low + c + k, source,
-                                     origin + 4 * k)
-                else:
-                    for k in range(c):
-                        tile[top + k] = source[origin + 4 * k]
-                        tile[top + c + k] = source[origin + 4 * k + 1]
-                        tile[low + k] = source[origin + 4 * k + 2]
-                        tile[low + c + k] = source[origin + 4 * k + 3]
-            put(tile, pixels * 2 * c, target, start + first * 2 * c, streamed)
-            put(tile[row:], pixels * 2 * c, target, start + (width + first) * 2 * c, streamed)
+            pixels, to = min(most, width - first), address_of(target)
+            origin = from_number(source, start + first * channels)
+            upper, lower = start + first * 2 * c, start + (width + first) * 2 * c
+            if streamed:
+                deinterleave(c, origin, pixels, above, below, one)
+                put_at(above, pixels * 2 * c, to, upper, True, one)
+                put_at(below, pixels * 2 * c, to, lower, True, one)
+            else:
+                deinterleave(c, origin, pixels, from_number(target, upper),
+                             from_number(target, lower), one)
+    hold(tile)
     order_stores()
 
 

@@ -19,7 +19,9 @@ import refglow as rg
 from refglow.training.checkpoint import load_checkpoint, save_checkpoint
 
 REFGLOW = [sys.executable, "-m", "refglow"]
-ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+# Without the width that a test runner may have set: a program's terminal has its own.
+ENVIRONMENT = {**{name: value for name, value in os.environ.items()
+                  if name not in ("COLUMNS", "LINES")}, "OPENBLAS_NUM_THREADS": "1"}
 TINY = ["--blocks", "2", "--steps-per-block", "1", "--hidden", "4", "--batch-size", "5",
         "--learning-rate", "0.01", "--warm-up-steps", "3", "--checkpoint-every", "7",
         "--test-every", "10", "--sample-every", "15"]
