@@ -29,6 +29,7 @@ from refglow.kernels.cpu.coupling_maps import (
     SIGMOID_FORWARD,
     SIGMOID_INVERSE,
     map_tile,
+    negate,
     pull_back_tile,
 )
 from refglow.kernels.cpu.layout import Array
@@ -217,11 +218,13 @@ def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets:
             rows = min(most, end - pixel)
             given, left = from_number(x, pixel * channels), x.size - pixel * channels
             controls, more = from_number(output, pixel * width), output.size - pixel * width
-            if width > mapped:
-                take_columns(controls, more, width, 0, mapped, rows, r, one)
-            take_columns(controls, more, width, width - mapped, mapped, rows, t, one)
             take_columns(given, left, channels, deciding, mapped, rows, v, one)
-            total += map_tile(kind, rows * mapped, r, t, v, decays, lanes, one)
+            if kind in SHIFTS:
+                map_tile(kind, rows * mapped, r, controls, v, decays, lanes, one)
+            else:
+                take_columns(controls, more, width, 0, mapped, rows, r, one)
+                take_columns(controls, more, width, mapped, mapped, rows, t, one)
+                total += map_tile(kind, rows * mapped, r, t, v, decays, lanes, one)
             join_columns(given, left, channels, deciding, v, mapped, rows, joined, one)
             put_at(joined, rows * channels, address_of(y), pixel * channels, streamed, one)
         log_dets[piece] = total
@@ -246,8 +249,7 @@ def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
     """x_bar and output_bar of a chunk's pieces."""
     channels, deciding = cut.channels, cut.deciding
     mapped = channels - deciding
-    raw = 0 if kind in SHIFTS else mapped
-    width = raw + mapped
+    width = mapped if kind in SHIFTS else 2 * mapped
     most, one = max(1, TILE // max(1, channels)), one_of(x)
     size = most * mapped + GROUP
     tiles = np.empty(4 * size + most * max(channels, width), x.dtype)
@@ -263,13 +265,20 @@ def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
             given, values = (from_number(bar, pixel * channels), from_number(x, pixel * channels))
             left = x.size - pixel * channels
             controls, more = from_number(output, pixel * width), output.size - pixel * width
-            take_columns(controls, more, width, width - mapped - raw, raw, rows, r, one)
-            take_columns(values, left, channels, deciding, mapped, rows, v, one)
             take_columns(given, left, channels, deciding, mapped, rows, b, one)
-            pull_back_tile(kind, rows * mapped, r, v, b, log_det_bar[example], one)
-            join_columns(given, left, channels, deciding, v, mapped, rows, joined, one)
-            put_at(joined, rows * channels, address_of(x_bar), pixel * channels, streamed, one)
-            join_columns(r, rows * raw, raw, raw, b, mapped, rows, joined, one)
-            put_at(joined, rows * width, address_of(output_bar), pixel * width, streamed, one)
+            if kind in SHIFTS:
+                # What is mapped has the cotangent that it was given, and so has all of x.
+                put_at(given, rows * channels, address_of(x_bar), pixel * channels, streamed, one)
+                if kind == SHIFT_INVERSE:
+                    negate(b, rows * mapped, one)
+                put_at(b, rows * mapped, address_of(output_bar), pixel * mapped, streamed, one)
+            else:
+                take_columns(controls, more, width, 0, mapped, rows, r, one)
+                take_columns(values, left, channels, deciding, mapped, rows, v, one)
+                pull_back_tile(kind, rows * mapped, r, v, b, log_det_bar[example], one)
+                join_columns(given, left, channels, deciding, v, mapped, rows, joined, one)
+                put_at(joined, rows * channels, address_of(x_bar), pixel * channels, streamed, one)
+                join_columns(r, rows * mapped, mapped, mapped, b, mapped, rows, joined, one)
+                put_at(joined, rows * width, address_of(output_bar), pixel * width, streamed, one)
     hold(tiles)
     order_stores()

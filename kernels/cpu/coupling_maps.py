@@ -131,7 +131,7 @@ def pull_back_tile(kind: int, count: int, r: int, x: int, b: int, log_det_bar: f
     """From (r, x, b) to their cotangents' places, in place.
 
     Args:
-      kind: of coupling.
+      kind: of coupling with a raw scale.
       count: how many elements.
       r: address of the raw scales; they become their own cotangents.
       x: of the specification's x; becomes the cotangent of what the coupling maps.
@@ -145,14 +145,15 @@ def pull_back_tile(kind: int, count: int, r: int, x: int, b: int, log_det_bar: f
         _sigmoid_inverse_vjp(count, r, x, b, log_det_bar, one)
     elif kind == EXP_FORWARD:
         _exp_forward_vjp(count, r, x, b, log_det_bar, one)
-    elif kind == EXP_INVERSE:
-        _exp_inverse_vjp(count, r, x, b, log_det_bar, one)
     else:
-        for i in range(count):
-            store(x, i, load(b, i, one))
-        if kind == SHIFT_INVERSE:
-            for i in range(count):
-                store(b, i, -load(b, i, one))
+        _exp_inverse_vjp(count, r, x, b, log_det_bar, one)
+
+
+@compiled
+def negate(b: int, count: int, one: Number) -> None:
+    """b[i] = -b[i]: the shift's cotangent from that of what it was taken from."""
+    for i in range(count):
+        store(b, i, -load(b, i, one))
 
 
 @compiled

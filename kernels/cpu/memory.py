@@ -152,6 +152,13 @@ def copy_run(source: int, count: int, target: int, one: Any) -> None:
         store(target, i, load(source, i, one))
 
 
+@inlined
+def _copy_groups(source: int, groups: int, target: int, one: Any) -> None:
+    for group in range(groups):
+        _copy_group(target + group * GROUP * size_of(one), source + group * GROUP * size_of(one),
+                    one)
+
+
 @compiled
 def take_columns(source: int, size: int, width: int, first: int, count: int, rows: int,
                  target: int, one: Any) -> None:
@@ -166,10 +173,13 @@ def take_columns(source: int, size: int, width: int, first: int, count: int, row
     """
     groups, number = (count + GROUP - 1) // GROUP, size_of(one)
     whole = _rows_of_groups(size, width, first, groups, rows)
-    for k in range(whole):
-        origin, to = source + (k * width + first) * number, target + k * count * number
-        for group in range(groups):
-            _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
+    if groups == 1:  # a loop for it would cost as much as what it does
+        for k in range(whole):
+            _copy_group(target + k * count * number, source + (k * width + first) * number, one)
+    else:
+        for k in range(whole):
+            _copy_groups(source + (k * width + first) * number, groups,
+                         target + k * count * number, one)
     for k in range(whole, rows):
         copy_run(source + (k * width + first) * number, count, target + k * count * number, one)
 
@@ -194,16 +204,20 @@ def join_columns(left: int, size: int, left_width: int, left_count: int, right: 
     left_groups, right_groups = ((left_count + GROUP - 1) // GROUP,
                                  (right_count + GROUP - 1) // GROUP)
     whole = _rows_of_groups(size, left_width, 0, left_groups, rows)
-    for k in range(rows):
-        to, origin = target + k * width * number, left + k * left_width * number
-        if k < whole:
-            for group in range(left_groups):
-                _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
-        else:
-            copy_run(origin, left_count, to, one)
-        to, origin = to + left_count * number, right + k * right_count * number
-        for group in range(right_groups):
-            _copy_group(to + group * GROUP * number, origin + group * GROUP * number, one)
+    behind = target + left_count * number
+    if left_groups == 1 and right_groups == 1:
+        for k in range(whole):
+            _copy_group(target + k * width * number, left + k * left_width * number, one)
+            _copy_group(behind + k * width * number, right + k * right_count * number, one)
+    else:
+        for k in range(whole):
+            _copy_groups(left + k * left_width * number, left_groups, target + k * width * number,
+                         one)
+            _copy_groups(right + k * right_count * number, right_groups,
+                         behind + k * width * number, one)
+    for k in range(whole, rows):
+        copy_run(left + k * left_width * number, left_count, target + k * width * number, one)
+        copy_run(right + k * right_count * number, right_count, behind + k * width * number, one)
 
 
 @inlined
