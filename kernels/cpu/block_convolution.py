@@ -86,19 +86,15 @@ def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: i
       one: 1 in the number type.
     """
     size, count = size_of(one), blocks * filters
-    left, right, total, rest = (sums, sums + count * size, sums + 2 * count * size,
-                                sums + 3 * count * size)
+    total, rest = sums + 2 * count * size, sums + 3 * count * size
     for u in range(SIDE):
-        upper, lower = x, x + 2 * count * size
-        if u == 0:
-            left, right = upper, upper + count * size
-        elif u == 3:
-            left, right = lower, lower + count * size
+        if u == 0 or u == 3:
+            left = x + u // 3 * 2 * count * size
+            right = left + count * size
         else:
-            left, right = sums, sums + count * size
-            sign = one if u == 1 else -one
-            _add(upper, lower, count, sign, left, one)
-            _add(upper + count * size, lower + count * size, count, sign, right, one)
+            left, right, sign = sums, sums + count * size, one if u == 1 else -one
+            _add(x, x + 2 * count * size, count, sign, left, one)
+            _add(x + count * size, x + 3 * count * size, count, sign, right, one)
         _add_and_subtract(left, right, count, total, rest, one)
         for v in range(SIDE):
             value = left if v == 0 else total if v == 1 else rest if v == 2 else right
