@@ -99,7 +99,7 @@ def test_readme_commands_are_one_line_each():
     commands = re.findall(r"^<!-- command: (\w+) -->\n```sh\n(.+)\n```$", readme, re.MULTILINE)
     assert [name for name, _ in commands] == ["main", "test"]
     assert commands[0][1].endswith("&& .venv/bin/refglow validate")
-    assert commands[1][1].endswith("&& .venv/bin/pytest")
+    assert commands[1][1].endswith("&& .venv/bin/pytest -n 2 --dist worksteal")
 
 
 def test_constraints_pin_every_requirement_by_public_version():
