@@ -96,10 +96,10 @@ def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: i
             _add(x, x + 2 * count * size, count, sign, left, one)
             _add(x + count * size, x + 3 * count * size, count, sign, right, one)
         _add_and_subtract(left, right, count, total, rest, one)
+        values = left, total, rest, right
         for v in range(SIDE):
-            value = left if v == 0 else total if v == 1 else rest if v == 2 else right
             to = products + (u * SIDE + v) * columns * size
-            tile_product(value, filters, blocks, filters,
+            tile_product(values[v], filters, blocks, filters,
                          matrices + (u * SIDE + v) * filters * columns * size, columns, columns, to,
                          VALUES * columns, to, columns, FROM_ZERO, STORE, one)
 

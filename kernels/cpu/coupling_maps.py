@@ -33,7 +33,8 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
     Args:
       kind: of coupling.
       count: how many elements.
-      r, t, x: addresses of the raw scales, shifts and values, with room for whole groups of LANES.
+      r, t, x: addresses of the raw scales, shifts and values, with room for whole groups of LANES;
+        of a shift's only `count` are read, and no raw scales.
       e: address of so many float64 numbers, which are overwritten.
       lanes: address of 2 * LANES float64 numbers, which are overwritten.
       one: 1 in the number type.

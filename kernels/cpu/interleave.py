@@ -75,26 +75,6 @@ def deinterleave(c: int, squeezed: int, pixels: int, upper: int, lower: int, one
 
 
 @instruction
-def _interleave_groups(typing_context: Any, c: Any, upper: Any, lower: Any, pixels: Any,
-                       squeezed: Any, one: Any) -> Any:
-    """Interleave as many pixels as go in whole groups; returns how many: 0 for another c."""
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _groups(_Vectors(context, builder, one), arguments, _interleaved)
-
-    return types.int64(*[types.int64] * 5, one), generate
-
-
-@instruction
-def _deinterleave_groups(typing_context: Any, c: Any, upper: Any, lower: Any, pixels: Any,
-                         squeezed: Any, one: Any) -> Any:
-    """The reverse; returns how many pixels were taken apart."""
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _groups(_Vectors(context, builder, one), arguments, _deinterleaved)
-
-    return types.int64(*[types.int64] * 5, one), generate
-
-
-@instruction
 def _interleave_runs(typing_context: Any, upper: Any, lower: Any, c: Any, squeezed: Any,
                      one: Any) -> Any:
     """RUN numbers of each of a pixel's runs."""
@@ -183,6 +163,23 @@ def _deinterleaved(vectors: _Vectors, c: int, group: int, upper: Any, lower: Any
     places = [order.index(i) for i in range(len(order))]
     for row, half in ((upper, places[:len(places) // 2]), (lower, places[len(places) // 2:])):
         vectors.store(vectors.builder.shuffle_vector(merged, merged, _mask(half)), row)
+
+
+def _moves_groups(move: Any) -> Any:
+    """The instruction that moves as many pixels as go in whole groups.
+
+    It returns how many: 0 for a c that is not in PIXELS.
+    """
+    def generator(typing_context: Any, c: Any, upper: Any, lower: Any, pixels: Any, squeezed: Any,
+                  one: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return _groups(_Vectors(context, builder, one), arguments, move)
+
+        return types.int64(*[types.int64] * 5, one), generate
+    return instruction(generator)
+
+
+_interleave_groups, _deinterleave_groups = map(_moves_groups, (_interleaved, _deinterleaved))
 
 
 def _order(c: int, group: int) -> list[int]:

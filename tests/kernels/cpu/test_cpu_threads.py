@@ -178,11 +178,11 @@ def assert_same_bits(one, other):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_an_operation_on_one_thread_gives_the_same_bits(name, on_one_thread):
-    """In float32: what runs on one thread has to be compiled, and float64 takes the same code."""
+def test_an_operation_on_one_thread_gives_the_same_bits(name, dtype, on_one_thread):
     operation = OPERATIONS[name]
-    arguments = operation.arguments(np.float32, operation.sizes[LARGE])
+    arguments = operation.arguments(dtype, operation.sizes[LARGE])
     expected = results_of(operation.kernel, arguments)
     found, kernels = on_one_thread(lambda: results_of(operation.kernel, arguments))
     assert kernels > 0
