@@ -28,59 +28,68 @@ from __future__ import annotations
 from typing import Any
 
 from refglow.kernels.cpu.addresses import load, size_of, store
-from refglow.kernels.cpu.compiled import compiled, inlined
+from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.fused import fma
+from refglow.kernels.cpu.memory import copy_run
 from refglow.kernels.cpu.micro_product import FROM_ZERO, STORE
 from refglow.kernels.cpu.tile_product import tile_product
 
 SIDE = 4  # values along an axis; of them the first and the last are the two pixels' themselves
 VALUES = SIDE * SIDE
 
+# Numbers of a kernel's that are packed at a time: of all VALUES they fit the first-level cache.
+PACKED_AT_A_TIME = 256
+
 
 @compiled
-def pack_blocks(kernel: Any, first: int, last: int, matrices: Any) -> None:
-    """matrices[(u, v), i, o] = the kernel's values at points u and v, for first <= i < last.
+def pack_blocks(kernel: int, filters: int, outputs: int, first: int, last: int, matrices: int,
+                padded_filters: int, one: Any) -> None:
+    """matrices[(u, v), i, :] = the kernel's values at points u and v, for first <= i < last.
 
     Args:
-      kernel: [3, 3, F, O]. kernel[a, b] takes an input to the output a - 1 rows above and b - 1
-        columns left of it, so g_j = kernel[2 - j].
-      matrices: [VALUES, F, columns]; spare columns are set to zero.
+      kernel, filters, outputs: address of [3, 3, filters, outputs]. kernel[a, b] takes an input to
+        the output a - 1 rows above and b - 1 columns left of it, so g_j = kernel[2 - j].
+      first, last: which inputs.
+      matrices, padded_filters: address of [VALUES, padded_filters, outputs].
+      one: 1 in the number type.
     """
-    outputs, half = kernel.shape[3], kernel.dtype.type(0.5)
-    for i in range(first, last):
-        for u in range(SIDE):
-            for v in range(SIDE):
-                matrices[u * SIDE + v, i, outputs:] = 0
-        for o in range(outputs):
-            for v in range(SIDE):
-                g0 = _value(kernel[2, 2, i, o], kernel[2, 1, i, o], kernel[2, 0, i, o], v, half)
-                g1 = _value(kernel[1, 2, i, o], kernel[1, 1, i, o], kernel[1, 0, i, o], v, half)
-                g2 = _value(kernel[0, 2, i, o], kernel[0, 1, i, o], kernel[0, 0, i, o], v, half)
-                for u in range(SIDE):
-                    matrices[u * SIDE + v, i, o] = _value(g0, g1, g2, u, half)
-
-
-@inlined
-def _value(g0: Any, g1: Any, g2: Any, point: int, half: Any) -> Any:
-    if point == 0:
-        return g0
-    if point == 1:
-        return (g0 + g2 + g1) * half
-    if point == 2:
-        return (g0 + g2 - g1) * half
-    return g2
+    size = size_of(one)
+    tap, value = filters * outputs * size, padded_filters * outputs * size
+    for start in range(first * outputs, last * outputs, PACKED_AT_A_TIME):
+        count = min(PACKED_AT_A_TIME, last * outputs - start)
+        g, to = kernel + start * size, matrices + start * size
+        for j in range(3):
+            row = to + (j if j < 2 else 3) * SIDE * value
+            copy_run(g + ((2 - j) * 3 + 2) * tap, count, row, one)
+            copy_run(g + ((2 - j) * 3 + 1) * tap, count, row + value, one)
+            copy_run(g + (2 - j) * 3 * tap, count, row + 3 * value, one)
+            _values_between(row, value, count, one)
+        for v in range(SIDE):
+            _values_between(to + v * value, SIDE * value, count, one)
 
 
 @compiled
-def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: int, sums: int,
-                    products: int, one: Any) -> None:
+def _values_between(g0: int, step: int, count: int, one: Any) -> None:
+    """From g0, g1, g2 at places 0, 1, 3, which are `step` bytes apart: places 1 and 2 of m's."""
+    g1, m2, g2 = g0 + step, g0 + 2 * step, g0 + 3 * step
+    half = one / (one + one)
+    for i in range(count):
+        ends, middle = load(g0, i, one) + load(g2, i, one), load(g1, i, one)
+        store(g1, i, (ends + middle) * half)
+        store(m2, i, (ends - middle) * half)
+
+
+@compiled
+def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, outputs: int, columns: int,
+                    sums: int, products: int, one: Any) -> None:
     """products[block, (u, v), :] = the values of x at (u, v), times matrices[u, v].
 
     Args:
       x, filters: address of [4, blocks, filters]: the pixels at (0, 0) of all blocks, then those at
         (0, 1), (1, 0) and (1, 1).
       blocks: how many, a multiple of the micro-kernel's rows.
-      matrices, columns: address of [VALUES, filters, columns].
+      matrices, outputs: address of [VALUES, filters, outputs], and a vector's numbers behind it.
+      columns: outputs, rounded up to whole vectors; the spare columns' products mean nothing.
       sums: address of [4, blocks, filters], which is overwritten.
       products: address of [blocks, VALUES, columns].
       one: 1 in the number type.
@@ -100,7 +109,7 @@ def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, columns: i
         for v in range(SIDE):
             to = products + (u * SIDE + v) * columns * size
             tile_product(values[v], filters, blocks, filters,
-                         matrices + (u * SIDE + v) * filters * columns * size, columns, columns, to,
+                         matrices + (u * SIDE + v) * filters * outputs * size, outputs, columns, to,
                          VALUES * columns, to, columns, FROM_ZERO, STORE, one)
 
 

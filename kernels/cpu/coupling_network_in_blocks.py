@@ -56,7 +56,7 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
     cut, filters = _cut(chunk * of_image), width_of_hidden(kernel1.shape[3], dtype)
     columns, rows = rounded_up(outputs, lanes_of(dtype)), PIXELS * cut.rows
     matrices, parts, patches, sums, h1, h2 = workspace(
-        dtype, (VALUES, filters, columns), (cut.count * cut.rows, VALUES, columns),
+        dtype, (VALUES, filters, outputs), (cut.count * cut.rows, VALUES, columns),
         (cut.workers, rows, kh * kw * inputs), (cut.workers, rows, filters),
         (cut.workers, rows, filters), (cut.workers, rows, filters))
     matrices[:, kernel3.shape[2]:] = 0
@@ -85,8 +85,8 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
     of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(patches)
     filters, outputs = kernel3.shape[2:]
     for worker in numba.prange(workers):
-        pack_blocks(kernel3, worker * filters // workers, (worker + 1) * filters // workers,
-                    matrices)
+        pack_blocks(kernel3.ctypes.data, filters, outputs, worker * filters // workers,
+                    (worker + 1) * filters // workers, matrices.ctypes.data, matrices.shape[1], one)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)
         for worker in numba.prange(workers):
@@ -164,10 +164,10 @@ def _outside_is_zero(h2: Any, worker: int, height: int, width: int, first: int,
 def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices: Any, parts: Any,
            first: int) -> None:
     """The tile's parts of the outputs."""
-    one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], matrices.shape[2]
+    one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], parts.shape[2]
     to = parts.ctypes.data + first * VALUES * columns * size
     multiply_blocks(h2.ctypes.data + worker * h2.shape[1] * filters * size, filters,
-                    whole_rows(blocks), matrices.ctypes.data, columns,
+                    whole_rows(blocks), matrices.ctypes.data, matrices.shape[2], columns,
                     sums.ctypes.data + worker * sums.shape[1] * filters * size, to, one)
     coefficients_of_blocks(to, blocks, columns, one)
 
