@@ -30,15 +30,12 @@ from typing import Any
 from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.fused import fma
-from refglow.kernels.cpu.memory import copy_run
+from refglow.kernels.cpu.kernel_values import AT_A_TIME, POINTS, values_in_place, values_of
 from refglow.kernels.cpu.micro_product import FROM_ZERO, STORE
 from refglow.kernels.cpu.tile_product import tile_product
 
-SIDE = 4  # values along an axis; of them the first and the last are the two pixels' themselves
+SIDE = POINTS  # values along an axis; of them the first and the last are the two pixels' themselves
 VALUES = SIDE * SIDE
-
-# Numbers of a kernel's that are packed at a time: of all VALUES they fit the first-level cache.
-PACKED_AT_A_TIME = 256
 
 
 @compiled
@@ -55,28 +52,14 @@ def pack_blocks(kernel: int, filters: int, outputs: int, first: int, last: int, 
     """
     size = size_of(one)
     tap, value = filters * outputs * size, padded_filters * outputs * size
-    for start in range(first * outputs, last * outputs, PACKED_AT_A_TIME):
-        count = min(PACKED_AT_A_TIME, last * outputs - start)
+    for start in range(first * outputs, last * outputs, AT_A_TIME):
+        count = min(AT_A_TIME, last * outputs - start)
         g, to = kernel + start * size, matrices + start * size
         for j in range(3):
             row = to + (j if j < 2 else 3) * SIDE * value
-            copy_run(g + ((2 - j) * 3 + 2) * tap, count, row, one)
-            copy_run(g + ((2 - j) * 3 + 1) * tap, count, row + value, one)
-            copy_run(g + (2 - j) * 3 * tap, count, row + 3 * value, one)
-            _values_between(row, value, count, one)
+            values_of(g + ((2 - j) * 3 + 2) * tap, -tap, count, row, value, one)
         for v in range(SIDE):
-            _values_between(to + v * value, SIDE * value, count, one)
-
-
-@compiled
-def _values_between(g0: int, step: int, count: int, one: Any) -> None:
-    """From g0, g1, g2 at places 0, 1, 3, which are `step` bytes apart: places 1 and 2 of m's."""
-    g1, m2, g2 = g0 + step, g0 + 2 * step, g0 + 3 * step
-    half = one / (one + one)
-    for i in range(count):
-        ends, middle = load(g0, i, one) + load(g2, i, one), load(g1, i, one)
-        store(g1, i, (ends + middle) * half)
-        store(m2, i, (ends - middle) * half)
+            values_in_place(to + v * value, SIDE * value, count, one)
 
 
 @compiled

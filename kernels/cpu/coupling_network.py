@@ -12,9 +12,9 @@ and then, when all terms of an image are there, they are added up where they bel
 the output: two tiles for each thread, and the terms of one chunk of images (tiles.py). For the
 gradient the activations are kept, by giving the tiles of all pixels a place in one array.
 
-Where the last convolution is 3 x 3, as Glow's is, less than half of its products do in float32
-(coupling_network_in_blocks.py). They cost a fraction of a digit, and whoever computes in float64
-does so for the digits.
+Where both convolutions are 3 x 3, as Glow's are, two thirds of the first's products and less than
+half of the last's do in float32 (coupling_network_in_blocks.py). They cost a fraction of a digit,
+and whoever computes in float64 does so for the digits.
 
 Results: a pixel's numbers do not depend on the batch, the tile or the number of threads. float32 is
 accumulated in float32, each sum in one chain of fused multiply-adds.
@@ -84,7 +84,7 @@ def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Arr
     y = np.empty((*x.shape[:-1], outputs), dtype)
     if not y.size:
         return y
-    if kernel3.shape[:2] == (3, 3) and dtype == np.float32:
+    if kernel1.shape[:2] == kernel3.shape[:2] == (3, 3) and dtype == np.float32:
         return coupling_network_in_blocks(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, kept)
     chunk, filters = min(images, images_in_chunk(size)), width_of_hidden(kernel1.shape[3], dtype)
     cut = tiles_of(chunk * size)

@@ -1,11 +1,11 @@
-"""The coupling network whose last convolution is 3 x 3, on the CPU, in blocks of 2 x 2 pixels.
+"""The coupling network with two 3 x 3 convolutions, on the CPU, in blocks of 2 x 2 pixels.
 
 A tile is some blocks: the first pixels of all of them, then the second, third and fourth ones, so
 that the sums of pixels in block_convolution.py are sums of whole runs of memory. It passes through
 the layers while its activations are in the second-level cache:
 
-    patches = gather(x)                        [T, K K I]     narrow, so copies are cheap
-    h1 = relu(patches kernel1 + bias1)         [T, F]         bias and ReLU in registers
+    values = sums of x's neighbours            [T / 2, 12 I]  narrow: see pair_convolution.py
+    h1 = relu(values [kernel1's] + bias1)      [T, F]         bias and ReLU in registers
     h2 = relu(h1 kernel2 + bias2)              [T, F]
     parts = h2's values [kernel3's values]     [T / 4, 16 O]  narrow again
 
@@ -32,11 +32,12 @@ from refglow.kernels.cpu.block_convolution import (
     pack_blocks,
 )
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
-from refglow.kernels.cpu.hidden_layers import as_weights, hidden_layers
+from refglow.kernels.cpu.hidden_layers import as_weights, hidden_layer
+from refglow.kernels.cpu.kernel_values import POINTS
 from refglow.kernels.cpu.layout import Array, as_pixels, rounded_up, width_of_hidden, workspace
 from refglow.kernels.cpu.memory import copy_run, one_of
 from refglow.kernels.cpu.micro_product import ROWS
-from refglow.kernels.cpu.shifts import gather
+from refglow.kernels.cpu.pair_convolution import gather_pair, multiply_pairs, pack_pairs
 from refglow.kernels.cpu.tile_product import whole_rows
 from refglow.kernels.cpu.tiles import Tiles, images_in_chunk, tiles_of
 from refglow.kernels.cpu.vector_registers import lanes_of
@@ -49,22 +50,23 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
                                kept: list[Array] | None) -> Array:
     """The output. The activations of all pixels go to `kept`, [1, pixels, width], if given."""
     (height, width, inputs), outputs, dtype = x.shape[-3:], kernel3.shape[3], x.dtype
-    kh, kw = kernel1.shape[:2]
     images, of_image = math.prod(x.shape[:-3]), -(-height // 2) * -(-width // 2)
     y = np.empty((*x.shape[:-1], outputs), dtype)
     chunk = min(images, images_in_chunk(height * width))
     cut, filters = _cut(chunk * of_image), width_of_hidden(kernel1.shape[3], dtype)
     columns, rows = rounded_up(outputs, lanes_of(dtype)), PIXELS * cut.rows
-    matrices, parts, patches, sums, h1, h2 = workspace(
-        dtype, (VALUES, filters, outputs), (cut.count * cut.rows, VALUES, columns),
-        (cut.workers, rows, kh * kw * inputs), (cut.workers, rows, filters),
-        (cut.workers, rows, filters), (cut.workers, rows, filters))
-    matrices[:, kernel3.shape[2]:] = 0
+    matrices1, matrices3, parts, values, sums, h1, h2, nothing = workspace(
+        dtype, (POINTS, 3 * inputs, filters), (VALUES, filters, outputs),
+        (cut.count * cut.rows, VALUES, columns), (cut.workers, rows // 2, POINTS, 3 * inputs),
+        *[(cut.workers, rows, filters)] * 3, (inputs,))
+    matrices3[:, kernel3.shape[2]:] = 0
+    nothing[:] = 0
     kept1, kept2 = kept or (h1, h2)
     flat, stride = as_pixels(x)
-    _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
-             *as_weights(kernel1, bias1, kernel2, bias2, kernel3, bias3, filters), patches, h1, h2,
-             sums, kept1, kept2, kept is not None, matrices, parts, y.reshape(-1), dtype.type(1))
+    _network(flat, stride, height, width, images, chunk, cut.count, cut.rows,
+             *as_weights(kernel1, bias1, kernel2, bias2, kernel3, bias3, filters), matrices1,
+             matrices3, values, nothing, h1, h2, sums, kept1, kept2, kept is not None, parts,
+             y.reshape(-1), dtype.type(1))
     return y
 
 
@@ -76,17 +78,16 @@ def _cut(blocks: int) -> Tiles:
 
 
 @compiled_parallel
-def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int,
-             images: int, chunk: int, tiles: int, rows: int, kernel1: Any, bias1: Any,
-             kernel2: Any, bias2: Any, kernel3: Any, bias3: Any, patches: Any, h1: Any, h2: Any,
-             sums: Any, kept1: Any, kept2: Any, keep: bool, matrices: Any, parts: Any, y: Any,
+def _network(x: Any, stride: int, height: int, width: int, images: int, chunk: int, tiles: int,
+             rows: int, kernel1: Any, bias1: Any, kernel2: Any, bias2: Any, kernel3: Any,
+             bias3: Any, matrices1: Any, matrices3: Any, values: Any, nothing: Any, h1: Any,
+             h2: Any, sums: Any, kept1: Any, kept2: Any, keep: bool, parts: Any, y: Any,
              one: Any) -> None:
     """All chunks of images: a tile's layers for each worker, then the outputs."""
-    of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(patches)
-    filters, outputs = kernel3.shape[2:]
+    of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(values)
+    outputs = kernel3.shape[3]
     for worker in numba.prange(workers):
-        pack_blocks(kernel3.ctypes.data, filters, outputs, worker * filters // workers,
-                    (worker + 1) * filters // workers, matrices.ctypes.data, matrices.shape[1], one)
+        _pack(kernel1, kernel3, worker, workers, matrices1, matrices3)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)
         for worker in numba.prange(workers):
@@ -94,11 +95,10 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
                 blocks = min(rows, count * of_image - tile * rows)
                 if blocks > 0:
                     first = start * of_image + tile * rows
-                    _gather_tile(x, stride, inputs, height, width, kh, kw, first, blocks, images,
-                                 patches, worker, one)
-                    _tile(kernel1, bias1, kernel2, bias2, patches, h1, h2, worker, blocks)
+                    _gather_tile(x, stride, height, width, first, blocks, nothing, values, worker)
+                    _tile(values, matrices1, bias1, kernel2, bias2, h1, h2, worker, blocks)
                     _outside_is_zero(h2, worker, height, width, first, blocks)
-                    _parts(h2, sums, worker, blocks, matrices, parts, tile * rows)
+                    _parts(h2, sums, worker, blocks, matrices3, parts, tile * rows)
                     if keep:
                         _keep(h1, worker, height, width, first, blocks, kept1)
                         _keep(h2, worker, height, width, first, blocks, kept2)
@@ -108,6 +108,17 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
             add_up_blocks(parts.ctypes.data, parts.shape[2], outputs, height, width,
                           worker * pixels // workers, (worker + 1) * pixels // workers,
                           bias3.ctypes.data, to, one)
+
+
+@compiled
+def _pack(kernel1: Any, kernel3: Any, worker: int, workers: int, matrices1: Any,
+          matrices3: Any) -> None:
+    """A worker's share of both convolutions' values."""
+    one, filters, tap = one_of(kernel3), kernel3.shape[2], kernel1.size // 9
+    pack_pairs(kernel1.ctypes.data, tap, worker * tap // workers, (worker + 1) * tap // workers,
+               matrices1.ctypes.data, one)
+    pack_blocks(kernel3.ctypes.data, filters, kernel3.shape[3], worker * filters // workers,
+                (worker + 1) * filters // workers, matrices3.ctypes.data, matrices3.shape[1], one)
 
 
 @compiled
@@ -121,32 +132,36 @@ def _pixel(height: int, width: int, block: int, place: int) -> int:
 
 
 @compiled
-def _gather_tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw: int,
-                 first: int, blocks: int, images: int, patches: Any, worker: int,
-                 one: Any) -> None:
-    """The neighbourhoods of the tile's pixels; zeros for what is outside, and to whole rows."""
-    length, rows = patches.shape[2], whole_rows(blocks)
-    pixels = images * height * width
-    for place in range(PIXELS):
-        to = patches.ctypes.data + (worker * patches.shape[1] + place * rows) * length * (
-            patches.itemsize)
+def _gather_tile(x: Any, stride: int, height: int, width: int, first: int, blocks: int,
+                 nothing: Any, values: Any, worker: int) -> None:
+    """The values of the tile's pairs, first all upper ones; zeros to whole rows."""
+    one, rows, inputs = one_of(values), whole_rows(blocks), len(nothing)
+    for half in range(2):
         for block in range(rows):
-            pixel = _pixel(height, width, first + block, place) if block < blocks else -1
-            pixel = pixel if pixel >= 0 else pixels
-            gather(x.ctypes.data, stride, inputs, height, width, kh, kw, kh // 2, kw // 2, pixel,
-                   pixel + 1, pixels, to + block * length * patches.itemsize, length, one)
+            pixel = _pixel(height, width, first + block, 2 * half) if block < blocks else -1
+            if pixel < 0:
+                values[worker, half * rows + block] = 0
+                continue
+            at = ((worker * values.shape[1] + half * rows + block) * POINTS * 3 * inputs
+                  * values.itemsize)
+            gather_pair(x.ctypes.data, stride, inputs, height, width, pixel, nothing.ctypes.data,
+                        values.ctypes.data + at, one)
 
 
 @compiled
-def _tile(kernel1: Any, bias1: Any, kernel2: Any, bias2: Any, patches: Any, h1: Any, h2: Any,
+def _tile(values: Any, matrices1: Any, bias1: Any, kernel2: Any, bias2: Any, h1: Any, h2: Any,
           worker: int, blocks: int) -> None:
     """The first two layers."""
-    one, size = one_of(h1), h1.itemsize
-    rows, filters, length = PIXELS * whole_rows(blocks), h1.shape[2], patches.shape[2]
-    place = worker * h1.shape[1] * filters * size
+    one, size, filters, length = one_of(h1), h1.itemsize, h1.shape[2], values.shape[3]
+    rows, place = whole_rows(blocks), worker * h1.shape[1] * filters * size
     a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
-    patch = patches.ctypes.data + worker * patches.shape[1] * length * size
-    hidden_layers(patch, length, rows, kernel1, bias1, kernel2, bias2, a1, a2, one)
+    for half in range(2):
+        pairs = worker * values.shape[1] + half * rows
+        left = a1 + 2 * half * rows * filters * size
+        multiply_pairs(values.ctypes.data + pairs * POINTS * length * size, length, rows,
+                       matrices1.ctypes.data, filters, bias1.ctypes.data, left,
+                       left + rows * filters * size, one)
+    hidden_layer(a1, filters, PIXELS * rows, kernel2, bias2, a2, one)
 
 
 @compiled
@@ -161,13 +176,13 @@ def _outside_is_zero(h2: Any, worker: int, height: int, width: int, first: int,
 
 
 @compiled
-def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices: Any, parts: Any,
+def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices3: Any, parts: Any,
            first: int) -> None:
     """The tile's parts of the outputs."""
     one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], parts.shape[2]
     to = parts.ctypes.data + first * VALUES * columns * size
     multiply_blocks(h2.ctypes.data + worker * h2.shape[1] * filters * size, filters,
-                    whole_rows(blocks), matrices.ctypes.data, matrices.shape[2], columns,
+                    whole_rows(blocks), matrices3.ctypes.data, matrices3.shape[2], columns,
                     sums.ctypes.data + worker * sums.shape[1] * filters * size, to, one)
     coefficients_of_blocks(to, blocks, columns, one)
 

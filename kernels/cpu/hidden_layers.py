@@ -44,8 +44,13 @@ def hidden_layers(patches: int, length: int, rows: int, kernel1: Any, bias1: Any
       h1, h2: addresses of [rows, filters].
       one: 1 in the number type.
     """
-    filters = len(bias1)
-    tile_product(patches, length, rows, length, kernel1.ctypes.data, filters, filters,
-                 h1, filters, bias1.ctypes.data, 0, FROM_EXTRA, RELU, one)
-    tile_product(h1, filters, rows, filters, kernel2.ctypes.data, filters, filters,
-                 h2, filters, bias2.ctypes.data, 0, FROM_EXTRA, RELU, one)
+    hidden_layer(patches, length, rows, kernel1, bias1, h1, one)
+    hidden_layer(h1, len(bias1), rows, kernel2, bias2, h2, one)
+
+
+@compiled
+def hidden_layer(x: int, length: int, rows: int, kernel: Any, bias: Any, h: int, one: Any) -> None:
+    """h = relu(x kernel + bias): one of them, with x [rows, length] and h given by address."""
+    filters = len(bias)
+    tile_product(x, length, rows, length, kernel.ctypes.data, filters, filters, h, filters,
+                 bias.ctypes.data, 0, FROM_EXTRA, RELU, one)

@@ -13,6 +13,8 @@ from refglow.kernels.cpu.vector_registers import lanes_of
 
 Array: TypeAlias = npt.NDArray[Any]
 
+LINE_BYTES = 64  # of the caches
+
 
 def rounded_up(n: int, multiple: int) -> int:
     """The least multiple of `multiple` that is at least n."""
@@ -71,15 +73,19 @@ def padded(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def workspace(dtype: np.dtype[Any], *shapes: tuple[int, ...]) -> list[Array]:
-    """Uninitialised arrays of those shapes, all in one block of memory.
+    """Uninitialised arrays of those shapes, each from a cache line's start, in one block of memory.
+
+    A vector that lies across two lines is read as two. The pair convolution, which reads nearly as
+    often as it multiplies, would take a quarter longer.
 
     One block, because of how the C library hands memory out: large blocks come from the system,
     page by page as they are first touched, which costs as much as the work in them; one that was
     freed is kept for the next request of its size, many smaller ones are given back.
     """
-    line = 64 // dtype.itemsize
+    line = LINE_BYTES // dtype.itemsize
     sizes = [rounded_up(math.prod(shape), line) for shape in shapes]
-    block, arrays, start = np.empty(sum(sizes), dtype), [], 0
+    block, arrays = np.empty(line + sum(sizes), dtype), []
+    start = -block.ctypes.data % LINE_BYTES // dtype.itemsize
     for shape, size in zip(shapes, sizes, strict=True):
         arrays.append(block[start:start + math.prod(shape)].reshape(shape))
         start += size

@@ -17,12 +17,10 @@ from numba.extending import intrinsic
 
 from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, inlined
-from refglow.kernels.cpu.layout import Array
+from refglow.kernels.cpu.layout import LINE_BYTES, Array
 
 # Numbers that move as one: a run of a row's channels is copied in groups of so many.
 GROUP = 8
-
-_LINE_BYTES = 64
 
 # Results of at least so many bytes are stored past the caches. An ordinary store reads the line
 # first that it is going to write, a third stream of memory beside the input and the output of a
@@ -55,7 +53,7 @@ def _moves_vector(one: Any, lanes: int, past_caches: bool) -> Any:
         to, origin = (builder.inttoptr(address, vector) for address in arguments[:2])
         number_bytes = one.bitwidth // 8
         numbers = builder.load(origin, align=number_bytes)
-        stored = builder.store(numbers, to, align=_LINE_BYTES if past_caches else number_bytes)
+        stored = builder.store(numbers, to, align=LINE_BYTES if past_caches else number_bytes)
         if past_caches:
             mark = builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)])
             stored.set_metadata("nontemporal", mark)
@@ -71,7 +69,7 @@ def _copy_group(typing_context: Any, target: Any, source: Any, one: Any) -> Any:
 
 @instruction
 def _stream_line(typing_context: Any, target: Any, source: Any, one: Any) -> Any:
-    return _moves_vector(one, _LINE_BYTES * 8 // one.bitwidth, past_caches=True)
+    return _moves_vector(one, LINE_BYTES * 8 // one.bitwidth, past_caches=True)
 
 
 @instruction
@@ -136,8 +134,8 @@ def put_at(tile: int, count: int, target: int, start: int, streamed: bool, one: 
     size, done = size_of(one), 0
     to = target + start * size
     if streamed:
-        line = _LINE_BYTES // size
-        done = min(-to % _LINE_BYTES // size, count)
+        line = LINE_BYTES // size
+        done = min(-to % LINE_BYTES // size, count)
         copy_run(tile, done, to, one)
         for _ in range((count - done) // line):
             _stream_line(to + done * size, tile + done * size, one)

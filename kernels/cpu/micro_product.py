@@ -11,7 +11,7 @@ stored. Both matter here: a coupling network's matrices are small enough to be r
 bias and ReLU cost nothing while the sums are in registers.
 
 Numba's own loops do not give this: LLVM does not keep a two-dimensional block of sums in registers.
-So the function is written in LLVM's intermediate language, by Numba's `intrinsic`. All sums of one
+So the function is written in LLVM's intermediate language (vector_code.py). All sums of one
 number run over k upwards, whatever block it lies in: equal rows give equal bits.
 
 Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication"; Van Zee &
@@ -23,12 +23,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from refglow.kernels.cpu.vector_registers import REGISTERS, VECTOR_BYTES
+from refglow.kernels.cpu.vector_code import INT, VectorCode
+from refglow.kernels.cpu.vector_registers import REGISTERS
 
 # With three vectors of columns: ROWS * 3 sums, three vectors of b and one of a must fit.
 ROWS = 8 if REGISTERS >= 32 else 4
@@ -37,9 +36,6 @@ MOST_VECTORS = 3
 # How a sum starts, and what is done to it before it is stored.
 FROM_ZERO, FROM_EXTRA = 0, 1
 STORE, RELU, MASK = 0, 1, 2
-
-_INT = ir.IntType(64)
-
 
 def _micro_product(vectors: int) -> Any:
     """The intrinsic for that many vectors of columns.
@@ -63,11 +59,12 @@ def _micro_product(vectors: int) -> Any:
         signature = types.void(*[types.int64] * 12, one)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            block = _Block(builder, vectors, sig.args[12])
-            block.emit(_Operand(block.pointer(args[0]), args[1], args[2]),
-                       _Operand(block.pointer(args[3]), None, args[4]),
-                       _Operand(block.pointer(args[5]), args[6], None),
-                       _Operand(block.pointer(args[7]), args[8], None), *args[9:12])
+            code = VectorCode(builder, sig.args[12])
+            _Block(code, vectors).emit(_Operand(code.pointer(args[0]), args[1], args[2]),
+                                       _Operand(code.pointer(args[3]), None, args[4]),
+                                       _Operand(code.pointer(args[5]), args[6], None),
+                                       _Operand(code.pointer(args[7]), args[8], None),
+                                       *args[9:12])
             return context.get_dummy_value()
         return signature, generate
     return intrinsic(function)
@@ -83,112 +80,63 @@ class _Operand:
 class _Block:
     """Emits one micro-kernel."""
 
-    def __init__(self, builder: Any, vectors: int, dtype: Any) -> None:
-        self.builder, self.vectors = builder, vectors
-        element, size = (ir.FloatType(), 4) if dtype == types.float32 else (ir.DoubleType(), 8)
-        self.element, self.size, self.lanes = element, size, VECTOR_BYTES // size
-        self.vector = ir.VectorType(element, self.lanes)
-        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
-        suffix = "f32" if size == 4 else "f64"
-        self.fma = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.vector, [self.vector] * 3),
-            f"llvm.fma.v{self.lanes}{suffix}")
+    def __init__(self, code: VectorCode, vectors: int) -> None:
+        self.code, self.builder, self.vectors = code, code.builder, vectors
         self.places = [(m, n) for m in range(ROWS) for n in range(vectors)]
-
-    def pointer(self, address: Any) -> Any:
-        """A number as a pointer to elements."""
-        return self.builder.inttoptr(address, self.element.as_pointer())
 
     def emit(self, a: _Operand, b: _Operand, c: _Operand, extra: _Operand, length: Any,
              start: Any, finish: Any) -> None:
-        builder = self.builder
-        sums = self._started(extra, start)
-        before, loop, done = (builder.block, builder.append_basic_block("k"),
-                              builder.append_basic_block("done"))
-        builder.cbranch(builder.icmp_signed(">", length, _INT(0)), loop, done)
-        builder.position_at_end(loop)
-        k = builder.phi(_INT)
-        running = [builder.phi(self.vector) for _ in self.places]
-        following = builder.add(k, _INT(1))
-        added = self._step(a, b, k, running)
-        for phi, first, later in zip([k, *running], [_INT(0), *sums], [following, *added],
-                                     strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(later, loop)
-        builder.cbranch(builder.icmp_signed("<", following, length), loop, done)
-        builder.position_at_end(done)
-        finished = []
-        for none, all_added in zip(sums, added, strict=True):
-            phi = builder.phi(self.vector)
-            phi.add_incoming(none, before)
-            phi.add_incoming(all_added, loop)
-            finished.append(phi)
-        self._store(c, extra, finished, finish)
+        sums = self.code.sums_over(length, self._started(extra, start),
+                                   lambda k, running: self._step(a, b, k, running))
+        self._store(c, extra, sums, finish)
 
     def _started(self, extra: _Operand, start: Any) -> list[Any]:
         builder = self.builder
         before = builder.block
-        with builder.if_then(builder.icmp_signed("==", start, _INT(FROM_EXTRA))):
-            loaded = [self._load(self._at(extra, m, n)) for m, n in self.places]
+        with builder.if_then(builder.icmp_signed("==", start, INT(FROM_EXTRA))):
+            loaded = [self.code.load(self._at(extra, m, n)) for m, n in self.places]
             inside = builder.block
         sums = []
         for value in loaded:
-            phi = builder.phi(self.vector)
+            phi = builder.phi(self.code.vector)
             phi.add_incoming(value, inside)
-            phi.add_incoming(self.zero, before)
+            phi.add_incoming(self.code.zero, before)
             sums.append(phi)
         return sums
 
     def _step(self, a: _Operand, b: _Operand, k: Any, running: list[Any]) -> list[Any]:
-        builder = self.builder
+        builder, code = self.builder, self.code
         row = builder.gep(b.pointer, [builder.mul(k, b.step)])
-        columns = [self._load(builder.gep(row, [_INT(n * self.lanes)]))
-                   for n in range(self.vectors)]
+        columns = [code.load(code.beyond(row, INT(n * code.lanes))) for n in range(self.vectors)]
         offset = builder.mul(k, a.step)
-        spread = [self._spread(builder.gep(a.pointer, [builder.add(
-            offset, builder.mul(a.row, _INT(m)))])) for m in range(ROWS)]
-        return [builder.call(self.fma, [spread[m], columns[n], total])
+        spread = [code.spread(builder.gep(a.pointer, [builder.add(
+            offset, builder.mul(a.row, INT(m)))])) for m in range(ROWS)]
+        return [code.fma(spread[m], columns[n], total)
                 for (m, n), total in zip(self.places, running, strict=True)]
 
     def _store(self, c: _Operand, extra: _Operand, sums: list[Any], finish: Any) -> None:
-        builder = self.builder
+        builder, code = self.builder, self.code
         plain, relu, mask, end = (builder.append_basic_block(name)
                                   for name in ("plain", "relu", "mask", "end"))
         switch = builder.switch(finish, plain)
-        switch.add_case(_INT(RELU), relu)
-        switch.add_case(_INT(MASK), mask)
-        one = ir.Constant(self.vector, [1.0] * self.lanes)
+        switch.add_case(INT(RELU), relu)
+        switch.add_case(INT(MASK), mask)
         finishes: list[tuple[Any, Callable[[Any, int, int], Any]]] = [
             (plain, lambda value, m, n: value),
-            (relu, lambda value, m, n: builder.select(
-                builder.fcmp_unordered(">", value, self.zero), value, self.zero)),
+            (relu, lambda value, m, n: code.relu(value)),
             (mask, lambda value, m, n: builder.fmul(value, builder.select(
-                builder.fcmp_ordered(">", self._load(self._at(extra, m, n)), self.zero),
-                one, self.zero)))]
+                builder.fcmp_ordered(">", code.load(self._at(extra, m, n)), code.zero),
+                code.one, code.zero)))]
         for block, finished in finishes:
             builder.position_at_end(block)
             for (m, n), value in zip(self.places, sums, strict=True):
-                target = builder.bitcast(self._at(c, m, n), self.vector.as_pointer())
-                builder.store(finished(value, m, n), target, align=self.size)
+                code.store(finished(value, m, n), self._at(c, m, n))
             builder.branch(end)
         builder.position_at_end(end)
 
     def _at(self, operand: _Operand, m: int, n: int) -> Any:
         """The address of vector n of row m."""
-        offset = self.builder.add(self.builder.mul(operand.row, _INT(m)), _INT(n * self.lanes))
-        return self.builder.gep(operand.pointer, [offset])
-
-    def _load(self, pointer: Any) -> Any:
-        return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()),
-                                 align=self.size)
-
-    def _spread(self, pointer: Any) -> Any:
-        """One number in all lanes."""
-        undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, self.builder.load(pointer),
-                                            ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(first, undefined, lanes)
+        return self.code.beyond(operand.pointer, self.builder.mul(operand.row, INT(m)), n)
 
 
 micro_product_1, micro_product_2, micro_product_3 = (_micro_product(n) for n in (1, 2, 3))
