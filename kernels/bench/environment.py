@@ -14,10 +14,11 @@ import numba
 from refglow.kernels.bench.machine import last_level_cache_bytes
 
 # Whoever wants to repeat a figure has to know these.
-VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS",
+VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS",
+             "OPENBLAS_THREAD_TIMEOUT", "OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES",
+             "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "GOMP_CPU_AFFINITY", "KMP_AFFINITY",
              "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "NUMBA_CACHE_DIR",
-             "NUMBA_CPU_NAME", "NUMBA_DISABLE_JIT", "GOMP_CPU_AFFINITY", "KMP_AFFINITY",
-             "MALLOC_ARENA_MAX", "CUDA_VISIBLE_DEVICES")
+             "NUMBA_CPU_NAME", "NUMBA_DISABLE_JIT", "MALLOC_ARENA_MAX", "CUDA_VISIBLE_DEVICES")
 _PACKAGES = ("refglow", "numpy", "scipy", "numba", "numba-cuda")
 
 

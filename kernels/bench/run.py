@@ -22,7 +22,7 @@ def measured(case: Case, settings: Settings, clock: Clock,
       case: what to measure.
       settings: how thoroughly.
       clock: whose time is measured.
-      progress: called after each round.
+      progress: called for each timing that all variants have.
 
     Returns:
       for each variant, in the case's order, what was found.

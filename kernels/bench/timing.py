@@ -4,8 +4,10 @@
   last cache, so that a kernel bound by memory reads memory. Results rotate too: the last few are
   kept, so that the allocator hands out memory that the kernel has not just written, without the
   cost of asking the system for new pages.
-* One timing is the mean over as many calls as fill a few milliseconds. Before it come a pause, in
-  which the threads of whoever ran before fall asleep, and one call that is not counted.
+* One timing is the mean over as many calls as fill a few milliseconds. A turn is a few timings.
+  Before it come a pause, in which the threads of whoever ran before fall asleep (OpenBLAS's look
+  for more work for a tenth of a second, and a kernel that runs beside them takes twice its time),
+  and one call that is not counted.
 * Contenders take turns, A B C B C A ..., so that a machine whose speed drifts, or that is disturbed
   for a while, treats them alike.
 """
@@ -34,7 +36,8 @@ class Settings:
       rotated_bytes: inputs and results in rotation are larger than this together.
       timing_seconds: how long one timing should last at least.
       warm_up_seconds: after so long, warm-up ends even if not all copies were used.
-      pause_seconds: before each timing.
+      timings_of_turn: how many timings follow one another.
+      pause_seconds: before each turn.
       seed: of the inputs.
     """
 
@@ -42,7 +45,8 @@ class Settings:
     rotated_bytes: int
     timing_seconds: float = 0.002
     warm_up_seconds: float = 1.0
-    pause_seconds: float = 0.02
+    timings_of_turn: int = 5
+    pause_seconds: float = 0.25
     seed: int = 0
 
 
@@ -121,19 +125,22 @@ def in_rounds(contenders: Mapping[str, Rotation], settings: Settings, clock: Clo
       contenders: what takes turns.
       settings: how thoroughly.
       clock: whose time.
-      progress: called after each round.
+      progress: called for each timing that all contenders have.
     """
     calls = {name: _warmed_up(rotation, settings, clock) for name, rotation in contenders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
-    for round_ in range(settings.repeats):
+    for round_, done in enumerate(range(0, settings.repeats, settings.timings_of_turn)):
         first = round_ % len(names) if names else 0
+        timings = min(settings.timings_of_turn, settings.repeats - done)
         for name in names[first:] + names[:first]:
             time.sleep(settings.pause_seconds)
             rotation, count = contenders[name], calls[name]
             rotation.run(1)
-            seconds[name].append(clock.seconds(partial(rotation.run, count)) / count)
-        progress()
+            seconds[name] += [clock.seconds(partial(rotation.run, count)) / count
+                              for _ in range(timings)]
+        for _ in range(timings):
+            progress()
     return {name: (Summary(tuple(found)), calls[name]) for name, found in seconds.items()}
 
 

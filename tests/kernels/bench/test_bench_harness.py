@@ -17,7 +17,7 @@ from refglow.kernels.bench.timing import HostClock, Rotation, Settings, copies, 
 from refglow.validation.compare import difference
 
 SETTINGS = Settings(repeats=6, rotated_bytes=1000, timing_seconds=0.5, warm_up_seconds=1e9,
-                    pause_seconds=0.0)
+                    timings_of_turn=1, pause_seconds=0.0)
 CEILINGS = Ceilings([Rate("a", 80, Summary((2.0, 1.0, 1.0))), Rate("b", 80, Summary((4.0,)))],
                     {"float64": [Rate("c", 160, Summary((1.0,)))]})
 
@@ -178,6 +178,17 @@ def test_a_timing_is_the_mean_of_enough_calls_and_its_first_call_is_not_counted(
     summary, calls = in_rounds({"a": rotation}, SETTINGS, clock)["a"]
     assert calls == 5  # of 0.1 s, for half a second
     assert summary.seconds == pytest.approx([0.1] * 6)
+
+
+def test_the_timings_of_a_turn_follow_one_another_after_one_call_that_is_not_counted():
+    clock, told = ToldClock(), []
+    contenders = {name: Rotation(clock.taking(name, double, 0.5), [(np.ones(4), 1)])
+                  for name in "ab"}
+    found = in_rounds(contenders, replace(SETTINGS, repeats=5, timings_of_turn=2), clock,
+                      lambda: told.append("".join(clock.timed)[-4:]))
+    assert all(len(summary.seconds) == 5 for summary, _ in found.values())
+    assert told == ["aabb", "aabb", "bbaa", "bbaa", "aaab"]
+    assert "".join(clock.log).endswith("aaabbb" "bbbaaa" "aabb")
 
 
 def test_warm_up_ends_when_its_time_is_over():
