@@ -5,11 +5,14 @@ import inspect
 import ml_dtypes
 import numpy as np
 import pytest
+from numba import cuda
 from variant_checks import check_variant
 
 from refglow.bijectors import expand as specification
 from refglow.kernels.cuda import expand
 from refglow.kernels.cuda.device import stand_in
+from refglow.kernels.cuda.kernel import Kernel
+from refglow.kernels.cuda.squeeze_kernels import image_index, squeezed_index
 from refglow.kernels.cuda.squeeze_variants import (
     VARIANTS,
     normalized_expand,
@@ -22,6 +25,13 @@ from refglow.kernels.cuda.stand_ins import InterpretedDevice, RecordingDevice
 MODULE = "squeeze_variants"
 LADDER = [(variant.op, variant.name) for variant in VARIANTS]
 OPS = ["expand_forward", "expand_inverse", "expand_forward_vjp", "expand_inverse_vjp"]
+
+
+def places(squeezed, columns, channels, n, image, back):
+    i = cuda.grid(1)
+    if i < squeezed.size:
+        image[i] = image_index(squeezed[i], columns, channels, n)
+        back[i] = squeezed_index(image[i], columns, channels, n)
 
 
 def interpreted(function, *arguments):
@@ -144,6 +154,20 @@ def test_the_fused_kernel_of_any_types_and_refusals():
                     np.zeros(36, np.float32))
     with pytest.raises(TypeError, match="shift must be float32; got float64"):
         interpreted(normalized_squeeze, image, 2, shift.astype(np.float64), log_scale)
+
+
+@pytest.mark.parametrize("around", [0, 2**31, 2**32, 2**40])
+def test_places_beyond_what_32_bits_count(around):
+    columns, channels, n = 171, 5, 3
+    strip = n * n * columns * channels
+    first = around // strip * strip
+    squeezed = np.arange(first, first + 2 * strip)  # two strips, where 32 bits end in one of them
+    image, back = np.empty_like(squeezed), np.empty_like(squeezed)
+    InterpretedDevice().launch(Kernel(places), 64, 256, squeezed, columns, channels, n, image, back)
+    numbered = np.arange(2 * strip).reshape(1, 2 * n, columns * n, channels)
+    np.testing.assert_array_equal(image - first,
+                                  specification.expand_inverse(numbered, n)[0].reshape(-1))
+    np.testing.assert_array_equal(back, squeezed)
 
 
 def test_errors_say_what_is_wrong():
