@@ -96,7 +96,8 @@ def _multiply_gathered(x: Any, stride: int, inputs: int, height: int, width: int
                        ph: int, pw: int, pixels: int, tiles: int, matrix: Any, bias: Any,
                        patches: Any, sums: Any, outputs: int, y: Any, one: Any) -> None:
     workers = len(patches)
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
             _gathered_tile(x, stride, inputs, height, width, kh, kw, ph, pw, pixels, tile, matrix,
                            bias, patches, sums, worker, outputs, y, one)
@@ -139,15 +140,18 @@ def _multiply_scattered(x: Any, stride: int, inputs: int, height: int, width: in
     kh, kw, _, outputs = kernel.shape
     size, workers = height * width, len(rows)
     out_size = (height + 2 * ph - kh + 1) * (width + 2 * pw - kw + 1)
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         pack_taps(kernel, worker * inputs // workers, (worker + 1) * inputs // workers, taps)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
                 _scattered_tile(x, stride, inputs, start * size, count * size, tile, taps, terms,
                                 rows, worker, one)
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             scatter(terms.ctypes.data, terms.shape[1], outputs, height, width, kh, kw, ph, pw,
                     worker * count * out_size // workers,
                     (worker + 1) * count * out_size // workers, bias.ctypes.data,
@@ -191,12 +195,14 @@ def _correlate(x: Any, stride: int, inputs: int, height: int, width: int, kh: in
                one: Any) -> None:
     pixels, patch = patches.shape
     groups = patch // ROWS
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         first = worker * pixels // workers
         gather(x.ctypes.data, stride, inputs, height, width, kh, kw, ph, pw, first,
                (worker + 1) * pixels // workers, pixels,
                patches.ctypes.data + first * patch * patches.itemsize, patch, one)
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         transposed_product(patches.ctypes.data, patch, bars.ctypes.data, bars.shape[1], pixels,
                            worker * groups // workers * ROWS,
                            (worker + 1) * groups // workers * ROWS, bars.shape[1],

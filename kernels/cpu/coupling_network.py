@@ -110,12 +110,14 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
     """All chunks of images: a tile's layers for each worker, then the scattered sums."""
     size, workers = height * width, len(patches)
     kh3, kw3, filters, outputs = kernel3.shape
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         pack_taps(kernel3, worker * filters // workers, (worker + 1) * filters // workers, taps)
     for start in range(0, images, chunk):
         pixels = min(chunk, images - start) * size
         source = start * size
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
                 if tile * rows < pixels:
                     _tile(x, stride, inputs, height, width, kh, kw, source + tile * rows,
@@ -123,7 +125,8 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
                           kernel2, bias2, patches, worker, h1, h2,
                           source + tile * rows if keep else worker * rows, taps,
                           terms, tile * rows, one)
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             scatter(terms.ctypes.data, terms.shape[1], outputs, height, width, kh3, kw3, kh3 // 2,
                     kw3 // 2, worker * pixels // workers, (worker + 1) * pixels // workers,
                     bias3.ctypes.data, y.ctypes.data + source * outputs * y.itemsize, one)

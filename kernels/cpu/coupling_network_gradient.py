@@ -115,14 +115,16 @@ def _gradient(x: Any, x_stride: int, output_bar: Any, bar_stride: int, height: i
               nothing: Any, one: Any) -> None:
     """Pack the kernels; the tiles; x_bar; then the rows of the weights' cotangents."""
     kh, kw, inputs, filters = kernel1.shape
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         low, high = worker * filters // workers, (worker + 1) * filters // workers
         pack_turned(kernel3, low, high, turned3)
         pack_turned(kernel2, low, high, turned2)
         pack_turned_taps(kernel1, low, high, taps1)
     turned2[filters:] = 0
     taps1[filters:] = 0
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
             first, last = tile * rows, min((tile + 1) * rows, len(h1_bar))
             _gather_tile(x, x_stride, output_bar, bar_stride, height, width, first, last, pixels,
@@ -131,7 +133,8 @@ def _gradient(x: Any, x_stride: int, output_bar: Any, bar_stride: int, height: i
                        one)
             _tile_sums(output_bar, bar_stride, h2_bar, h1_bar, first, min(last, pixels),
                        kernel3.shape[3], sums, tile, one)
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         scatter(terms.ctypes.data, terms.shape[1], inputs, height, width, kh, kw,
                 kh - 1 - kh // 2, kw - 1 - kw // 2, worker * pixels // workers,
                 (worker + 1) * pixels // workers, nothing.ctypes.data, x_bar.ctypes.data, one)

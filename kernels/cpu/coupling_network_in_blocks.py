@@ -86,11 +86,13 @@ def _network(x: Any, stride: int, height: int, width: int, images: int, chunk: i
     """All chunks of images: a tile's layers for each worker, then the outputs."""
     of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(values)
     outputs = kernel3.shape[3]
-    for worker in numba.prange(workers):
+    for number in numba.prange(workers):
+        worker = np.int64(number)
         _pack(kernel1, kernel3, worker, workers, matrices1, matrices3)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
                 blocks = min(rows, count * of_image - tile * rows)
                 if blocks > 0:
@@ -104,7 +106,8 @@ def _network(x: Any, stride: int, height: int, width: int, images: int, chunk: i
                         _keep(h2, worker, height, width, first, blocks, kept2)
         pixels = count * height * width
         to = y.ctypes.data + start * height * width * outputs * y.itemsize
-        for worker in numba.prange(workers):
+        for number in numba.prange(workers):
+            worker = np.int64(number)
             add_up_blocks(parts.ctypes.data, parts.shape[2], outputs, height, width,
                           worker * pixels // workers, (worker + 1) * pixels // workers,
                           bias3.ctypes.data, to, one)
