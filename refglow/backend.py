@@ -17,10 +17,12 @@ specification under every backend; but a backend that is asked for by name and c
 the arrays it is given raises, and says why: nothing falls back silently.
 
 How results differ. "spec" and "cpu" sum in different orders: they agree to rounding. Under both,
-the same input gives the same bits in every run; under "cpu" also for any number of threads, and the
-values of one image do not depend on the batch it came in. (BLAS, which multiplies under "spec", may
-choose another order of sums for another number of rows.) Whatever judges implementations computes
-with "spec".
+the same input gives the same bits in every run, and an image's values and their derivatives do not
+depend on the batch it came in: "spec" gives BLAS, which may choose another order of sums for
+another number of rows, the rows of one image at a time, and "cpu" sums over no pixels (that costs
+it nothing; and it gives the same bits on any number of threads). Dense layers, and 1x1 convolutions
+of bare vectors [N, C], are no images' and multiply a batch as one matrix under "spec". Whatever
+judges implementations computes with "spec".
 """
 
 from __future__ import annotations

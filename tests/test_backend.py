@@ -1,5 +1,6 @@
 """Which implementation runs: the choice, its scope, and what it refuses."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -190,11 +191,50 @@ with refglow.use_backend("auto"):
     kernel = accelerated(expand_inverse, np.zeros(1))
 y, _ = kernel(np.arange(8.).reshape(1, 4, 2, 1), 2)
 assert y.tolist() == [[[[0, 1, 2, 3]], [[4, 5, 6, 7]]]]
+many, _ = kernel(np.arange(2.**18).reshape(1, 512, 512, 1), 2)  # on all threads
+assert many[0, 255, 255].tolist() == [2**18 - 514, 2**18 - 513, 2**18 - 2, 2**18 - 1]
 """
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True,
                          text=True, check=False,
                          env={"NUMBA_CACHE_DIR": str(tmp_path / "file" / "inside")})
     assert run.returncode == 0, run.stderr
+
+
+def test_without_a_compiler_the_kernels_say_so():
+    code = """
+import numpy as np, refglow as rg
+squeeze = rg.bijectors.Expand((2, 1, 4))
+x = np.arange(8.).reshape(1, 4, 2, 1)
+with rg.use_backend("spec"):
+    squeeze.inverse(x)
+squeeze.inverse(x)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                         env=dict(os.environ, NUMBA_DISABLE_JIT="1"))
+    assert run.stderr.rstrip().endswith("use_backend('spec').")
+    assert "RuntimeError: NUMBA_DISABLE_JIT is set" in run.stderr
+
+
+@pytest.mark.parametrize("backend", ["spec", "cpu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_image_has_the_same_bits_in_every_batch(dtype, backend):
+    rng = np.random.default_rng(0)
+    glow = tfb.Glow((16, 24, 3), 2, 2, seed=0, dtype=dtype)
+    randomize_weights(glow, rng)
+    images = rng.random((7, 16, 24, 3)).astype(dtype)
+    with rg.use_backend(backend):
+        z, ildj = glow.inverse_and_log_det(images)
+        x, fldj = glow.forward_and_log_det(z)
+        _, pullback = glow.inverse_vjp(images)
+        x_bar, _ = pullback(z, ildj)
+        for part in (slice(0, 1), slice(3, 4), slice(2, 7)):
+            _, pullback = glow.inverse_vjp(images[part])
+            for found, expected in zip(
+                    (*glow.inverse_and_log_det(images[part]), *glow.forward_and_log_det(z[part]),
+                     pullback(z[part], ildj[part])[0]),
+                    (z, ildj, x, fldj, x_bar), strict=True):
+                np.testing.assert_array_equal(found, expected[part])
+    assert np.abs(x - images).max() < 1e-3  # nothing overflowed
 
 
 def test_two_threads_may_compute_at_once(glow, images):

@@ -90,7 +90,7 @@ def gpu_ceilings(cupy: ModuleType | Any, clock: CudaClock, dtypes: Iterable[str]
       copied_bytes: size of the copy's source; by default a multiple of the L2 cache.
       sides: of the square matrices.
     """
-    settings = Settings(repeats, rotated_bytes=0, pause_seconds=0.0)
+    settings = Settings(repeats, rotated_bytes=0, timings_of_turn=1, pause_seconds=0.0)
     size = copied_bytes or _COPIED_OVER_CACHE * l2_cache_bytes(cupy)
     source = cupy.ones(size // 4, np.float32)
     target = cupy.empty_like(source)

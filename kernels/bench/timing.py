@@ -6,9 +6,9 @@
   cost of asking the system for new pages.
 * One timing is the mean over as many calls as fill a few milliseconds. A turn is a few timings.
   Before it come a pause, in which the threads of whoever ran before fall asleep (OpenBLAS's look
-  for more work for a tenth of a second, and a kernel that runs beside them takes twice its time),
+  for more work for a tenth of a second, and a kernel beside them takes two to eight times as long),
   and one call that is not counted.
-* Contenders take turns, A B C B C A ..., so that a machine whose speed drifts, or that is disturbed
+* Contenders take turns, three at least, A B C B C A ..., so that a machine whose speed drifts, or that is disturbed
   for a while, treats them alike.
 """
 
@@ -36,7 +36,7 @@ class Settings:
       rotated_bytes: inputs and results in rotation are larger than this together.
       timing_seconds: how long one timing should last at least.
       warm_up_seconds: after so long, warm-up ends even if not all copies were used.
-      timings_of_turn: how many timings follow one another.
+      timings_of_turn: how many timings follow one another at most.
       pause_seconds: before each turn.
       seed: of the inputs.
     """
@@ -130,9 +130,10 @@ def in_rounds(contenders: Mapping[str, Rotation], settings: Settings, clock: Clo
     calls = {name: _warmed_up(rotation, settings, clock) for name, rotation in contenders.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
-    for round_, done in enumerate(range(0, settings.repeats, settings.timings_of_turn)):
+    most = max(1, min(settings.timings_of_turn, settings.repeats // 3))
+    for round_, done in enumerate(range(0, settings.repeats, most)):
         first = round_ % len(names) if names else 0
-        timings = min(settings.timings_of_turn, settings.repeats - done)
+        timings = min(most, settings.repeats - done)
         for name in names[first:] + names[:first]:
             time.sleep(settings.pause_seconds)
             rotation, count = contenders[name], calls[name]

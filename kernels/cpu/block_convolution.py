@@ -14,8 +14,10 @@ little: sums of x are shared by all output channels, sums of g by all pixels, an
 few. The coefficient y0 has no part of x1, and y3 none of x0: an output depends on the same pixels
 as before.
 
-Errors: all factors are 1, -1 or 1/2. In each direction a result is a sum of up to four products
-instead of two, so its error is some 2 x 2 times that of the plain sum at most.
+Errors: all factors are 1, -1 or 1/2. In each direction a coefficient is a sum of up to three m's,
+whose sizes together are at most twice those of two products of the largest x and g: so an error is
+some 2 x 2 times what it can be with plain sums. What overflows here may not do so there, and inf -
+inf is NaN: coupling_network.py computes such images again.
 
 Source: Toom 1963 and Cook 1966, the multiplication by interpolation; Winograd 1980, "Arithmetic
 Complexity of Computations", for filters; Lavin & Gray 2016, "Fast Algorithms for Convolutional
@@ -40,44 +42,45 @@ VALUES = SIDE * SIDE
 
 @compiled
 def pack_blocks(kernel: int, filters: int, outputs: int, first: int, last: int, matrices: int,
-                padded_filters: int, one: Any) -> None:
+                one: Any) -> None:
     """matrices[(u, v), i, :] = the kernel's values at points u and v, for first <= i < last.
 
     Args:
       kernel, filters, outputs: address of [3, 3, filters, outputs]. kernel[a, b] takes an input to
         the output a - 1 rows above and b - 1 columns left of it, so g_j = kernel[2 - j].
       first, last: which inputs.
-      matrices, padded_filters: address of [VALUES, padded_filters, outputs].
+      matrices: address of [VALUES, filters, outputs].
       one: 1 in the number type.
     """
     size = size_of(one)
-    tap, value = filters * outputs * size, padded_filters * outputs * size
+    tap = filters * outputs * size
     for start in range(first * outputs, last * outputs, AT_A_TIME):
         count = min(AT_A_TIME, last * outputs - start)
         g, to = kernel + start * size, matrices + start * size
         for j in range(3):
-            row = to + (j if j < 2 else 3) * SIDE * value
-            values_of(g + ((2 - j) * 3 + 2) * tap, -tap, count, row, value, one)
+            row = to + (j if j < 2 else 3) * SIDE * tap
+            values_of(g + ((2 - j) * 3 + 2) * tap, -tap, count, row, tap, one)
         for v in range(SIDE):
-            values_in_place(to + v * value, SIDE * value, count, one)
+            values_in_place(to + v * tap, SIDE * tap, count, one)
 
 
 @compiled
-def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, outputs: int, columns: int,
-                    sums: int, products: int, one: Any) -> None:
+def multiply_blocks(x: int, x_row: int, filters: int, blocks: int, matrices: int, outputs: int,
+                    columns: int, sums: int, products: int, one: Any) -> None:
     """products[block, (u, v), :] = the values of x at (u, v), times matrices[u, v].
 
     Args:
-      x, filters: address of [4, blocks, filters]: the pixels at (0, 0) of all blocks, then those at
-        (0, 1), (1, 0) and (1, 1).
+      x, x_row, filters: address of [4, blocks, x_row]: the pixels at (0, 0) of all blocks, then
+        those at (0, 1), (1, 0) and (1, 1); `filters` columns are multiplied.
       blocks: how many, a multiple of the micro-kernel's rows.
-      matrices, outputs: address of [VALUES, filters, outputs], and a vector's numbers behind it.
+      matrices, outputs: address of [VALUES, filters, outputs], with columns - outputs numbers
+        behind it, which are read.
       columns: outputs, rounded up to whole vectors; the spare columns' products mean nothing.
-      sums: address of [4, blocks, filters], which is overwritten.
+      sums: address of [4, blocks, x_row], which is overwritten.
       products: address of [blocks, VALUES, columns].
       one: 1 in the number type.
     """
-    size, count = size_of(one), blocks * filters
+    size, count = size_of(one), blocks * x_row
     total, rest = sums + 2 * count * size, sums + 3 * count * size
     for u in range(SIDE):
         if u == 0 or u == 3:
@@ -91,7 +94,7 @@ def multiply_blocks(x: int, filters: int, blocks: int, matrices: int, outputs: i
         values = left, total, rest, right
         for v in range(SIDE):
             to = products + (u * SIDE + v) * columns * size
-            tile_product(values[v], filters, blocks, filters,
+            tile_product(values[v], x_row, blocks, filters,
                          matrices + (u * SIDE + v) * filters * outputs * size, outputs, columns, to,
                          VALUES * columns, to, columns, FROM_ZERO, STORE, one)
 
@@ -154,8 +157,8 @@ def add_up_blocks(parts: int, columns: int, outputs: int, height: int, width: in
         total = y + pixel * outputs * size
         for o in range(outputs):
             store(total, o, load(bias, o, one))
-        for row in range(max(0, (h - 1) // 2), min(down, (h + 2 + 1) // 2)):
-            for column in range(max(0, (w - 1) // 2), min(across, (w + 2 + 1) // 2)):
+        for row in range(max(0, (h - 1) // 2), min(down, (h + 3) // 2)):
+            for column in range(max(0, (w - 1) // 2), min(across, (w + 3) // 2)):
                 block = (image * down + row) * across + column
                 place = (h - 2 * row + 1) * SIDE + w - 2 * column + 1
                 part = parts + (block * VALUES + place) * columns * size

@@ -28,6 +28,7 @@ from refglow.kernels.cpu.layout import (
     workspace,
 )
 from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, ROWS, STORE
+from refglow.kernels.cpu.operands import common_dtype, native, require_shape
 from refglow.kernels.cpu.packing import pack_taps
 from refglow.kernels.cpu.shifts import add_up_rows, gather, scatter
 from refglow.kernels.cpu.tile_product import tile_product, transposed_product
@@ -40,14 +41,21 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
     if x.shape[-1] != kernel.shape[2]:
         raise ValueError(f"conv2d: x has {x.shape[-1]} channels; the kernel takes "
                          f"{kernel.shape[2]}.")
-    return _convolution(x, kernel, bias, *_margins(kernel, padding))
+    common_dtype(x, kernel, bias)
+    require_shape("bias", bias, kernel.shape[3:])
+    return _convolution(native(x), native(kernel), native(bias), *_margins(kernel, padding))
 
 
 def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
                padding: str) -> tuple[Array, Array, Array]:
     """See the specification."""
+    common_dtype(x, kernel, y_bar)
     kh, kw, inputs, outputs = kernel.shape
     ph, pw = _margins(kernel, padding)
+    height, width = x.shape[-3] + 2 * ph - kh + 1, x.shape[-2] + 2 * pw - kw + 1
+    require_shape("x", x, (*x.shape[:-1], inputs))
+    require_shape("The cotangent of the output", y_bar, (*x.shape[:-3], height, width, outputs))
+    x, kernel, y_bar = native(x), native(kernel), native(y_bar)
     turned = np.ascontiguousarray(kernel[::-1, ::-1].swapaxes(2, 3))
     x_bar = _convolution(y_bar, turned, np.zeros(inputs, x.dtype), kh - 1 - ph, kw - 1 - pw)
     if not y_bar.size:

@@ -1,7 +1,7 @@
 """The coupling network on the CPU: conv k x k, ReLU, conv 1 x 1, ReLU, conv k x k.
 
 One tile of pixels after the other passes through all three layers while its activations are in the
-second-level cache:
+second-level cache. In float64, or with kernels of other sides than 3 x 3:
 
     patches = gather(x)                        [T, K K I]     narrow, so copies are cheap
     h1 = relu(patches kernel1 + bias1)         [T, F]         bias and ReLU in registers
@@ -9,15 +9,20 @@ second-level cache:
     terms = h2 [kernel3 at every (a, b)]       [T, K K O]     narrow again
 
 and then, when all terms of an image are there, they are added up where they belong. Memory beyond
-the output: two tiles for each thread, and the terms of one chunk of images (tiles.py). For the
-gradient the activations are kept, by giving the tiles of all pixels a place in one array.
+the output: two tiles for each thread, and the terms of one chunk of images (tiles.py); in blocks
+three tiles, and as many terms. For the gradient the activations are kept, by giving the tiles of all pixels a place in one array.
 
 Where both convolutions are 3 x 3, as Glow's are, two thirds of the first's products and less than
 half of the last's do in float32 (coupling_network_in_blocks.py). They cost a fraction of a digit,
-and whoever computes in float64 does so for the digits.
+and whoever computes in float64 does so for the digits. The error of a sum is then measured by the
+largest pixel and the largest tap of its window, not term by term: a pixel a million times as large
+as its neighbours costs these six digits even where its tap is zero. Interpolation also overflows
+earlier, and makes NaN of what would be infinite: an image whose result is not finite is computed
+again as above.
 
-Results: a pixel's numbers do not depend on the batch, the tile or the number of threads. float32 is
-accumulated in float32, each sum in one chain of fused multiply-adds.
+Results: a pixel's numbers do not depend on the batch, the tile or the number of threads, which
+costs nothing: no sum is over pixels. float32 is accumulated in float32, each matrix product's sums
+in one chain of fused multiply-adds.
 
 Source: the specification in refglow/networks/coupling_network.py.
 """
@@ -41,6 +46,7 @@ from refglow.kernels.cpu.layout import (
     workspace,
 )
 from refglow.kernels.cpu.micro_product import FROM_ZERO, ROWS, STORE
+from refglow.kernels.cpu.operands import common_dtype, native, require_shape
 from refglow.kernels.cpu.packing import pack_taps
 from refglow.kernels.cpu.shifts import gather, scatter
 from refglow.kernels.cpu.tile_product import tile_product, whole_rows
@@ -51,23 +57,52 @@ from refglow.kernels.cpu.vector_registers import lanes_of
 def coupling_network(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
                      kernel3: Array, bias3: Array) -> Array:
     """See the specification."""
+    arrays = checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
-        return _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, None)
+        return _evaluate(*arrays, None)
 
 
 def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2: Array,
                                  bias2: Array, kernel3: Array, bias3: Array
                                  ) -> tuple[Array, Array, Array]:
     """See the specification. h1 and h2 may be views of arrays with spare columns."""
-    filters = kernel1.shape[3]
-    pixels = rounded_up(math.prod(x.shape[:-1]), ROWS)
-    hidden = [np.empty((1, pixels, width_of_hidden(filters, x.dtype)), x.dtype)
-              for _ in range(2)]
+    arrays = checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
+    filters, count = kernel1.shape[3], math.prod(x.shape[:-1])
+    hidden = _room_for_hidden(count, filters, arrays[0].dtype)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
-        output = _evaluate(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, hidden)
-    count = math.prod(x.shape[:-1])
+        output = _evaluate(*arrays, hidden)
     h1, h2 = (h[0, :count, :filters].reshape(*x.shape[:-1], filters) for h in hidden)
     return output, h1, h2
+
+
+def checked(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array, kernel3: Array,
+            bias3: Array) -> tuple[Array, ...]:
+    """The arguments in the machine's byte order.
+
+    Raises:
+      TypeError: if they are not of one type, float32 or float64.
+      ValueError: if one does not fit the others: a kernel would read past its end.
+    """
+    arrays = x, kernel1, bias1, kernel2, bias2, kernel3, bias3
+    common_dtype(*arrays)
+    if not x.ndim >= 3 or not kernel1.ndim == kernel3.ndim == 4:
+        raise ValueError("A coupling network takes images [..., H, W, I] and kernels [K, K, I, F], "
+                         f"[1, 1, F, F] and [K, K, F, O]; got {list(x.shape)}, "
+                         f"{list(kernel1.shape)}, {list(kernel2.shape)}, {list(kernel3.shape)}.")
+    filters, outputs = kernel1.shape[3], kernel3.shape[3]
+    require_shape("kernel1", kernel1, (*kernel1.shape[:2], x.shape[-1], filters))
+    require_shape("bias1", bias1, (filters,))
+    require_shape("kernel2", kernel2, (1, 1, filters, filters))
+    require_shape("bias2", bias2, (filters,))
+    require_shape("kernel3", kernel3, (*kernel3.shape[:2], filters, outputs))
+    require_shape("bias3", bias3, (outputs,))
+    return tuple(map(native, arrays))
+
+
+def _room_for_hidden(pixels: int, filters: int, dtype: np.dtype[Any]) -> list[Array]:
+    """Where h1 and h2 of so many pixels are to be kept."""
+    shape = 1, rounded_up(pixels, ROWS), width_of_hidden(filters, dtype)
+    return [np.empty(shape, dtype) for _ in range(2)]
 
 
 def products_of(x: Array, *kernels: Array) -> int:
@@ -78,22 +113,50 @@ def products_of(x: Array, *kernels: Array) -> int:
 def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
               kernel3: Array, bias3: Array, kept: list[Array] | None) -> Array:
     """The output. The activations of all pixels go to `kept`, if that is given."""
+    weights = kernel1, bias1, kernel2, bias2, kernel3, bias3
+    sides = kernel1.shape[:2], kernel3.shape[:2]
+    if sides != ((3, 3), (3, 3)) or x.dtype != np.float32 or not x.size * kernel1.size:
+        return _in_tiles(x, *weights, kept)
+    y = coupling_network_in_blocks(x, *weights, kept)
+    if not np.isfinite(y).all():
+        _compute_again(x, weights, y, kept)
+    return y
+
+
+def _compute_again(x: Array, weights: tuple[Array, ...], y: Array,
+                   kept: list[Array] | None) -> None:
+    """The images whose output is not finite, by plain sums: y and the activations kept of them."""
+    pixels = math.prod(x.shape[-3:-1])
+    outputs = y.reshape(-1, pixels, y.shape[-1])
+    lost = np.flatnonzero(~np.isfinite(outputs).all(axis=(1, 2)))
+    images = x.reshape(-1, *x.shape[-3:])[lost]
+    room = _room_for_hidden(len(lost) * pixels, len(weights[1]), x.dtype) if kept else None
+    outputs[lost] = _in_tiles(images, *weights, room).reshape(len(lost), pixels, -1)
+    for all_of_them, again in zip(kept or [], room or [], strict=True):
+        for place, image in enumerate(lost):
+            all_of_them[0, image * pixels:(image + 1) * pixels] = (
+                again[0, place * pixels:(place + 1) * pixels])
+
+
+def _in_tiles(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
+              kernel3: Array, bias3: Array, kept: list[Array] | None) -> Array:
+    """The same, by plain sums."""
     (height, width, inputs), outputs, dtype = x.shape[-3:], kernel3.shape[3], x.dtype
     kh, kw = kernel1.shape[:2]
     images, size = math.prod(x.shape[:-3]), height * width
     y = np.empty((*x.shape[:-1], outputs), dtype)
-    if not y.size:
+    if not images * size:
         return y
-    if kernel1.shape[:2] == kernel3.shape[:2] == (3, 3) and dtype == np.float32:
-        return coupling_network_in_blocks(x, kernel1, bias1, kernel2, bias2, kernel3, bias3, kept)
+    if not kernel1.shape[3]:  # no hidden channel
+        y[...] = bias3
+        return y
     chunk, filters = min(images, images_in_chunk(size)), width_of_hidden(kernel1.shape[3], dtype)
     cut = tiles_of(chunk * size)
     columns = rounded_up(kernel3.shape[0] * kernel3.shape[1] * outputs, lanes_of(dtype))
     tile = (cut.workers if kept is None else 0, cut.rows, filters)
     taps, terms, patches, *hidden = workspace(
-        dtype, (filters, columns), (cut.count * cut.rows, columns),
+        dtype, (kernel3.shape[2], columns), (cut.count * cut.rows, columns),
         (cut.workers, cut.rows, kh * kw * inputs), tile, tile)
-    taps[kernel3.shape[2]:] = 0
     h1, h2 = hidden if kept is None else kept
     flat, stride = as_pixels(x)
     _network(flat, stride, inputs, height, width, kh, kw, images, chunk, cut.count, cut.rows,
@@ -140,12 +203,13 @@ def _tile(x: Any, stride: int, inputs: int, height: int, width: int, kh: int, kw
     """The three layers for pixels first to first + count - 1, up to the terms of the third."""
     rows = whole_rows(count)
     filters, columns, length = h1.shape[2], terms.shape[1], patches.shape[2]
+    inner = len(taps)  # of the filters' columns, how many are not spare
     patch = patches.ctypes.data + worker * patches.shape[1] * length * patches.itemsize
     gather(x.ctypes.data, stride, inputs, height, width, kh, kw, kh // 2, kw // 2, first,
            first + rows, pixels, patch, length, one)
     place = hidden_row * filters * h1.itemsize
     a1, a2 = h1.ctypes.data + place, h2.ctypes.data + place
-    hidden_layers(patch, length, rows, kernel1, bias1, kernel2, bias2, a1, a2, one)
+    hidden_layers(patch, length, rows, kernel1, bias1, kernel2, bias2, inner, a1, a2, one)
     to = terms.ctypes.data + term_row * columns * terms.itemsize
-    tile_product(a2, filters, rows, filters, taps.ctypes.data, columns, columns,
+    tile_product(a2, filters, rows, inner, taps.ctypes.data, columns, columns,
                  to, columns, to, columns, FROM_ZERO, STORE, one)

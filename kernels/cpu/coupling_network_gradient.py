@@ -27,7 +27,7 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
-from refglow.kernels.cpu.coupling_network import products_of
+from refglow.kernels.cpu.coupling_network import checked, products_of
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
@@ -37,6 +37,7 @@ from refglow.kernels.cpu.layout import (
     workspace,
 )
 from refglow.kernels.cpu.micro_product import FROM_ZERO, MASK, ROWS, STORE
+from refglow.kernels.cpu.operands import common_dtype, native, require_shape
 from refglow.kernels.cpu.packing import (
     pack_turned,
     pack_turned_taps,
@@ -51,8 +52,17 @@ from refglow.kernels.cpu.vector_registers import lanes_of
 def coupling_network_vjp(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array,
                          kernel3: Array, output_bar: Array) -> tuple[Array, ...]:
     """See the specification."""
+    common_dtype(h1, h2, output_bar, kernel1)
+    filters, outputs = kernel1.shape[-1], kernel3.shape[-1]
+    nothing = np.zeros(filters, kernel1.dtype)
+    x, kernel1, _, kernel2, _, kernel3, _ = checked(
+        x, kernel1, nothing, kernel2, nothing, kernel3, np.zeros(outputs, kernel1.dtype))
+    for what, array, channels in (("h1", h1, filters), ("h2", h2, filters),
+                                  ("The cotangent of the output", output_bar, outputs)):
+        require_shape(what, array, (*x.shape[:-1], channels))
     with threads_for(2 * products_of(x, kernel1, kernel2, kernel3)):
-        return _pulled_back(x, h1, h2, kernel1, kernel2, kernel3, output_bar)
+        return _pulled_back(x, native(h1), native(h2), kernel1, kernel2, kernel3,
+                            native(output_bar))
 
 
 def _pulled_back(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array, kernel3: Array,

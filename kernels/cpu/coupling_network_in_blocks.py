@@ -55,11 +55,11 @@ def coupling_network_in_blocks(x: Array, kernel1: Array, bias1: Array, kernel2: 
     chunk = min(images, images_in_chunk(height * width))
     cut, filters = _cut(chunk * of_image), width_of_hidden(kernel1.shape[3], dtype)
     columns, rows = rounded_up(outputs, lanes_of(dtype)), PIXELS * cut.rows
+    # (Behind matrices3, whose last row is read to a whole vector, is `parts`.)
     matrices1, matrices3, parts, values, sums, h1, h2, nothing = workspace(
-        dtype, (POINTS, 3 * inputs, filters), (VALUES, filters, outputs),
+        dtype, (POINTS, 3 * inputs, filters), (VALUES, kernel3.shape[2], outputs),
         (cut.count * cut.rows, VALUES, columns), (cut.workers, rows // 2, POINTS, 3 * inputs),
         *[(cut.workers, rows, filters)] * 3, (inputs,))
-    matrices3[:, kernel3.shape[2]:] = 0
     nothing[:] = 0
     kept1, kept2 = kept or (h1, h2)
     flat, stride = as_pixels(x)
@@ -98,7 +98,8 @@ def _network(x: Any, stride: int, height: int, width: int, images: int, chunk: i
                 if blocks > 0:
                     first = start * of_image + tile * rows
                     _gather_tile(x, stride, height, width, first, blocks, nothing, values, worker)
-                    _tile(values, matrices1, bias1, kernel2, bias2, h1, h2, worker, blocks)
+                    _tile(values, matrices1, bias1, kernel2, bias2, matrices3.shape[1], h1, h2,
+                          worker, blocks)
                     _outside_is_zero(h2, worker, height, width, first, blocks)
                     _parts(h2, sums, worker, blocks, matrices3, parts, tile * rows)
                     if keep:
@@ -121,7 +122,7 @@ def _pack(kernel1: Any, kernel3: Any, worker: int, workers: int, matrices1: Any,
     pack_pairs(kernel1.ctypes.data, tap, worker * tap // workers, (worker + 1) * tap // workers,
                matrices1.ctypes.data, one)
     pack_blocks(kernel3.ctypes.data, filters, kernel3.shape[3], worker * filters // workers,
-                (worker + 1) * filters // workers, matrices3.ctypes.data, matrices3.shape[1], one)
+                (worker + 1) * filters // workers, matrices3.ctypes.data, one)
 
 
 @compiled
@@ -152,8 +153,8 @@ def _gather_tile(x: Any, stride: int, height: int, width: int, first: int, block
 
 
 @compiled
-def _tile(values: Any, matrices1: Any, bias1: Any, kernel2: Any, bias2: Any, h1: Any, h2: Any,
-          worker: int, blocks: int) -> None:
+def _tile(values: Any, matrices1: Any, bias1: Any, kernel2: Any, bias2: Any, inner: int, h1: Any,
+          h2: Any, worker: int, blocks: int) -> None:
     """The first two layers."""
     one, size, filters, length = one_of(h1), h1.itemsize, h1.shape[2], values.shape[3]
     rows, place = whole_rows(blocks), worker * h1.shape[1] * filters * size
@@ -164,7 +165,7 @@ def _tile(values: Any, matrices1: Any, bias1: Any, kernel2: Any, bias2: Any, h1:
         multiply_pairs(values.ctypes.data + pairs * POINTS * length * size, length, rows,
                        matrices1.ctypes.data, filters, bias1.ctypes.data, left,
                        left + rows * filters * size, one)
-    hidden_layer(a1, filters, PIXELS * rows, kernel2, bias2, a2, one)
+    hidden_layer(a1, filters, inner, PIXELS * rows, kernel2, bias2, a2, one)
 
 
 @compiled
@@ -185,7 +186,8 @@ def _parts(h2: Any, sums: Any, worker: int, blocks: int, matrices3: Any, parts: 
     one, size, filters, columns = one_of(h2), h2.itemsize, h2.shape[2], parts.shape[2]
     to = parts.ctypes.data + first * VALUES * columns * size
     multiply_blocks(h2.ctypes.data + worker * h2.shape[1] * filters * size, filters,
-                    whole_rows(blocks), matrices3.ctypes.data, matrices3.shape[2], columns,
+                    matrices3.shape[1], whole_rows(blocks), matrices3.ctypes.data,
+                    matrices3.shape[2], columns,
                     sums.ctypes.data + worker * sums.shape[1] * filters * size, to, one)
     coefficients_of_blocks(to, blocks, columns, one)
 

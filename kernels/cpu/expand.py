@@ -56,7 +56,7 @@ def expand_forward(x: Array, block_size: int) -> tuple[Array, Array]:
     if n == 2:
         _run(_expand_chunk, _expand_chunks, x, y, w * c, w, c)
     else:
-        places = np.arange(w * c, dtype=np.uint32).reshape(w, c // n**2, n, n)
+        places = np.arange(w * c, dtype=_places_type(w * c)).reshape(w, c // n**2, n, n)
         _reorder(x, y, np.moveaxis(places, (2, 3), (0, 2)))  # [a, w, b, c]
     return y, np.zeros((), y.dtype)
 
@@ -70,9 +70,14 @@ def expand_inverse(y: Array, block_size: int) -> tuple[Array, Array]:
     if n == 2:
         _run(_squeeze_chunk, _squeeze_chunks, y, x, 2 * w * c, w // 2, 4 * c)
     else:
-        places = np.arange(n * w * c, dtype=np.uint32).reshape(n, w // n, n, c)
+        places = np.arange(n * w * c, dtype=_places_type(n * w * c)).reshape(n, w // n, n, c)
         _reorder(y, x, np.moveaxis(places, (0, 2), (2, 3)))  # [w, c, a, b]
     return x, np.zeros((), x.dtype)
+
+
+def _places_type(numbers: int) -> type[np.unsignedinteger[Any]]:
+    """The type for places among so many numbers."""
+    return np.uint32 if numbers <= 1 << 32 else np.uint64
 
 
 def expand_forward_vjp(x: Array, block_size: int, y_bar: Array, fldj_bar: Array) -> Array:

@@ -35,22 +35,32 @@ def as_weights(kernel1: Array, bias1: Array, kernel2: Array, bias2: Array, kerne
 
 @compiled
 def hidden_layers(patches: int, length: int, rows: int, kernel1: Any, bias1: Any, kernel2: Any,
-                  bias2: Any, h1: int, h2: int, one: Any) -> None:
+                  bias2: Any, inner: int, h1: int, h2: int, one: Any) -> None:
     """h1 = relu(patches kernel1 + bias1), h2 = relu(h1 kernel2 + bias2), for a tile.
 
     Args:
       patches, length, rows: address of [rows, length]; rows is a multiple of ROWS.
       kernel1, bias1, kernel2, bias2: as `as_weights` makes them.
+      inner: of the filters' columns, how many are not spare.
       h1, h2: addresses of [rows, filters].
       one: 1 in the number type.
     """
-    hidden_layer(patches, length, rows, kernel1, bias1, h1, one)
-    hidden_layer(h1, len(bias1), rows, kernel2, bias2, h2, one)
+    hidden_layer(patches, length, length, rows, kernel1, bias1, h1, one)
+    hidden_layer(h1, len(bias1), inner, rows, kernel2, bias2, h2, one)
 
 
 @compiled
-def hidden_layer(x: int, length: int, rows: int, kernel: Any, bias: Any, h: int, one: Any) -> None:
-    """h = relu(x kernel + bias): one of them, with x [rows, length] and h given by address."""
+def hidden_layer(x: int, x_row: int, length: int, rows: int, kernel: Any, bias: Any, h: int,
+                 one: Any) -> None:
+    """h = relu(x kernel + bias): one of them.
+
+    Args:
+      x, x_row, length, rows: address of [rows, x_row], of which `length` columns are read: spare
+        ones are not multiplied by zeros, which would make NaN of an infinity.
+      kernel, bias: [length or more, filters] and [filters].
+      h: address of [rows, filters].
+      one: 1 in the number type.
+    """
     filters = len(bias)
-    tile_product(x, length, rows, length, kernel.ctypes.data, filters, filters, h, filters,
+    tile_product(x, x_row, rows, length, kernel.ctypes.data, filters, filters, h, filters,
                  bias.ctypes.data, 0, FROM_EXTRA, RELU, one)

@@ -37,6 +37,7 @@ MOST_VECTORS = 3
 FROM_ZERO, FROM_EXTRA = 0, 1
 STORE, RELU, MASK = 0, 1, 2
 
+
 def _micro_product(vectors: int) -> Any:
     """The intrinsic for that many vectors of columns.
 
@@ -107,7 +108,7 @@ class _Block:
     def _step(self, a: _Operand, b: _Operand, k: Any, running: list[Any]) -> list[Any]:
         builder, code = self.builder, self.code
         row = builder.gep(b.pointer, [builder.mul(k, b.step)])
-        columns = [code.load(code.beyond(row, INT(n * code.lanes))) for n in range(self.vectors)]
+        columns = [code.load(code.beyond(row, INT(0), n)) for n in range(self.vectors)]
         offset = builder.mul(k, a.step)
         spread = [code.spread(builder.gep(a.pointer, [builder.add(
             offset, builder.mul(a.row, INT(m)))])) for m in range(ROWS)]

@@ -49,6 +49,11 @@ def flat(array: Array, dtype: np.dtype[Any]) -> Array:
     return numbers
 
 
+def native(array: Array) -> Array:
+    """The array, copied if its bytes are not in the machine's order."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def require_shape(what: str, array: Array, shape: tuple[int, ...]) -> None:
     """Raise ValueError unless the array is of this shape: a kernel would read past its end."""
     if array.shape != shape:

@@ -16,8 +16,9 @@ for m1 + m2 = d1 g1 + d2 (g0 + g2) and m1 - m2 = d1 (g0 + g2) + d2 g1. The three
 channels are one inner dimension of 3 I. Sums of inputs are cheap, for there are few of them; sums
 of outputs are made in registers (pair_product.py). An output depends on the same pixels as before.
 
-Errors: all factors are 1, -1 or 1/2; an output is a sum of three products that may each be twice
-as large as those of the plain sum.
+Errors: all factors are 1, -1 or 1/2. Beside one product of the largest d and g, m0 and m3 are at
+most twice as large, m1 and m2 three times; the three in an output at most five times, where three
+plain products are three. Of overflow and infinities see block_convolution.py.
 
 Source: Winograd 1980, "Arithmetic Complexity of Computations"; Lavin & Gray 2016, "Fast Algorithms
 for Convolutional Neural Networks", where it is F(2, 3).

@@ -19,8 +19,8 @@ from refglow.kernels.cpu.kernel_values import POINTS
 from refglow.kernels.cpu.vector_code import INT, VectorCode
 from refglow.kernels.cpu.vector_registers import REGISTERS
 
-# Rows for one, two and three vectors of columns: 4 rows * vectors sums, a vector of g and one of v
-# must fit the registers. All divide micro_product's ROWS.
+# Rows for one, two and three vectors of columns: 4 rows * vectors sums, these vectors of g and one
+# of v must fit the registers. All divide micro_product's ROWS.
 PAIR_ROWS_1, PAIR_ROWS_2, PAIR_ROWS_3 = (4, 2, 2) if REGISTERS >= 32 else (2, 1, 1)
 
 

@@ -15,8 +15,8 @@ import numba
 from refglow.kernels.cpu.layout import rounded_up
 from refglow.kernels.cpu.micro_product import ROWS
 
-# Two tiles of hidden activations, 128 x 400 float32 numbers each, are 400 KB: with the block of
-# weights in use they fit a second-level cache of 1 MB, or half of one of 2 MB.
+# Three tiles of 128 x 400 float32 numbers, two of hidden activations and one of sums of them, are
+# 600 KB: with the block of weights in use they fit a second-level cache of 1 MB.
 MOST_ROWS = 128
 
 # Terms to be scattered are kept for so many pixels, or for one image if that has more.

@@ -110,9 +110,13 @@ def lu_log_det(lower_upper: Array) -> Array:
 
 
 def _matvec(matrix: Array, x: Array) -> Array:
-    """matrix @ x over the last dimension of x; one matrix product if there is one matrix."""
+    """matrix @ x over the last dimension of x; a product for each row of pixels, if one matrix.
+
+    Of each row by itself, so that an image's numbers are the same bits in whatever batch it comes:
+    BLAS may sum in another order for another number of vectors.
+    """
     if matrix.ndim == 2:
-        return (x.reshape(-1, x.shape[-1]) @ matrix.T).reshape(x.shape)
+        return asarray(x @ matrix.T)
     return asarray(np.matmul(matrix, x[..., None])[..., 0])
 
 

@@ -100,5 +100,5 @@ def _measured(cupy: Any, op: list[str] | None, dtype: str, size: Size,
     multiplied = [] if dtype == "bfloat16" else [dtype]
     ceilings = gpu_ceilings(cupy, clock, multiplied, repeats)
     settings = Settings(repeats, rotated_bytes=2 * l2_cache_bytes(cupy), timing_seconds=0.001,
-                        pause_seconds=0.0)
+                        timings_of_turn=1, pause_seconds=0.0)
     return measured_cases(chosen, settings, clock), ceilings

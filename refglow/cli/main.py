@@ -48,7 +48,7 @@ def main() -> None:
     """Run the command line; what cannot be met becomes one line on stderr and exit code 2."""
     try:
         app()
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         message = " ".join([str(error), *getattr(error, "__notes__", [])])
         typer.echo(f"refglow: {' '.join(message.split())}", err=True)
         sys.exit(2)

@@ -15,7 +15,14 @@ from __future__ import annotations
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.networks.shifted_products import as_images, as_pixels, convolved, gather, margins
+from refglow.networks.shifted_products import (
+    as_images,
+    as_pixels,
+    convolved,
+    gather,
+    margins,
+    times,
+)
 
 # A change of x, kernel and bias changes y by
 #
@@ -64,7 +71,7 @@ def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
         x_bar = convolved(bars, turned, *around)
     else:
         gathered = gather(bars, kh, kw, *around)
-        x_bar = gathered @ turned.reshape(kh * kw * outputs, inputs)
+        x_bar = times(gathered, turned.reshape(kh * kw * outputs, inputs), len(bars))
         turned_bar = (as_pixels(images).T @ gathered).reshape(inputs, kh, kw, outputs)
         kernel_bar = turned_bar[:, ::-1, ::-1].transpose(1, 2, 0, 3).copy()
     bias_bar = np.ones_like(pixels, shape=pixels.shape[:1]) @ pixels

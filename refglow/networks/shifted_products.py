@@ -5,6 +5,9 @@
 Both orders of the sum are used: gather the shifted inputs side by side and multiply once, or
 multiply once and add up the shifted outputs. Which is cheaper depends on which side has fewer
 channels to move; the sum is the same.
+
+Every image has a matrix product of its own. BLAS may sum in another order for another number of
+rows; so an image's numbers are the same bits in whatever batch it comes.
 """
 
 from __future__ import annotations
@@ -33,18 +36,26 @@ def as_pixels(images: Array) -> Array:
     return images.reshape(math.prod(images.shape[:3]), images.shape[3])
 
 
+def times(pixels: Array, matrix: Array, images: int) -> Array:
+    """The product pixels @ matrix, [N P, I] times [I, O], image by image."""
+    size = len(pixels) // max(1, images)
+    product: Array = pixels.reshape(images, size, len(matrix)) @ matrix
+    return product.reshape(len(pixels), matrix.shape[1])
+
+
 def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
     """The convolution without its bias, [N, H', W', O]."""
     kh, kw, inputs, outputs = kernel.shape
     if kh == kw == 1:  # (a transposed kernel stays a view: BLAS multiplies by it as it is)
-        pixels: Array = as_pixels(images) @ kernel[0, 0]
+        pixels = times(as_pixels(images), kernel[0, 0], len(images))
         return pixels.reshape(*images.shape[:3], outputs)
     if inputs <= outputs:
         matrix = kernel.reshape(kh * kw * inputs, outputs)
-        product = gather(images, kh, kw, ph, pw) @ matrix
+        product = times(gather(images, kh, kw, ph, pw), matrix, len(images))
         return product.reshape(*_output_size(images, kh, kw, ph, pw), outputs)
     matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
-    terms = (as_pixels(images) @ matrix).reshape(*images.shape[:3], kh, kw, outputs)
+    terms = times(as_pixels(images), matrix, len(images)).reshape(*images.shape[:3], kh, kw,
+                                                                  outputs)
     return _sum_of_shifted(terms, ph, pw)
 
 

@@ -184,11 +184,19 @@ def test_the_timings_of_a_turn_follow_one_another_after_one_call_that_is_not_cou
     clock, told = ToldClock(), []
     contenders = {name: Rotation(clock.taking(name, double, 0.5), [(np.ones(4), 1)])
                   for name in "ab"}
-    found = in_rounds(contenders, replace(SETTINGS, repeats=5, timings_of_turn=2), clock,
+    found = in_rounds(contenders, replace(SETTINGS, repeats=7, timings_of_turn=2), clock,
                       lambda: told.append("".join(clock.timed)[-4:]))
-    assert all(len(summary.seconds) == 5 for summary, _ in found.values())
-    assert told == ["aabb", "aabb", "bbaa", "bbaa", "aaab"]
-    assert "".join(clock.log).endswith("aaabbb" "bbbaaa" "aabb")
+    assert all(len(summary.seconds) == 7 for summary, _ in found.values())
+    assert told == ["aabb", "aabb", "bbaa", "bbaa", "aabb", "aabb", "bbba"]
+    assert "".join(clock.log).endswith("aaabbb" "bbbaaa" "aaabbb" "bbaa")
+
+
+def test_few_timings_still_take_turns():
+    clock = ToldClock()
+    contenders = {name: Rotation(clock.taking(name, double, 0.5), [(np.ones(4), 1)])
+                  for name in "ab"}
+    in_rounds(contenders, replace(SETTINGS, repeats=3, timings_of_turn=5), clock)
+    assert "".join(clock.timed).endswith("ab" "ba" "ab")
 
 
 def test_warm_up_ends_when_its_time_is_over():

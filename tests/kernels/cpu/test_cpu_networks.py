@@ -1,6 +1,8 @@
 """The networks' kernels against the specification, at the edges of tiles, and their bits."""
 
 import inspect
+import math
+import tracemalloc
 
 import numba
 import numpy as np
@@ -24,7 +26,7 @@ NETWORKS = [((2,), 5, 7, 3, 20, 6, 3), ((3,), 4, 4, 2, 16, 5, 1), ((), 3, 2, 4, 
             ((2, 1), 2, 3, 1, 1, 1, 3), ((1,), 1, MOST_ROWS - 1, 2, 17, 4, 3),
             ((1,), 1, MOST_ROWS, 3, 16, 2, 3), ((1,), 1, MOST_ROWS + 1, 2, 15, 4, 3),
             ((4,), 16, 16, 6, 40, 12, 3), ((3,), 2, CHUNK_PIXELS // 4, 1, 5, 2, 3),
-            ((9,), 32, 33, 2, 4, 3, 3)]
+            ((9,), 32, 33, 2, 4, 3, 3), ((2,), 5, 4, 0, 7, 3, 3), ((3,), 37, 35, 3, 50, 17, 3)]
 NETWORK = pytest.mark.parametrize("shape", NETWORKS, ids=str)
 
 # (batch shape, H, W, I, O, KH, KW, padding)
@@ -84,7 +86,7 @@ def test_coupling_network_vjp(shape, dtype):
     x, weights, output_bar = network(shape, dtype)
     _, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
     arguments = (x, h1, h2, *weights[::2], output_bar)
-    pixels = x.size // x.shape[-1]
+    pixels = math.prod(x.shape[:-1])
     for found, expected in zip(gradient_kernel.coupling_network_vjp(*arguments),
                                specification.coupling_network_vjp(*arguments), strict=True):
         assert_near(found, expected, max(pixels, shape[4]))
@@ -197,14 +199,100 @@ def test_an_image_does_not_depend_on_its_batch():
         np.testing.assert_array_equal(network_kernel.coupling_network(image, *weights), together[k])
 
 
-def test_nan_stays_where_the_specification_has_it():
-    x, weights, _ = network(((2,), 6, 6, 2, 8, 4, 3), np.float64)
+@DTYPES
+@pytest.mark.parametrize("sign", [1, -1, 0])
+@pytest.mark.parametrize("filters", [8, 16, 20])
+def test_what_is_not_finite_is_where_the_specification_has_it(filters, sign, dtype):
+    x, weights, _ = network(((5,), 6, 7, 2, filters, 4, 3), dtype)
     x = x.copy()
-    x[0, 2, 3, 1], x[1, 0, 0, 0] = np.nan, np.inf
-    with np.errstate(invalid="ignore"):
-        expected = specification.coupling_network(x, *weights)
-    np.testing.assert_array_equal(np.isnan(network_kernel.coupling_network(x, *weights)),
-                                  np.isnan(expected))
+    x[0, 2, 3, 1], x[1, 0, 0, 0], x[2, 3, 3, 0] = np.nan, np.inf, -np.inf
+    x[3, 2, 2:4] = 0.7 * np.finfo(dtype).max  # sums of these overflow, products with 0.1 do not
+    if sign:
+        weights[0] = sign * (0.01 + 0.05 * np.abs(weights[0]))
+    with np.errstate(all="ignore"):
+        expected = specification.coupling_network_activations(x, *weights)
+        found = network_kernel.coupling_network_activations(x, *weights)
+    np.testing.assert_array_equal(network_kernel.coupling_network(x, *weights), found[0])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(np.isnan(ours[[0, 1, 2, 4]]), np.isnan(theirs[[0, 1, 2, 4]]))
+        finite = np.isfinite(theirs)
+        assert np.isfinite(ours[finite]).all()
+        scale = np.abs(theirs[3], where=finite[3], out=np.ones_like(theirs[3])).max()
+        assert np.abs(ours[3] - theirs[3], where=finite[3], out=np.zeros_like(theirs[3])).max() <= (
+            1e3 * np.finfo(dtype).eps * scale)
+
+
+def test_kernels_of_different_sides():
+    for first, last in ((5, 3), (3, 1), (3, 5)):
+        x, weights, _ = network(((2,), 6, 7, 3, 20, 5, first), np.float32)
+        weights[4] = network(((2,), 6, 7, 3, 20, 5, last), np.float32)[1][4]
+        assert_near(network_kernel.coupling_network(x, *weights),
+                    specification.coupling_network(x, *weights), 20)
+
+
+def test_interpolation_costs_a_fraction_of_a_digit():
+    """Beside the float64 result, the error of fewer products over that of plain sums in float32."""
+    x, weights, _ = network(((4,), 16, 16, 6, 400, 12, 3), np.float32)
+    wide = [array.astype(np.float64) for array in (x, *weights)]
+    true = specification.coupling_network(*wide)
+    plain = network_kernel._in_tiles(x, *weights, None)
+    ours, theirs = (np.sqrt(np.square(y - true).mean())
+                    for y in (network_kernel.coupling_network(x, *weights), plain))
+    assert 1.1 < ours / theirs < 10**0.3
+
+
+@pytest.mark.parametrize("which", range(7))
+def test_arrays_that_do_not_fit_are_refused(which):
+    x, weights, _ = network(NETWORKS[0], np.float32)
+    arrays = [x, *weights]
+    larger = np.concatenate([arrays[which]] * 2, axis=-1)
+    for array in (larger, larger[..., :1]):
+        with pytest.raises(ValueError, match="it must be"):
+            network_kernel.coupling_network(*arrays[:which], array, *arrays[which + 1:])
+    for dtype in (np.float64, np.int32, np.float16):
+        with pytest.raises(TypeError, match="all of one type"):
+            network_kernel.coupling_network(
+                *arrays[:which], arrays[which].astype(dtype), *arrays[which + 1:])
+
+
+def test_other_byte_orders_are_taken():
+    x, weights, output_bar = network(NETWORKS[0], np.float32)
+    other = [array.astype(array.dtype.newbyteorder()) for array in (x, *weights, output_bar)]
+    y, h1, h2 = network_kernel.coupling_network_activations(x, *weights)
+    np.testing.assert_array_equal(network_kernel.coupling_network(*other[:7]), y)
+    kernels = weights[0], weights[2], weights[4]
+    expected = gradient_kernel.coupling_network_vjp(x, h1, h2, *kernels, output_bar)
+    found = gradient_kernel.coupling_network_vjp(other[0], h1, h2, other[1], other[3], other[5],
+                                                 other[7])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kernel, bias = weights[0], weights[1]
+    np.testing.assert_array_equal(conv_kernel.conv2d(other[0], other[1], other[2], "same"),
+                                  conv_kernel.conv2d(x, kernel, bias, "same"))
+
+
+def test_networks_without_channels():
+    x, weights, _ = network(((2,), 5, 4, 3, 6, 2, 3), np.float32)
+    k1, b1, k2, b2, k3, b3 = weights
+    expected = specification.coupling_network_activations(x, k1, b1, k2, b2, k3[..., :0], b3[:0])
+    found = network_kernel.coupling_network_activations(x, k1, b1, k2, b2, k3[..., :0], b3[:0])
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_near(ours, theirs, 27)
+    y = network_kernel.coupling_network(x, k1[..., :0], b1[:0], k2[..., :0, :0], b2[:0],
+                                        k3[:, :, :0], b3)
+    np.testing.assert_array_equal(y, np.broadcast_to(b3, y.shape))
+
+
+@DTYPES
+def test_memory_does_not_grow_with_the_batch(dtype):
+    peaks = []
+    for batch in (64, 256):
+        x, weights, _ = network(((batch,), 16, 16, 2, 64, 4, 3), dtype)
+        tracemalloc.start()
+        y = network_kernel.coupling_network(x, *weights)
+        peaks.append(tracemalloc.get_traced_memory()[1] - y.nbytes)
+        tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 @pytest.mark.parametrize(("kernel", "like"), [
