@@ -8,8 +8,8 @@
   Before it come a pause, in which the threads of whoever ran before fall asleep (OpenBLAS's look
   for more work for a tenth of a second, and a kernel beside them takes two to eight times as long),
   and one call that is not counted.
-* Contenders take turns, three at least, A B C B C A ..., so that a machine whose speed drifts, or that is disturbed
-  for a while, treats them alike.
+* Contenders take turns, three at least, A B C B C A ..., so that a machine whose speed drifts, or
+  that is disturbed for a while, treats them alike.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def _multiply_gathered(x: Any, stride: int, inputs: int, height: int, width: int
                        patches: Any, sums: Any, outputs: int, y: Any, one: Any) -> None:
     workers = len(patches)
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         for tile in range(worker * tiles // workers, (worker + 1) * tiles // workers):
             _gathered_tile(x, stride, inputs, height, width, kh, kw, ph, pw, pixels, tile, matrix,
                            bias, patches, sums, worker, outputs, y, one)
@@ -149,7 +149,7 @@ def _multiply_scattered(x: Any, stride: int, inputs: int, height: int, width: in
     size, workers = height * width, len(rows)
     out_size = (height + 2 * ph - kh + 1) * (width + 2 * pw - kw + 1)
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         pack_taps(kernel, worker * inputs // workers, (worker + 1) * inputs // workers, taps)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)
@@ -204,7 +204,7 @@ def _correlate(x: Any, stride: int, inputs: int, height: int, width: int, kh: in
     pixels, patch = patches.shape
     groups = patch // ROWS
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         first = worker * pixels // workers
         gather(x.ctypes.data, stride, inputs, height, width, kh, kw, ph, pw, first,
                (worker + 1) * pixels // workers, pixels,

@@ -10,7 +10,8 @@ second-level cache. In float64, or with kernels of other sides than 3 x 3:
 
 and then, when all terms of an image are there, they are added up where they belong. Memory beyond
 the output: two tiles for each thread, and the terms of one chunk of images (tiles.py); in blocks
-three tiles, and as many terms. For the gradient the activations are kept, by giving the tiles of all pixels a place in one array.
+three tiles, and as many terms. For the gradient the activations are kept, by giving the tiles of
+all pixels a place in one array.
 
 Where both convolutions are 3 x 3, as Glow's are, two thirds of the first's products and less than
 half of the last's do in float32 (coupling_network_in_blocks.py). They cost a fraction of a digit,
@@ -59,7 +60,7 @@ def coupling_network(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bia
     """See the specification."""
     arrays = checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
-        return _evaluate(*arrays, None)
+        return _evaluate(*arrays, kept=None)
 
 
 def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2: Array,
@@ -70,7 +71,7 @@ def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2
     filters, count = kernel1.shape[3], math.prod(x.shape[:-1])
     hidden = _room_for_hidden(count, filters, arrays[0].dtype)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
-        output = _evaluate(*arrays, hidden)
+        output = _evaluate(*arrays, kept=hidden)
     h1, h2 = (h[0, :count, :filters].reshape(*x.shape[:-1], filters) for h in hidden)
     return output, h1, h2
 
@@ -111,12 +112,12 @@ def products_of(x: Array, *kernels: Array) -> int:
 
 
 def _evaluate(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
-              kernel3: Array, bias3: Array, kept: list[Array] | None) -> Array:
+              kernel3: Array, bias3: Array, *, kept: list[Array] | None) -> Array:
     """The output. The activations of all pixels go to `kept`, if that is given."""
     weights = kernel1, bias1, kernel2, bias2, kernel3, bias3
     sides = kernel1.shape[:2], kernel3.shape[:2]
     if sides != ((3, 3), (3, 3)) or x.dtype != np.float32 or not x.size * kernel1.size:
-        return _in_tiles(x, *weights, kept)
+        return _in_tiles(x, *weights, kept=kept)
     y = coupling_network_in_blocks(x, *weights, kept)
     if not np.isfinite(y).all():
         _compute_again(x, weights, y, kept)
@@ -131,7 +132,7 @@ def _compute_again(x: Array, weights: tuple[Array, ...], y: Array,
     lost = np.flatnonzero(~np.isfinite(outputs).all(axis=(1, 2)))
     images = x.reshape(-1, *x.shape[-3:])[lost]
     room = _room_for_hidden(len(lost) * pixels, len(weights[1]), x.dtype) if kept else None
-    outputs[lost] = _in_tiles(images, *weights, room).reshape(len(lost), pixels, -1)
+    outputs[lost] = _in_tiles(images, *weights, kept=room).reshape(len(lost), pixels, -1)
     for all_of_them, again in zip(kept or [], room or [], strict=True):
         for place, image in enumerate(lost):
             all_of_them[0, image * pixels:(image + 1) * pixels] = (
@@ -139,7 +140,7 @@ def _compute_again(x: Array, weights: tuple[Array, ...], y: Array,
 
 
 def _in_tiles(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
-              kernel3: Array, bias3: Array, kept: list[Array] | None) -> Array:
+              kernel3: Array, bias3: Array, *, kept: list[Array] | None) -> Array:
     """The same, by plain sums."""
     (height, width, inputs), outputs, dtype = x.shape[-3:], kernel3.shape[3], x.dtype
     kh, kw = kernel1.shape[:2]
@@ -174,7 +175,7 @@ def _network(x: Any, stride: int, inputs: int, height: int, width: int, kh: int,
     size, workers = height * width, len(patches)
     kh3, kw3, filters, outputs = kernel3.shape
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         pack_taps(kernel3, worker * filters // workers, (worker + 1) * filters // workers, taps)
     for start in range(0, images, chunk):
         pixels = min(chunk, images - start) * size

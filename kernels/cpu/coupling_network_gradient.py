@@ -126,7 +126,7 @@ def _gradient(x: Any, x_stride: int, output_bar: Any, bar_stride: int, height: i
     """Pack the kernels; the tiles; x_bar; then the rows of the weights' cotangents."""
     kh, kw, inputs, filters = kernel1.shape
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         low, high = worker * filters // workers, (worker + 1) * filters // workers
         pack_turned(kernel3, low, high, turned3)
         pack_turned(kernel2, low, high, turned2)

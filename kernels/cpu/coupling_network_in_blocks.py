@@ -87,7 +87,7 @@ def _network(x: Any, stride: int, height: int, width: int, images: int, chunk: i
     of_image, workers = (height + 1) // 2 * ((width + 1) // 2), len(values)
     outputs = kernel3.shape[3]
     for number in numba.prange(workers):
-        worker = np.int64(number)
+        worker: Any = np.int64(number)
         _pack(kernel1, kernel3, worker, workers, matrices1, matrices3)
     for start in range(0, images, chunk):
         count = min(chunk, images - start)

@@ -235,7 +235,7 @@ def test_interpolation_costs_a_fraction_of_a_digit():
     x, weights, _ = network(((4,), 16, 16, 6, 400, 12, 3), np.float32)
     wide = [array.astype(np.float64) for array in (x, *weights)]
     true = specification.coupling_network(*wide)
-    plain = network_kernel._in_tiles(x, *weights, None)
+    plain = network_kernel._in_tiles(x, *weights, kept=None)
     ours, theirs = (np.sqrt(np.square(y - true).mean())
                     for y in (network_kernel.coupling_network(x, *weights), plain))
     assert 1.1 < ours / theirs < 10**0.3
