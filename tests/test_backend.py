@@ -217,11 +217,12 @@ squeeze.inverse(x)
 
 @pytest.mark.parametrize("backend", ["spec", "cpu"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_an_image_has_the_same_bits_in_every_batch(dtype, backend):
+@pytest.mark.parametrize(("shape", "blocks"), [((16, 24, 3), 2), ((8, 8, 3), 3)])
+def test_an_image_has_the_same_bits_in_every_batch(shape, blocks, dtype, backend):
     rng = np.random.default_rng(0)
-    glow = tfb.Glow((16, 24, 3), 2, 2, seed=0, dtype=dtype)
+    glow = tfb.Glow(shape, blocks, 2, seed=0, dtype=dtype)
     randomize_weights(glow, rng)
-    images = rng.random((7, 16, 24, 3)).astype(dtype)
+    images = rng.random((7, *shape)).astype(dtype)
     with rg.use_backend(backend):
         z, ildj = glow.inverse_and_log_det(images)
         x, fldj = glow.forward_and_log_det(z)

@@ -29,7 +29,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 # one another, where it sees no array written in the one and read in the other; but it does not look
 # into the functions they call, and kernels give arrays to these by address.
 # The number of a loop's turn is unsigned, but signed while types are inferred; what it is given to
-# would be compiled for both. So loops begin by making it signed.
+# would be compiled for both. So kernels make it signed first, by np.int64.
 # (The options as Numba's own record: it takes the items out of a dict when it compiles for the
 # first number type, and none are left for the second.)
 _PARALLEL = ParallelOptions(dict.fromkeys(

@@ -58,7 +58,7 @@ from refglow.kernels.cpu.vector_registers import lanes_of
 def coupling_network(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,
                      kernel3: Array, bias3: Array) -> Array:
     """See the specification."""
-    arrays = checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
+    arrays = _checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
         return _evaluate(*arrays, kept=None)
 
@@ -67,7 +67,7 @@ def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2
                                  bias2: Array, kernel3: Array, bias3: Array
                                  ) -> tuple[Array, Array, Array]:
     """See the specification. h1 and h2 may be views of arrays with spare columns."""
-    arrays = checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
+    arrays = _checked(x, kernel1, bias1, kernel2, bias2, kernel3, bias3)
     filters, count = kernel1.shape[3], math.prod(x.shape[:-1])
     hidden = _room_for_hidden(count, filters, arrays[0].dtype)
     with threads_for(products_of(x, kernel1, kernel2, kernel3)):
@@ -76,8 +76,8 @@ def coupling_network_activations(x: Array, kernel1: Array, bias1: Array, kernel2
     return output, h1, h2
 
 
-def checked(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array, kernel3: Array,
-            bias3: Array) -> tuple[Array, ...]:
+def _checked(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array, kernel3: Array,
+             bias3: Array) -> tuple[Array, ...]:
     """The arguments in the machine's byte order.
 
     Raises:
@@ -86,18 +86,23 @@ def checked(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array
     """
     arrays = x, kernel1, bias1, kernel2, bias2, kernel3, bias3
     common_dtype(*arrays)
+    require_fitting(x, kernel1, kernel2, kernel3)
+    require_shape("bias1", bias1, kernel1.shape[3:])
+    require_shape("bias2", bias2, kernel1.shape[3:])
+    require_shape("bias3", bias3, kernel3.shape[3:])
+    return tuple(map(native, arrays))
+
+
+def require_fitting(x: Array, kernel1: Array, kernel2: Array, kernel3: Array) -> None:
+    """Raise ValueError if the shapes of the images and the three kernels do not fit together."""
     if not x.ndim >= 3 or not kernel1.ndim == kernel3.ndim == 4:
         raise ValueError("A coupling network takes images [..., H, W, I] and kernels [K, K, I, F], "
                          f"[1, 1, F, F] and [K, K, F, O]; got {list(x.shape)}, "
                          f"{list(kernel1.shape)}, {list(kernel2.shape)}, {list(kernel3.shape)}.")
-    filters, outputs = kernel1.shape[3], kernel3.shape[3]
+    filters = kernel1.shape[3]
     require_shape("kernel1", kernel1, (*kernel1.shape[:2], x.shape[-1], filters))
-    require_shape("bias1", bias1, (filters,))
     require_shape("kernel2", kernel2, (1, 1, filters, filters))
-    require_shape("bias2", bias2, (filters,))
-    require_shape("kernel3", kernel3, (*kernel3.shape[:2], filters, outputs))
-    require_shape("bias3", bias3, (outputs,))
-    return tuple(map(native, arrays))
+    require_shape("kernel3", kernel3, (*kernel3.shape[:2], filters, kernel3.shape[3]))
 
 
 def _room_for_hidden(pixels: int, filters: int, dtype: np.dtype[Any]) -> list[Array]:
@@ -133,10 +138,9 @@ def _compute_again(x: Array, weights: tuple[Array, ...], y: Array,
     images = x.reshape(-1, *x.shape[-3:])[lost]
     room = _room_for_hidden(len(lost) * pixels, len(weights[1]), x.dtype) if kept else None
     outputs[lost] = _in_tiles(images, *weights, kept=room).reshape(len(lost), pixels, -1)
-    for all_of_them, again in zip(kept or [], room or [], strict=True):
-        for place, image in enumerate(lost):
-            all_of_them[0, image * pixels:(image + 1) * pixels] = (
-                again[0, place * pixels:(place + 1) * pixels])
+    for whole, again in zip(kept or [], room or [], strict=True):
+        by_image = whole[0, :len(outputs) * pixels].reshape(len(outputs), pixels, -1)
+        by_image[lost] = again[0, :len(lost) * pixels].reshape(len(lost), pixels, -1)
 
 
 def _in_tiles(x: Array, kernel1: Array, bias1: Array, kernel2: Array, bias2: Array,

@@ -27,7 +27,7 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
-from refglow.kernels.cpu.coupling_network import checked, products_of
+from refglow.kernels.cpu.coupling_network import products_of, require_fitting
 from refglow.kernels.cpu.layout import (
     Array,
     as_pixels,
@@ -52,17 +52,14 @@ from refglow.kernels.cpu.vector_registers import lanes_of
 def coupling_network_vjp(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array,
                          kernel3: Array, output_bar: Array) -> tuple[Array, ...]:
     """See the specification."""
-    common_dtype(h1, h2, output_bar, kernel1)
-    filters, outputs = kernel1.shape[-1], kernel3.shape[-1]
-    nothing = np.zeros(filters, kernel1.dtype)
-    x, kernel1, _, kernel2, _, kernel3, _ = checked(
-        x, kernel1, nothing, kernel2, nothing, kernel3, np.zeros(outputs, kernel1.dtype))
-    for what, array, channels in (("h1", h1, filters), ("h2", h2, filters),
-                                  ("The cotangent of the output", output_bar, outputs)):
-        require_shape(what, array, (*x.shape[:-1], channels))
+    arrays = x, h1, h2, kernel1, kernel2, kernel3, output_bar
+    common_dtype(*arrays)
+    require_fitting(x, kernel1, kernel2, kernel3)
+    for what, array, kernel in (("h1", h1, kernel1), ("h2", h2, kernel1),
+                                ("The cotangent of the output", output_bar, kernel3)):
+        require_shape(what, array, (*x.shape[:-1], kernel.shape[3]))
     with threads_for(2 * products_of(x, kernel1, kernel2, kernel3)):
-        return _pulled_back(x, native(h1), native(h2), kernel1, kernel2, kernel3,
-                            native(output_bar))
+        return _pulled_back(*map(native, arrays))
 
 
 def _pulled_back(x: Array, h1: Array, h2: Array, kernel1: Array, kernel2: Array, kernel3: Array,

@@ -16,8 +16,7 @@ CHUNK = 1 << 14
 # Within a chunk so many numbers at a time are worked on in the first-level cache.
 TILE = 1 << 10
 
-# A chunk's number, as Python counts and as a parallel loop does. (The loop's own is unsigned; made
-# signed, both compile one function.)
+# A chunk's number, as Python counts and as a parallel loop does; made signed, compiled.py says why.
 Chunk: TypeAlias = int | np.int64
 
 _TYPES = np.dtype(np.float32), np.dtype(np.float64)

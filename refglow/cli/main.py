@@ -49,6 +49,6 @@ def main() -> None:
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        message = " ".join([str(error), *getattr(error, "__notes__", [])])
+        message = " ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", [])])
         typer.echo(f"refglow: {' '.join(message.split())}", err=True)
         sys.exit(2)
