@@ -255,9 +255,11 @@ def test_bits_per_dim_of_an_identity_in_closed_form(n_bits):
 
 
 def test_bits_per_dim_take_constant_memory(tmp_path):
-    rng, glow, peaks = np.random.default_rng(0), random_glow((8, 8, 1)), {}
+    # Images large enough that a batch is far more than what Python and NumPy put aside of small
+    # blocks, about 100 KB in the end however long they work.
+    rng, glow, peaks = np.random.default_rng(0), random_glow((24, 24, 1)), {}
     for count in (100, 1000):
-        np.save(tmp_path / "images.npy", rng.integers(0, 256, (count, 8, 8), dtype=np.uint8))
+        np.save(tmp_path / "images.npy", rng.integers(0, 256, (count, 24, 24), dtype=np.uint8))
         train_data, _ = open_data(tmp_path / "images.npy")
         measured_bits_per_dim(glow, train_data.batches(45), 8, 8, 0)  # whatever is made once
         tracemalloc.start()
