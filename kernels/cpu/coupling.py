@@ -1,9 +1,10 @@
 """Glow's couplings on the CPU: split, map, join and log-det in one pass over memory.
 
 A tile of pixels at a time, the mapped channels and the raw scales are brought together from the
-rows that they are scattered in, mapped in vectors of float64, and joined with the channels that
-pass. Each number is rounded to float32 once, at the end. The log-dets of a tile's elements are
-summed as they are, without a logarithm for each (vector_math.py).
+rows that they are scattered in, mapped in vectors, and joined with the channels that pass. Each
+number is computed in its own type, with a few roundings: a sigmoid's log-det from float32 numbers
+is right to their eps, of its size. The log-dets of a tile's elements are summed in float64, without
+a logarithm for each (lane_sums.py).
 
 Memory, for N P pixels of C channels, K of them deciding: forward and inverse read C + 2 (C - K)
 numbers of a pixel and write C; the vjps read C more and write 2 (C - K) more.
@@ -19,7 +20,7 @@ import numba
 import numpy as np
 
 from refglow.kernels.cpu.addresses import size_of
-from refglow.kernels.cpu.compiled import compiled, compiled_parallel
+from refglow.kernels.cpu.compiled import compiled, compiled_parallel, inlined
 from refglow.kernels.cpu.coupling_maps import (
     EXP_FORWARD,
     EXP_INVERSE,
@@ -32,6 +33,7 @@ from refglow.kernels.cpu.coupling_maps import (
     negate,
     pull_back_tile,
 )
+from refglow.kernels.cpu.lane_sums import LANES
 from refglow.kernels.cpu.layout import Array
 from refglow.kernels.cpu.memory import (
     GROUP,
@@ -40,6 +42,7 @@ from refglow.kernels.cpu.memory import (
     hold,
     is_streamed,
     join_columns,
+    line_from,
     one_of,
     order_stores,
     put_at,
@@ -55,7 +58,6 @@ from refglow.kernels.cpu.operands import (
     require_shape,
     run_chunks,
 )
-from refglow.kernels.cpu.vector_math import LANES
 
 
 def sigmoid_coupling_forward(x: Array, output: Array, deciding: int) -> tuple[Array, Array]:
@@ -189,6 +191,12 @@ def _check(kind: int, x: Array, output: Array, deciding: int) -> None:
 # ---- compiled ---------------------------------------------------------------------------------
 
 
+@inlined
+def _room_for(count: int) -> int:
+    """Numbers of a tile: whole cache lines, whole groups of LANES, and GROUP to spare."""
+    return (count + GROUP + LANES - 1) // LANES * LANES
+
+
 @compiled_parallel
 def _map_chunks(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets: Array,
                 streamed: bool, chunks: int) -> None:
@@ -204,11 +212,10 @@ def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets:
     mapped = channels - deciding
     width = mapped if kind in SHIFTS else 2 * mapped
     most, one = max(1, TILE // max(1, channels)), one_of(x)
-    size = (most * mapped + LANES - 1) // LANES * LANES + GROUP
-    tiles, wide = np.empty(4 * size + most * channels, x.dtype), np.empty(size + 2 * LANES)
-    r, decays, step = address_of(tiles), address_of(wide), size * size_of(one)
-    t, v, joined = r + step, r + 2 * step, r + 3 * step
-    lanes = decays + size * 8
+    size = _room_for(most * mapped)
+    tiles, lane_sums = np.empty(6 * size + most * channels, x.dtype), np.empty(LANES)
+    r, lanes, step = line_from(address_of(tiles)), address_of(lane_sums), size * size_of(one)
+    t, v, decays, joined = r + step, r + 2 * step, r + 3 * step, r + 4 * step
     for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, log_dets.size)):
         example, part = divmod(piece, cut.of_example)
         begin = example * cut.pixels + part * cut.rows
@@ -229,7 +236,7 @@ def _map_chunk(kind: int, cut: Cut, x: Array, output: Array, y: Array, log_dets:
             put_at(joined, rows * channels, address_of(y), pixel * channels, streamed, one)
         log_dets[piece] = total
     hold(tiles)
-    hold(wide)
+    hold(lane_sums)
     order_stores()
 
 
@@ -251,9 +258,9 @@ def _pull_back_chunk(kind: int, cut: Cut, x: Array, output: Array, bar: Array,
     mapped = channels - deciding
     width = mapped if kind in SHIFTS else 2 * mapped
     most, one = max(1, TILE // max(1, channels)), one_of(x)
-    size = most * mapped + GROUP
-    tiles = np.empty(4 * size + most * max(channels, width), x.dtype)
-    r, step = address_of(tiles), size * size_of(one)
+    size = _room_for(most * mapped)
+    tiles = np.empty(5 * size + most * max(channels, width), x.dtype)
+    r, step = line_from(address_of(tiles)), size * size_of(one)
     v, b, joined = r + step, r + 2 * step, r + 3 * step
     pieces = log_det_bar.size * cut.of_example
     for piece in range(chunk * cut.of_chunk, min((chunk + 1) * cut.of_chunk, pieces)):

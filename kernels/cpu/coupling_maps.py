@@ -1,4 +1,4 @@
-"""The couplings' elementwise maps on one tile: numbers side by side, in float64 vectors.
+"""The couplings' elementwise maps on one tile: numbers side by side, in vectors of their type.
 
 With r' = r + 2 and e = exp(-|r'|) (vector_math.py), s = sigmoid(r') and its log follow without
 overflow; see the specification for the maps and the derivation of their cotangents.
@@ -11,17 +11,17 @@ import numpy as np
 from refglow.kernels.cpu.addresses import Number, as_number, load, store
 from refglow.kernels.cpu.compiled import compiled, inlined
 from refglow.kernels.cpu.fused import fma
-from refglow.kernels.cpu.vector_math import (
-    LANES,
-    decay,
-    exp,
-    lane_sum,
-    log_sigmoid_sum,
-    sigmoid_numerator,
-)
+from refglow.kernels.cpu.lane_sums import LANES, log_sigmoid_sum, shifted_sum
+from refglow.kernels.cpu.vector_math import decay, exp, sigmoid_numerator
 
 # The kinds of coupling, which the kernels are told as a number; the shift's have no raw scale.
 SIGMOID_FORWARD, SIGMOID_INVERSE, EXP_FORWARD, EXP_INVERSE, SHIFT_FORWARD, SHIFT_INVERSE = range(6)
+# Exact in float32, and no float64 in an expression of float32 numbers.
+_ZERO, _TWO = np.float32(0), np.float32(2)
+
+# Below it r + 2 may have to be rounded; r may be infinite above.
+_ROUNDED = np.float32(2.0**25)
+
 SHIFTS = (SHIFT_FORWARD, SHIFT_INVERSE)
 
 
@@ -35,8 +35,8 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
       count: how many elements.
       r, t, x: addresses of the raw scales, shifts and values, with room for whole groups of LANES;
         of a shift's only `count` are read, and no raw scales.
-      e: address of so many float64 numbers, which are overwritten.
-      lanes: address of 2 * LANES float64 numbers, which are overwritten.
+      e: address of room for as many numbers, which is overwritten.
+      lanes: address of LANES float64 numbers, which are overwritten.
       one: 1 in the number type.
     """
     padded = (count + LANES - 1) // LANES * LANES
@@ -52,10 +52,10 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
         return -log_sigmoid_sum(r, 2.0, e, padded, lanes, one)
     if kind == EXP_FORWARD:
         _exp_forward(padded, r, t, x, one)
-        return _log_exp_sum(r, padded, lanes, one)
+        return shifted_sum(r, 2.0, padded, lanes, one)
     if kind == EXP_INVERSE:
         _exp_inverse(padded, r, t, x, one)
-        return -_log_exp_sum(r, padded, lanes, one)
+        return -shifted_sum(r, 2.0, padded, lanes, one)
     if kind == SHIFT_FORWARD:
         _shift_forward(count, t, x, one)
     else:
@@ -64,43 +64,50 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
 
 
 @inlined
-def _raw(r: int, i: int, one: Number) -> float:
-    """r' = r + 2."""
-    return np.float64(load(r, i, one)) + 2.0
+def _raised(r: int, i: int, one: Number) -> tuple[Number, Number]:
+    """r' = r + 2 as a number and what its rounding has left out, exactly.
+
+    For |r| <= 2 that is Dekker's sum of two numbers. For r < -2 nothing is rounded; for r > 2,
+    r' - 2 is not rounded, and the difference is that of the first sum.
+    """
+    raw = load(r, i, one)
+    raised = raw + _TWO
+    return raised, raw - (raised - _TWO) if abs(raised) < _ROUNDED else _ZERO * one
 
 
 @compiled
 def _sigmoid_forward(count: int, r: int, t: int, x: int, e: int, one: Number) -> None:
     for i in range(count):
-        raw = _raw(r, i, one)
-        e_i = decay(raw, one)
+        raw, low = _raised(r, i, one)
+        e_i = decay(raw, low, one)
         store(e, i, e_i)
-        scale = sigmoid_numerator(raw, e_i) / (1.0 + e_i)
-        store(x, i, as_number(fma(load(x, i, one), scale, load(t, i, one)), one))
+        scale = sigmoid_numerator(raw, e_i, one) / (one + e_i)
+        store(x, i, fma(load(x, i, one), scale, load(t, i, one)))
 
 
 @compiled
 def _sigmoid_inverse(count: int, r: int, t: int, x: int, e: int, one: Number) -> None:
     for i in range(count):
-        raw = _raw(r, i, one)
-        e_i = decay(raw, one)
+        raw, low = _raised(r, i, one)
+        e_i = decay(raw, low, one)
         store(e, i, e_i)
-        moved = np.float64(load(x, i, one)) - load(t, i, one)
-        store(x, i, as_number(moved * (1.0 + e_i) / sigmoid_numerator(raw, e_i), one))
+        moved = load(x, i, one) - load(t, i, one)
+        store(x, i, moved * (one + e_i) / sigmoid_numerator(raw, e_i, one))
 
 
 @compiled
 def _exp_forward(count: int, r: int, t: int, x: int, one: Number) -> None:
     for i in range(count):
-        scale = exp(_raw(r, i, one))
-        store(x, i, as_number(fma(load(x, i, one), scale, load(t, i, one)), one))
+        raw, low = _raised(r, i, one)
+        scale = exp(raw, low, one)
+        store(x, i, fma(load(x, i, one), scale, load(t, i, one)))
 
 
 @compiled
 def _exp_inverse(count: int, r: int, t: int, x: int, one: Number) -> None:
     for i in range(count):
-        moved = np.float64(load(x, i, one)) - load(t, i, one)
-        store(x, i, as_number(moved / exp(_raw(r, i, one)), one))
+        raw, low = _raised(r, i, one)
+        store(x, i, (load(x, i, one) - load(t, i, one)) / exp(raw, low, one))
 
 
 @compiled
@@ -113,17 +120,6 @@ def _shift_forward(count: int, t: int, x: int, one: Number) -> None:
 def _shift_inverse(count: int, t: int, x: int, one: Number) -> None:
     for i in range(count):
         store(x, i, load(x, i, one) - load(t, i, one))
-
-
-@compiled
-def _log_exp_sum(r: int, count: int, lanes: int, one: Number) -> float:
-    """sum of r'."""
-    for lane in range(LANES):
-        store(lanes, lane, 0.0)
-    for start in range(0, count, LANES):
-        for lane in range(LANES):
-            store(lanes, lane, load(lanes, lane, 1.0) + _raw(r, start + lane, one))
-    return lane_sum(lanes)
 
 
 @compiled
@@ -140,14 +136,15 @@ def pull_back_tile(kind: int, count: int, r: int, x: int, b: int, log_det_bar: f
       log_det_bar: the cotangent of the example's log-det.
       one: 1 in the number type.
     """
+    from_log_det = as_number(log_det_bar, one)
     if kind == SIGMOID_FORWARD:
-        _sigmoid_forward_vjp(count, r, x, b, log_det_bar, one)
+        _sigmoid_forward_vjp(count, r, x, b, from_log_det, one)
     elif kind == SIGMOID_INVERSE:
-        _sigmoid_inverse_vjp(count, r, x, b, log_det_bar, one)
+        _sigmoid_inverse_vjp(count, r, x, b, from_log_det, one)
     elif kind == EXP_FORWARD:
-        _exp_forward_vjp(count, r, x, b, log_det_bar, one)
+        _exp_forward_vjp(count, r, x, b, from_log_det, one)
     else:
-        _exp_inverse_vjp(count, r, x, b, log_det_bar, one)
+        _exp_inverse_vjp(count, r, x, b, from_log_det, one)
 
 
 @compiled
@@ -158,45 +155,47 @@ def negate(b: int, count: int, one: Number) -> None:
 
 
 @compiled
-def _sigmoid_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
+def _sigmoid_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: Number,
                          one: Number) -> None:
     for i in range(count):
-        raw = _raw(r, i, one)
-        e_i = decay(raw, one)
-        x_bar = load(b, i, one) * (sigmoid_numerator(raw, e_i) / (1.0 + e_i))
-        q = sigmoid_numerator(-raw, e_i) / (1.0 + e_i)
-        store(r, i, as_number(fma(x_bar, load(x, i, one), log_det_bar) * q, one))
-        store(x, i, as_number(x_bar, one))
+        raw, low = _raised(r, i, one)
+        e_i = decay(raw, low, one)
+        x_bar = load(b, i, one) * (sigmoid_numerator(raw, e_i, one) / (one + e_i))
+        q = sigmoid_numerator(-raw, e_i, one) / (one + e_i)
+        store(r, i, fma(x_bar, load(x, i, one), log_det_bar) * q)
+        store(x, i, x_bar)
 
 
 @compiled
-def _sigmoid_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
+def _sigmoid_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: Number,
                          one: Number) -> None:
     for i in range(count):
-        raw, bar = _raw(r, i, one), np.float64(load(b, i, one))
-        e_i = decay(raw, one)
-        y_bar = as_number(bar * (1.0 + e_i) / sigmoid_numerator(raw, e_i), one)
-        q = sigmoid_numerator(-raw, e_i) / (1.0 + e_i)
-        store(r, i, as_number(-fma(bar, load(x, i, one), log_det_bar) * q, one))
+        raw, low = _raised(r, i, one)
+        bar, e_i = load(b, i, one), decay(raw, low, one)
+        y_bar = bar * (one + e_i) / sigmoid_numerator(raw, e_i, one)
+        q = sigmoid_numerator(-raw, e_i, one) / (one + e_i)
+        store(r, i, -fma(bar, load(x, i, one), log_det_bar) * q)
         store(x, i, y_bar)
         store(b, i, -y_bar)
 
 
 @compiled
-def _exp_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
+def _exp_forward_vjp(count: int, r: int, x: int, b: int, log_det_bar: Number,
                      one: Number) -> None:
     for i in range(count):
-        x_bar = load(b, i, one) * exp(_raw(r, i, one))
-        store(r, i, as_number(fma(x_bar, load(x, i, one), log_det_bar), one))
-        store(x, i, as_number(x_bar, one))
+        raw, low = _raised(r, i, one)
+        x_bar = load(b, i, one) * exp(raw, low, one)
+        store(r, i, fma(x_bar, load(x, i, one), log_det_bar))
+        store(x, i, x_bar)
 
 
 @compiled
-def _exp_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: float,
+def _exp_inverse_vjp(count: int, r: int, x: int, b: int, log_det_bar: Number,
                      one: Number) -> None:
     for i in range(count):
-        bar = np.float64(load(b, i, one))
-        y_bar = as_number(bar / exp(_raw(r, i, one)), one)
-        store(r, i, as_number(-fma(bar, load(x, i, one), log_det_bar), one))
+        raw, low = _raised(r, i, one)
+        bar = load(b, i, one)
+        y_bar = bar / exp(raw, low, one)
+        store(r, i, -fma(bar, load(x, i, one), log_det_bar))
         store(x, i, y_bar)
         store(b, i, -y_bar)

@@ -89,6 +89,12 @@ def from_number(array: Array, start: int | np.int64) -> int:
     return address
 
 
+@inlined
+def line_from(address: int) -> int:
+    """The address of the first whole cache line from there on."""
+    return (address + LINE_BYTES - 1) & -LINE_BYTES
+
+
 @instruction
 def hold(typing_context: Any, array: Any) -> Any:
     """Nothing; but the array lives until here, and what is read and written by address with it."""

@@ -22,6 +22,7 @@ import numpy as np
 from refglow.kernels.cpu.addresses import load, size_of, store
 from refglow.kernels.cpu.compiled import compiled, compiled_parallel
 from refglow.kernels.cpu.fused import fma
+from refglow.kernels.cpu.lane_sums import LANES, lane_sum
 from refglow.kernels.cpu.layout import Array, read_only
 from refglow.kernels.cpu.memory import (
     address_of,
@@ -42,7 +43,6 @@ from refglow.kernels.cpu.operands import (
     require_shape,
     run_chunks,
 )
-from refglow.kernels.cpu.vector_math import LANES, lane_sum
 
 
 def adam_update(parameter: Array, gradient: Array, first_moment: Array, second_moment: Array,

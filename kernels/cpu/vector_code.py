@@ -54,11 +54,21 @@ class VectorCode:
         self.builder.store(value, self.builder.bitcast(pointer, self.vector.as_pointer()),
                            align=self.size)
 
+    def widened(self, pointer: Any) -> Any:
+        """The numbers there, float32 or float64 as the pointer says, as many as there are lanes."""
+        narrow = ir.VectorType(pointer.type.pointee, self.lanes)
+        size = 4 if pointer.type.pointee == ir.FloatType() else 8
+        numbers = self.builder.load(self.builder.bitcast(pointer, narrow.as_pointer()), align=size)
+        return numbers if narrow == self.vector else self.builder.fpext(numbers, self.vector)
+
     def spread(self, pointer: Any) -> Any:
         """The one number there, in all lanes."""
+        return self.everywhere(self.builder.load(pointer))
+
+    def everywhere(self, number: Any) -> Any:
+        """The number, in all lanes."""
         undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, self.builder.load(pointer),
-                                            ir.IntType(32)(0))
+        first = self.builder.insert_element(undefined, number, ir.IntType(32)(0))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, lanes)
 

@@ -19,13 +19,17 @@ LARGE = 1  # and of one that is several
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation: where its two functions are, and `make(rng, dtype, size)` of its arguments."""
+    """An operation: where its two functions are, and `make(rng, dtype, size)` of its arguments.
+
+    Its log-det is float64; `sums_data` if what is summed there was computed in the data's type.
+    """
 
     name: str
     kernel_module: str
     specification_module: str
     make: Callable
     sizes: tuple
+    sums_data: bool = False
 
     @property
     def kernel(self):
@@ -145,7 +149,8 @@ def _operations():
                             expand(direction, vjp), EXPAND_SIZES)
             for kind in ("sigmoid", "exp", "shift"):
                 yield Operation(f"{kind}_coupling_{name}", "coupling", "bijectors.coupling",
-                                coupling(kind, vjp), COUPLING_SIZES)
+                                coupling(kind, vjp), COUPLING_SIZES,
+                                sums_data=kind == "sigmoid" and not vjp)
             yield Operation(f"normalized_conv_{name}", "normalized_conv",
                             "bijectors.normalized_conv", channels(True, True, vjp), MATRIX_SIZES)
             yield Operation(f"scale_matvec_lu_{name}", "scale_matvec_lu",

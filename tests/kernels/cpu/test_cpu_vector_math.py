@@ -6,33 +6,32 @@ import numpy as np
 import pytest
 from llvmlite import binding
 
+from refglow.kernels.cpu import single_exp, vector_math
 from refglow.kernels.cpu.compiled import compiled
+from refglow.kernels.cpu.lane_sums import LANES, MOST_FACTORS, log_sigmoid_sum
 from refglow.kernels.cpu.memory import address_of, hold, one_of
-from refglow.kernels.cpu.vector_math import (
-    EXP_COEFFICIENTS,
-    LANES,
-    MOST_FACTORS,
-    decay,
-    exp,
-    log_sigmoid_sum,
-)
+from refglow.kernels.cpu.vector_math import decay, exp
+
+TYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 @compiled
-def exp_of(x, result):
+def exp_of(x, low, result):
+    one = one_of(x)
     for i in range(x.size):
-        result[i] = exp(x[i])
+        result[i] = exp(x[i], low[i], one)
 
 
 @compiled
-def decay_of(x, result):
+def decay_of(x, low, result):
+    one = one_of(x)
     for i in range(x.size):
-        result[i] = decay(x[i], x[i])
+        result[i] = decay(x[i], low[i], one)
 
 
 @compiled
 def log_sigmoid_sum_of(x, offset, e):
-    lanes = np.empty(2 * LANES)
+    lanes = np.empty(LANES)
     total = log_sigmoid_sum(address_of(x), offset, address_of(e), x.size, address_of(lanes),
                             one_of(x))
     hold(x)
@@ -41,97 +40,110 @@ def log_sigmoid_sum_of(x, offset, e):
     return total
 
 
-def elementwise(function, x):
+def elementwise(function, x, low=None):
     result = np.empty_like(x)
-    function(x, result)
+    function(x, np.zeros_like(x) if low is None else low, result)
     return result
 
 
-def test_coefficients_are_those_of_the_interpolation():
+@pytest.mark.parametrize(("module", "terms", "right_to"), [(vector_math, 10, 4e-19),
+                                                           (single_exp, 5, 4e-10)])
+def test_coefficients_are_those_of_the_interpolation(module, terms, right_to):
     def remainder(r):
         if abs(r) < mpmath.mpf(10) ** -10:
             return mpmath.mpf(1) / 6 + r / 24 + r * r / 120
         return (mpmath.exp(r) - 1 - r - r * r / 2) / r**3
+    number = np.float64 if terms == 10 else np.float32
     with mpmath.workdps(60):
         bound = mpmath.log(2) / 2 * mpmath.mpf("1.0001")
-        polynomial, error = mpmath.chebyfit(remainder, [-bound, bound], 10, error=True)
-        assert error * bound**3 < 4e-19
-        assert tuple(float(c) for c in reversed(polynomial)) == EXP_COEFFICIENTS
+        polynomial, error = mpmath.chebyfit(remainder, [-bound, bound], terms, error=True)
+        assert error * bound**3 < right_to
+        assert tuple(float(number(float(c))) for c in reversed(polynomial)
+                     ) == module.EXP_COEFFICIENTS
 
 
-def test_exp_is_right_to_one_unit_in_the_last_place():
+def points(dtype):
+    """Numbers of all sizes whose exp is finite and not zero, near its middle and its steps too."""
     rng = np.random.default_rng(0)
-    x = np.concatenate([rng.uniform(-745, 709.7, 3000), rng.normal(size=2000),
-                        rng.choice([-1, 1], 1000) * 10.0 ** rng.uniform(-300, 0, 1000),
-                        np.arange(-1074, 1024) * np.log(2), (np.arange(-1000, 1000) + 0.5)
-                        * np.log(2)])
-    found = elementwise(exp_of, x)
+    least, most = np.log(float(np.finfo(dtype).smallest_subnormal)), np.log(np.finfo(dtype).max)
+    steps = np.arange(np.ceil(least / np.log(2)), np.floor(most / np.log(2)))
+    return np.concatenate([rng.uniform(least + 1, most - 1, 3000), rng.normal(size=2000),
+                           rng.choice([-1, 1], 1000) * 10.0 ** rng.uniform(-37, 0, 1000),
+                           steps * np.log(2), (steps + 0.5) * np.log(2)]).astype(dtype)
+
+
+def lost(seed, x):
+    """What roundings of x may have left out."""
+    share = np.random.default_rng(seed).uniform(-0.5, 0.5, x.size)
+    return (share * np.spacing(np.abs(x))).astype(x.dtype)
+
+
+@TYPES
+def test_exp_is_right_to_one_unit_in_the_last_place(dtype):
+    x = points(dtype)
+    low = lost(1, x)
+    found = elementwise(exp_of, x, low)
     with mpmath.workdps(40):
-        exact = [mpmath.exp(mpmath.mpf(float(v))) for v in x]
-        units = [abs(mpmath.mpf(float(f)) - e) / mpmath.mpf(float(np.spacing(float(e))))
+        exact = [mpmath.exp(mpmath.mpf(float(v)) + mpmath.mpf(float(u)))
+                 for v, u in zip(x, low, strict=True)]
+        units = [abs(mpmath.mpf(float(f)) - e) / mpmath.mpf(float(np.spacing(dtype(float(e)))))
                  for f, e in zip(found, exact, strict=True)]
     assert max(units) <= 1
 
 
-def test_exp_of_special_values():
-    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 710.0, 1e308, -1e308, -745.2,
-                  5e-324, -5e-324, 709.782712893384])
+@TYPES
+def test_decay_is_exp_of_minus_the_size(dtype):
+    x = points(dtype)
+    low = lost(2, x)
+    assert np.array_equal(elementwise(decay_of, x, low),
+                          elementwise(exp_of, -np.abs(x), np.where(x < 0, low, -low)))
+
+
+@TYPES
+def test_exp_of_special_values(dtype):
+    information = np.finfo(dtype)
+    least, most = np.log(float(information.smallest_subnormal)), np.log(float(information.max))
+    x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, most + 1, information.max, information.min,
+                  least - 1, information.smallest_subnormal, -information.smallest_subnormal,
+                  np.nextafter(dtype(most), dtype(0))], dtype)
     with np.errstate(over="ignore", under="ignore"):
         assert np.array_equal(elementwise(exp_of, x[:-1]), np.exp(x[:-1]), equal_nan=True)
     assert np.isfinite(elementwise(exp_of, x[-1:])).all()
-    payload = np.array([0x7ff8000000000123, -1], np.int64).view(np.float64)
+    bits, number = (np.uint64, 0x7ff8000000000123) if dtype == np.float64 else (np.uint32,
+                                                                               0x7fc00123)
+    payload = np.array([number, np.iinfo(bits).max], bits).view(dtype)
     assert np.isnan(elementwise(exp_of, payload)).all()
 
 
-@compiled
-def decay_for_float32(x, result):
-    for i in range(x.size):
-        result[i] = decay(np.float64(x[i]), x[i])
-
-
-def test_decay_for_float32_is_right_to_one_unit_of_float64():
-    rng = np.random.default_rng(1)
-    x = np.concatenate([rng.uniform(-690, 690, 3000), rng.normal(size=3000), [0.0, -0.0],
-                        10.0 ** rng.uniform(-40, 0, 1000)]).astype(np.float32)
-    found = np.empty(x.size)
-    decay_for_float32(x, found)
-    exact = np.exp(-abs(x.astype(np.longdouble)))
-    assert np.max(abs(found - exact) / np.spacing(exact.astype(np.float64))) <= 1
-
-
-def test_decay_for_float32_of_special_values():
-    payload = np.array([0x7fc00123, 0xffc00001], np.uint32).view(np.float32)
-    x = np.concatenate([np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 710], np.float32), payload])
-    found = np.empty(x.size)
-    decay_for_float32(x, found)
-    nothing = found[1:6] * float(np.finfo(np.float32).max)
-    assert (found[1:6] > 0).all() and (nothing.astype(np.float32) == 0).all()
-    assert np.isnan(found[[0, 6, 7]]).all()
-
-
-def test_exp_of_subnormal_results():
-    x = np.linspace(-745.1, -708.3, 999)
+@TYPES
+def test_exp_of_subnormal_results(dtype):
+    information = np.finfo(dtype)
+    x = np.linspace(np.log(float(information.smallest_subnormal)),
+                    np.log(float(information.smallest_normal)), 999).astype(dtype)
     exact = np.exp(x.astype(np.longdouble))
-    assert np.max(np.abs(elementwise(exp_of, x) - exact)) <= np.finfo(np.float64).smallest_subnormal
+    assert np.max(np.abs(elementwise(exp_of, x) - exact)) <= information.smallest_subnormal
 
 
-def test_exp_is_compiled_to_vectors_without_calls():
+@TYPES
+def test_exp_is_compiled_to_vectors_without_calls(dtype):
     # Compiled afresh: Numba shows no assembly of code that comes from its cache.
     features = binding.get_host_cpu_features()
     if not (features.get("avx2") and features.get("fma")):
         pytest.skip("the processor has no AVX2 with fused multiply-add, whose names are looked for")
-    for loop, is_vectorized in ((exp_of.py_func, True), (library_exp_of, False)):
+    suffix = "ps\t" if dtype == np.float32 else "pd\t"
+    for loop, is_vectorized in ((exp_of.py_func, True), (decay_of.py_func, True),
+                                (library_exp_of, False)):
         fresh = numba.njit(error_model="numpy")(loop)
-        fresh(np.zeros(8), np.zeros(8))
+        fresh(*(np.zeros(8, dtype) for _ in range(3)))
         lines = [line for text in fresh.inspect_asm().values() for line in text.splitlines()]
-        packed = [line for line in lines if "vfmadd" in line and "pd\t" in line and (
+        packed = [line for line in lines if "vfmadd" in line and suffix in line and (
             "%ymm" in line or "%zmm" in line)]
         assert bool(packed) == is_vectorized
 
 
-def library_exp_of(x, result):
+def library_exp_of(x, low, result):
     for i in range(x.size):
-        result[i] = np.exp(x[i])
+        result[i] = np.exp(x[i] + low[i])
 
 
 def is_close(found, exact, relative):
