@@ -61,8 +61,9 @@ def _kernel(op: str, variant: str, make: Callable[..., Any], element: Any) -> Ke
     function = make(element)
     function.__name__ = function.__qualname__ = f"{op}_{variant}"
     # A vjp by vectors holds three of them, eight float32 registers each for 16-bit numbers. The
-    # naive loop over channels is unrolled, which costs 70 registers in float64.
-    crowded = variant == "naive" or (variant == "vectorized" and op.endswith("vjp"))
+    # naive loop over channels is unrolled, which costs 70 registers in float64, as many as the
+    # fused variant takes on sm_100.
+    crowded = variant in ("naive", "fused") or (variant == "vectorized" and op.endswith("vjp"))
     return Kernel(function, variant in _BY_16_BYTES, occupancy=0.375 if crowded else 0.5)
 
 

@@ -34,7 +34,7 @@ class Kernel:
       function: in Numba's CUDA dialect, undecorated, without a result.
       vectorized: it reads and writes global memory 16 bytes at a time.
       occupancy: the least share of a multiprocessor's warps that are resident, as far as registers,
-        shared memory and threads limit it, on sm_80 and sm_90 in every number type and in the
+        shared memory and threads limit it, on every architecture, in every number type and in the
         blocks of its examples. Half hides the latency of memory in most kernels; one that states
         less says why where it is defined, one that reaches more may promise it.
       launch_bounds: the most threads a block may have, promised to the compiler, which may then use

@@ -22,7 +22,8 @@ def cpu(
         help="BxHxWxC, the images that a step of the flow takes; may be given more than once.",
         show_default="64x64x64x12; 8x16x16x12 for networks")] = None,
     hidden: Annotated[int, typer.Option(min=1, help="Hidden channels of the networks.")] = 400,
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of each variant.")] = 30,
+    repeats: Annotated[int, typer.Option(
+        min=1, max=1_000_000, help="Timings of each variant.")] = 30,
     check: Annotated[bool, typer.Option(
         "--check", help="Fail if a kernel misses its share of the copy bandwidth.")] = False,
     json: Annotated[Path | None, typer.Option(

@@ -25,7 +25,8 @@ def cuda(
     size: Annotated[str, typer.Option(
         help="BxHxWxC, the images that a step of the flow takes.")] = "256x64x64x12",
     hidden: Annotated[int, typer.Option(min=1, help="Hidden channels of the networks.")] = 400,
-    repeats: Annotated[int, typer.Option(min=1, help="Timings of each variant.")] = 50,
+    repeats: Annotated[int, typer.Option(
+        min=1, max=1_000_000, help="Timings of each variant.")] = 50,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
     out: Annotated[Path | None, typer.Option(
@@ -47,10 +48,11 @@ def cuda(
     if dtype not in DTYPES:
         raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {dtype!r}.",
                                  param_hint="--dtype")
+    images = parsed(size, hidden)
     reason = cuda_unavailable_reason()
     if reason is not None:
         raise ValueError(reason)
-    raise typer.Exit(_run(op, dtype, parsed(size, hidden), repeats, json, out))
+    raise typer.Exit(_run(op, dtype, images, repeats, json, out))
 
 
 def _run(op: list[str] | None, dtype: str, size: Size, repeats: int, json: Path | None,

@@ -31,7 +31,7 @@ def model(
     batch: Annotated[list[int] | None, typer.Option(
         min=1, help="Images at a time; may be given more than once. A step is measured with the "
         "first.", show_default="8, 32")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Rounds.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rounds.")] = 7,
     scaling: Annotated[bool, typer.Option(
         "--scaling", help="Instead: the cost of a pixel from 32x32 to 256x256, batch 1 to 128."
     )] = False,
@@ -62,6 +62,9 @@ def model(
     from refglow.validation.bench.model import NotEqualError
     from refglow.validation.bench.side_by_side import TASKS, large_step, scaled, side_by_side
 
+    if scaling and large:
+        raise typer.BadParameter("measures something else than --large; give one of them.",
+                                 param_hint="--scaling")
     configuration = _configuration(shape, blocks, steps_per_block, hidden)
     files = BenchFiles("model", json, out, pictures=False)
     to_stderr = is_standard_output(json)

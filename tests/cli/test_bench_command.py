@@ -170,13 +170,28 @@ def test_what_cannot_be_run_is_one_line_and_writes_nothing(arguments, message, t
 
 
 @pytest.mark.parametrize("arguments", [["cpu", "--dtype", "int8"], ["cuda", "--dtype", "int8"],
-                                       ["model", "--shape", "32x32"], ["cpu", "--repeats", "0"]])
+                                       ["model", "--shape", "32x32"], ["cpu", "--repeats", "0"],
+                                       ["cpu", "--repeats", "9" * 20],
+                                       ["model", "--scaling", "--large"]])
 def test_wrong_usage(arguments):
     done = run(*arguments)
     assert done.exit_code == 2 and "Usage:" in done.stderr
 
 
+def test_kernels_that_cannot_be_compiled_are_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    done = program(tmp_path, "cpu", *SMALL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("refglow: NUMBA_DISABLE_JIT is set")
+
+
 # ---- cuda -----------------------------------------------------------------------------------
+
+
+def test_wrong_options_are_told_before_a_missing_gpu():
+    done = run("cuda", "--size", "8x8")
+    assert "written BxHxWxC" in str(done.exception)
+
 
 
 def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(monkeypatch, tmp_path):

@@ -31,6 +31,11 @@ def arguments_of(op, *shape, dtype="float32"):
     return arguments if op.endswith("vjp") else arguments[:3]
 
 
+def check_of_shape(op, *shape):
+    arguments = arguments_of(op, *shape)
+    check_results(op, getattr(activation_normalization, op)(*arguments), arguments)
+
+
 @pytest.mark.simulator
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("op", "name"), LADDER)
@@ -51,8 +56,20 @@ def test_every_variant_interpreted(op, name, dtype):
     (256, 12), (257, 12), (4,)])
 @pytest.mark.parametrize("op", OPS)
 def test_edges_of_blocks(op, shape):
-    arguments = arguments_of(op, *shape)
-    check_results(op, interpreted(getattr(activation_normalization, op), *arguments), arguments)
+    interpreted(check_of_shape, op, *shape)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("shape", [(257, 1), (3, 64), (5, 65), (257, 12)])
+@pytest.mark.parametrize("op", OPS)
+def test_edges_of_blocks_in_the_simulator(simulated, op, shape):
+    simulated(check_of_shape, op, *shape)
+
+
+@pytest.mark.parametrize("shape", [(8, 16, 16, 12), (8, 8, 8, 24), (16, 4, 4, 48)])
+@pytest.mark.parametrize("op", OPS)
+def test_the_scales_of_a_glow(op, shape):
+    interpreted(check_of_shape, op, *shape)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 4, 6), (2, 0, 5)])

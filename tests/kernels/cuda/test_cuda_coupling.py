@@ -73,15 +73,37 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "examples", "pixels", "channels", "deciding"), EDGES)
-def test_edges_of_blocks(name, examples, pixels, channels, deciding):
-    op = "sigmoid_coupling_inverse"
-    arguments = arguments_of(op, examples, pixels, channels, deciding)
-    check_results(op, interpreted(run_map, op, name, *arguments), arguments)
+# The images at the second and third scale of a Glow for CIFAR images.
+SCALES = [(8, 64, 24, 12), (16, 16, 48, 24)]
+
+
+def check_of_size(op, name, *sizes):
+    arguments = arguments_of(op, *sizes)
+    run = run_vjp if op.endswith("vjp") else run_map
+    check_results(op, run(op, name, *arguments), arguments)
+
+
+def check_map_and_vjp(name, *sizes):
+    check_of_size("sigmoid_coupling_inverse", name, *sizes)
     if name != "fused":
-        op = "sigmoid_coupling_forward_vjp"
-        arguments = arguments_of(op, examples, pixels, channels, deciding)
-        check_results(op, interpreted(run_vjp, op, name, *arguments), arguments)
+        check_of_size("sigmoid_coupling_forward_vjp", name, *sizes)
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_edges_of_blocks(edge):
+    interpreted(check_map_and_vjp, *edge)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_edges_of_blocks_in_the_simulator(simulated, edge):
+    simulated(check_map_and_vjp, *edge)
+
+
+@pytest.mark.parametrize("sizes", SCALES)
+@pytest.mark.parametrize(("op", "name"), LADDER)
+def test_every_variant_at_the_scales_of_a_glow(op, name, sizes):
+    interpreted(check_of_size, op, name, *sizes)
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 2, 1), (3, 5, 7, 2), (5, 2, 24, 12), (2, 9, 200, 75)])

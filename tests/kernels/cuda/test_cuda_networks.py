@@ -114,6 +114,27 @@ def test_coupling_networks_of_any_sizes(sizes):
     check_results(op, interpreted(host(op), *arguments), arguments)
 
 
+def test_coupling_networks_at_the_last_scale_of_a_glow():
+    sizes = (2, 4, 4, 24), 400, 48
+    arguments = network_arguments(*sizes)
+    check_results("coupling_network", interpreted(host("coupling_network"), *arguments), arguments)
+    arguments = network_vjp_arguments(*sizes)
+    op = "coupling_network_vjp"
+    check_results(op, interpreted(host(op), *arguments), arguments)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("edge", [((1, 3, 85, 1), 1, 2), ((1, 4, 8, 4), 8, 8),
+                                  ((1, 1, 257, 1), 1, 1)], ids=str)
+def test_edges_of_blocks_in_the_simulator(simulated, edge):
+    simulated(check_network, *edge)
+
+
+def check_network(*sizes):
+    arguments = network_arguments(*sizes)
+    check_results("coupling_network", host("coupling_network")(*arguments), arguments)
+
+
 def test_groups_of_images_give_the_same(monkeypatch):
     arguments = network_arguments((5, 3, 4, 4), 8, 8)
     whole = interpreted(host("coupling_network"), *arguments)

@@ -80,7 +80,7 @@ def test_float64_interpreted(op, name):
 
 
 # Pixels below, at and above a block of threads, a tile of 64, a warp, a chunk and a strip.
-@pytest.mark.parametrize(("op", "name", "pixels", "channels"), [
+EDGES = [
     *[("scale_matvec_lu_forward", "naive", pixels, 3) for pixels in (255, 256, 257)],
     *[("scale_matvec_lu_forward", "coalesced", pixels, 5) for pixels in (51, 52, 103)],
     *[("scale_matvec_lu_forward", "vectorized", pixels, 8) for pixels in (127, 128, 129)],
@@ -90,10 +90,30 @@ def test_float64_interpreted(op, name):
     *[("scale_matvec_lu_inverse", "tiled", pixels, 8) for pixels in (1, 63, 64, 65)],
     *[("scale_matvec_lu_forward_vjp", "naive", pixels, 4) for pixels in (63, 64, 65)],
     *[("scale_matvec_lu_forward_vjp", "tiled", pixels, 12) for pixels in (1, 55, 57, 64, 65, 113)],
-])
-def test_edges_of_blocks(op, name, pixels, channels):
-    arguments = arguments_of(op, (pixels, channels))
-    check_results(op, run_variant(op, name, *arguments), arguments)
+]
+
+
+def check_of_shape(op, name, *shape):
+    arguments = arguments_of(op, shape)
+    found, = (variant for variant in VARIANTS if (variant.op, variant.name) == (op, name))
+    check_results(op, found.run(*arguments), arguments)
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_edges_of_blocks(edge):
+    interpreted(check_of_shape, *edge)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_edges_of_blocks_in_the_simulator(simulated, edge):
+    simulated(check_of_shape, *edge)
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 16, 12), (8, 8, 8, 24)])
+@pytest.mark.parametrize(("op", "name"), LADDER)
+def test_every_variant_at_the_other_scales_of_a_glow(op, name, shape):
+    interpreted(check_of_shape, op, name, *shape)
 
 
 # One channel; no whole vectors; what fits the chip, and the next that does not; more than a panel.

@@ -76,12 +76,34 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "shape", "n"), EDGES)
-def test_edges_of_blocks(name, shape, n):
+# The images at the three scales of a Glow for CIFAR images, before and after its squeezes, and one
+# large image.
+SCALES = [((16, 32, 32, 4), 2), ((16, 16, 16, 12), 2), ((16, 8, 8, 24), 2), ((1, 256, 256, 4), 2)]
+
+
+def check_both_directions(name, shape, n):
     image = numbers(*shape)
     squeezed = specification.expand_inverse(image, n)[0]
-    np.testing.assert_array_equal(interpreted(run_squeeze, name, image, n)[0], squeezed)
-    np.testing.assert_array_equal(interpreted(run_expand, name, squeezed, n)[0], image)
+    np.testing.assert_array_equal(run_squeeze(name, image, n)[0], squeezed)
+    np.testing.assert_array_equal(run_expand(name, squeezed, n)[0], image)
+
+
+@pytest.mark.parametrize(("name", "shape", "n"), EDGES)
+def test_edges_of_blocks(name, shape, n):
+    interpreted(check_both_directions, name, shape, n)
+
+
+@pytest.mark.simulator
+@pytest.mark.parametrize(("name", "shape", "n"), EDGES)
+def test_edges_of_blocks_in_the_simulator(simulated, name, shape, n):
+    simulated(check_both_directions, name, shape, n)
+
+
+@pytest.mark.parametrize(("shape", "n"), SCALES)
+@pytest.mark.parametrize("name", list(dict.fromkeys(name for op, name in LADDER
+                                                    if op.startswith("expand"))))
+def test_every_variant_at_the_scales_of_a_glow(name, shape, n):
+    interpreted(check_both_directions, name, shape, n)
 
 
 @pytest.mark.parametrize(("shape", "n"), [
