@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Bbox
 
 _COLOURS = ("#1f5fa8", "#c4480c", "#2b7a3d", "#7a3f98", "#8a6d00", "#00788a", "#b0306a", "#555555")
-_MARKERS = "os^DvPX*"
+_MARKERS = "os^DvPX*<>p"
 _KEY_COLUMNS = 3
 _ALONG = 150  # boxes along a ceiling that labels keep away from
 _REACH = tuple(range(10, 90, 5))  # distances in points at which a label is tried

@@ -11,7 +11,7 @@ import numpy as np
 from refglow.kernels.cpu.addresses import Number, as_number, load, store
 from refglow.kernels.cpu.compiled import compiled, inlined
 from refglow.kernels.cpu.fused import fma
-from refglow.kernels.cpu.lane_sums import LANES, log_sigmoid_sum, shifted_sum
+from refglow.kernels.cpu.lane_sums import LANES, add_log_sigmoids, add_shifted
 from refglow.kernels.cpu.vector_math import decay, exp, sigmoid_numerator
 
 # The kinds of coupling, which the kernels are told as a number; the shift's have no raw scale.
@@ -23,12 +23,13 @@ _ZERO, _TWO = np.float32(0), np.float32(2)
 _ROUNDED = np.float32(2.0**25)
 
 SHIFTS = (SHIFT_FORWARD, SHIFT_INVERSE)
+INVERSES = (SIGMOID_INVERSE, EXP_INVERSE, SHIFT_INVERSE)
 
 
 @compiled
-def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
-             one: Number) -> float:
-    """Map x[:count] in place; returns the sum of their log-dets.
+def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, log_det: int,
+             one: Number) -> None:
+    """Map x[:count] in place, and add the logs of their scales to a log-det.
 
     Args:
       kind: of coupling.
@@ -36,7 +37,7 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
       r, t, x: addresses of the raw scales, shifts and values, with room for whole groups of LANES;
         of a shift's only `count` are read, and no raw scales.
       e: address of room for as many numbers, which is overwritten.
-      lanes: address of LANES float64 numbers, which are overwritten.
+      log_det: address of its state (lane_sums.py).
       one: 1 in the number type.
     """
     padded = (count + LANES - 1) // LANES * LANES
@@ -46,21 +47,20 @@ def map_tile(kind: int, count: int, r: int, t: int, x: int, e: int, lanes: int,
             store(r, i, as_number(np.inf if kind < EXP_FORWARD else -2.0, one))
     if kind == SIGMOID_FORWARD:
         _sigmoid_forward(padded, r, t, x, e, one)
-        return log_sigmoid_sum(r, 2.0, e, padded, lanes, one)
-    if kind == SIGMOID_INVERSE:
+    elif kind == SIGMOID_INVERSE:
         _sigmoid_inverse(padded, r, t, x, e, one)
-        return -log_sigmoid_sum(r, 2.0, e, padded, lanes, one)
-    if kind == EXP_FORWARD:
+    elif kind == EXP_FORWARD:
         _exp_forward(padded, r, t, x, one)
-        return shifted_sum(r, 2.0, padded, lanes, one)
-    if kind == EXP_INVERSE:
+    elif kind == EXP_INVERSE:
         _exp_inverse(padded, r, t, x, one)
-        return -shifted_sum(r, 2.0, padded, lanes, one)
-    if kind == SHIFT_FORWARD:
+    elif kind == SHIFT_FORWARD:
         _shift_forward(count, t, x, one)
     else:
         _shift_inverse(count, t, x, one)
-    return 0.0
+    if kind < EXP_FORWARD:
+        add_log_sigmoids(r, 2.0, e, padded, log_det, one)
+    elif kind not in SHIFTS:
+        add_shifted(r, 2.0, padded, log_det, one)
 
 
 @inlined

@@ -2,6 +2,9 @@
 
 A sum runs in LANES lanes side by side, each in the order of its elements, held in vector registers;
 the lanes are joined pairwise. The order is the same whatever the width of a vector.
+
+A log-det is summed run by run. Between the runs its state is in memory: LANES sums, LANES products,
+how many factors these have, and what was summed and joined before.
 """
 
 from __future__ import annotations
@@ -23,33 +26,55 @@ LANES = 32
 # So many factors of at most 2 have a product that does not overflow.
 MOST_FACTORS = 16 * LANES
 
+# Numbers in the state of a log-det, and where two of them are.
+LOG_DET_STATE = 2 * LANES + 2
+_FACTORS, _TOTAL = 2 * LANES, 2 * LANES + 1
+
 
 @compiled
-def log_sigmoid_sum(x: int, offset: float, e: int, count: int, lanes: int, one: Number) -> float:
-    """sum of log sigmoid(x[i] + offset) = min(x[i] + offset, 0) - log1p(e[i]), in nats.
+def start_log_det(state: int) -> None:
+    """The state of a log-det before its first run: 0.
+
+    Args:
+      state: address of LOG_DET_STATE float64 numbers.
+    """
+    for i in range(LOG_DET_STATE):
+        store(state, i, 0.0)
+
+
+@compiled
+def add_log_sigmoids(x: int, offset: float, e: int, count: int, state: int, one: Number) -> None:
+    """Add log sigmoid(x[i] + offset) = min(x[i] + offset, 0) - log1p(e[i]), in nats, for all i.
 
     Args:
       x: address of `count` numbers, a multiple of LANES.
       offset: see above.
       e: address of decay(x[i] + offset).
       count: how many.
-      lanes: address of LANES float64 numbers, which are overwritten.
+      state: of the log-det, by address.
       one: 1 in the number type of x and e.
     """
-    _sum_below_zero(x, offset, count // LANES, lanes, one)
-    total = lane_sum(lanes)
+    _sum_below_zero(x, offset, count // LANES, state, one)
     for start in range(0, count, MOST_FACTORS):
-        factors = min(MOST_FACTORS, count - start)
-        _join_in_lanes(e + start * size_of(one), 0.0, factors // LANES, lanes, one)
-        total -= math.log1p(_joined_lanes(lanes))
-    return total
+        run = min(MOST_FACTORS, count - start)
+        if load(state, _FACTORS, 1.0) + run > MOST_FACTORS:
+            _join_products(state)
+        _join_in_lanes(e + start * size_of(one), 0.0, run // LANES, state + LANES * 8, one)
+        store(state, _FACTORS, load(state, _FACTORS, 1.0) + run)
 
 
 @compiled
-def shifted_sum(x: int, offset: float, count: int, lanes: int, one: Number) -> float:
-    """sum of x[i] + offset. Args: as for `log_sigmoid_sum`."""
-    _sum_shifted(x, offset, count // LANES, lanes, one)
-    return lane_sum(lanes)
+def add_shifted(x: int, offset: float, count: int, state: int, one: Number) -> None:
+    """Add x[i] + offset for all i. Args: as for `add_log_sigmoids`."""
+    _sum_shifted(x, offset, count // LANES, state, one)
+
+
+@compiled
+def log_det_of(state: int) -> float:
+    """The sum of all runs so far; the state cannot be added to any more."""
+    _join_products(state)
+    total: float = load(state, _TOTAL, 1.0) + lane_sum(state)
+    return total
 
 
 @compiled
@@ -71,12 +96,17 @@ def lane_sum(lanes: int) -> float:
 
 
 @compiled
-def _joined_lanes(lanes: int) -> float:
+def _join_products(state: int) -> None:
+    """Take the logarithm of all products into the total, and start new ones."""
+    products = state + LANES * 8
     for half in (16, 8, 4, 2, 1):
         for lane in range(half):
-            store(lanes, lane, _joined(load(lanes, lane, 1.0), load(lanes, lane + half, 1.0)))
-    total: float = load(lanes, 0, 1.0)
-    return total
+            store(products, lane, _joined(load(products, lane, 1.0),
+                                          load(products, lane + half, 1.0)))
+    store(state, _TOTAL, load(state, _TOTAL, 1.0) - math.log1p(load(products, 0, 1.0)))
+    for lane in range(LANES):
+        store(products, lane, 0.0)
+    store(state, _FACTORS, 0.0)
 
 
 @inlined
@@ -92,7 +122,7 @@ def _joined(u: float, e: float) -> float:
 def _in_lanes(step: Callable[[VectorCode, Any, Any, Any], Any]) -> Any:
     """A compiled function of (numbers, offset, rows, lanes, one).
 
-        lanes[l] = what 0 becomes by `step` for each of the numbers [rows, LANES] in column l
+        lanes[l] becomes what `step` makes of it by each of the numbers [rows, LANES] in column l
 
     Args:
       step: writes code: from vectors of what the lanes are, numbers and offsets, all float64, to
@@ -112,7 +142,8 @@ def _in_lanes(step: Callable[[VectorCode, Any, Any, Any], Any]) -> Any:
                 return [step(code, lane, code.widened(builder.gep(row, [INT(column)])), offsets)
                         for lane, column in zip(running, columns, strict=True)]
 
-            ends = code.sums_over(args[2], [code.zero for _ in columns], add_row)
+            starts = [code.load(code.beyond(to, INT(column))) for column in columns]
+            ends = code.sums_over(args[2], starts, add_row)
             for column, end in zip(columns, ends, strict=True):
                 code.store(end, code.beyond(to, INT(column)))
             return context.get_dummy_value()
