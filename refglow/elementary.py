@@ -128,6 +128,28 @@ def sqrt(x: Array) -> Array:
     return _apply("sqrt", np.sqrt, x)
 
 
+def product(a: Array, b: Array) -> Array:
+    """The matrix product a b.
+
+    Object numbers whose class has a function `product` are multiplied by it: for numbers of many
+    digits a whole matrix at a time is a thousand times faster.
+
+    Args:
+      a: [..., N, K], any number type.
+      b: [K, M], of that type.
+
+    Returns:
+      [..., N, M] of that type.
+
+    Source: numpy.matmul.
+    """
+    if a.dtype == object and a.size and b.size:
+        multiplied = getattr(type(a.flat[0]), "product", None)
+        if multiplied is not None:
+            return asarray(multiplied(a, b))
+    return asarray(a @ b)
+
+
 def constant(value: Any, like: Array) -> Array:
     """`value` in the number type of `like`, exactly.
 

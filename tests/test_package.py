@@ -109,7 +109,8 @@ def test_constraints_pin_every_requirement_by_public_version():
     pinned = {canonicalize_name(pin.partition("==")[0]): pin.partition("==")[2] for pin in pins}
     extras = SETUP["options.extras_require"]
     needed = [Requirement(line) for section in (SETUP["options"]["install_requires"],
-                                                extras["tfp"], extras["torch"], extras["test"])
+                                                *(extras[name] for name in (
+                                                    "certify", "tfp", "torch", "train", "test")))
               for line in section.split("\n") if line and not line.startswith("#")]
     for requirement in needed:
         if requirement.name != "refglow":

@@ -8,6 +8,7 @@ import pytest
 from strict_cupy import strict_gpu
 
 import refglow as rg
+from refglow.bijectors import coupling
 from refglow.kernels.cuda.stand_ins import InterpretedDevice
 from refglow.validation.cases import small_network
 from refglow.validation.random_models import randomize_weights
@@ -61,6 +62,17 @@ def test_the_example_on_a_gpu_runs_on_what_stands_in_for_one():
         assert {type(value) for value in found} == {cupy.ndarray}
     assert names["images"].shape == (4, 4, 8, 1) and len(names["param_bars"]) == len(
         glow.trainable_variables)
+
+
+def test_the_example_of_certified_values_runs():
+    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+                  if "certified(" in text)
+    rng = np.random.default_rng(0)
+    names: dict = {"x": rng.standard_normal((1, 2, 12)), "output": rng.standard_normal((1, 2, 12)),
+                   "sigmoid_coupling_forward": coupling.sigmoid_coupling_forward}
+    exec(compile(example, "README.md", "exec"), names)
+    expected, _ = coupling.sigmoid_coupling_forward(names["x"], names["output"], 6)
+    np.testing.assert_array_max_ulp(names["found"].values["y"]["float64"], expected, 8)
 
 
 def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):

@@ -19,6 +19,7 @@ from refglow.cli.interpolate import interpolate
 from refglow.cli.sample import sample
 from refglow.cli.train import train
 from refglow.cli.validate import validate
+from refglow.cli.vectors import vectors
 
 app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
                   rich_markup_mode="markdown", pretty_exceptions_enable=False)
@@ -29,6 +30,7 @@ app.command()(sample)
 app.command()(interpolate)
 app.command()(bpd)
 app.add_typer(bench, name="bench")
+app.add_typer(vectors, name="vectors")
 
 
 def _print_version(wanted: bool) -> None:

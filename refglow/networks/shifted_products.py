@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.elementary import product
 
 
 def margins(kernel: Array, padding: str) -> tuple[int, int]:
@@ -39,8 +40,8 @@ def as_pixels(images: Array) -> Array:
 def times(pixels: Array, matrix: Array, images: int) -> Array:
     """The product pixels @ matrix, [N P, I] times [I, O], image by image."""
     size = len(pixels) // max(1, images)
-    product: Array = pixels.reshape(images, size, len(matrix)) @ matrix
-    return product.reshape(len(pixels), matrix.shape[1])
+    products = product(pixels.reshape(images, size, len(matrix)), matrix)
+    return products.reshape(len(pixels), matrix.shape[1])
 
 
 def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
@@ -51,8 +52,8 @@ def convolved(images: Array, kernel: Array, ph: int, pw: int) -> Array:
         return pixels.reshape(*images.shape[:3], outputs)
     if inputs <= outputs:
         matrix = kernel.reshape(kh * kw * inputs, outputs)
-        product = times(gather(images, kh, kw, ph, pw), matrix, len(images))
-        return product.reshape(*_output_size(images, kh, kw, ph, pw), outputs)
+        pixels = times(gather(images, kh, kw, ph, pw), matrix, len(images))
+        return pixels.reshape(*_output_size(images, kh, kw, ph, pw), outputs)
     matrix = kernel.transpose(2, 0, 1, 3).reshape(inputs, kh * kw * outputs)
     terms = times(as_pixels(images), matrix, len(images)).reshape(*images.shape[:3], kh, kw,
                                                                   outputs)

@@ -1,0 +1,66 @@
+"""The floating-point number nearest to a real number that is known to lie in a ball."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.certified.ball import Ball, UndecidedError
+
+
+def nearest(array: Array, dtype: Any) -> Array:
+    """Every number correctly rounded: to the nearest, ties to the even one.
+
+    All numbers of a ball round to the same if its two ends do.
+
+    Args:
+      array: [...], object; Balls.
+      dtype: float32 or float64.
+
+    Returns:
+      [...] of that type.
+
+    Raises:
+      UndecidedError: for a ball that holds numbers that round differently, or numbers that are not
+        finite.
+    """
+    result = np.empty(array.shape, dtype)
+    for index in np.ndindex(array.shape):
+        result[index] = _nearest(Ball(array[index]), result.dtype)
+    return result
+
+
+def _nearest(ball: Ball, dtype: Any) -> float:
+    value = ball.value
+    if not value.is_finite():
+        raise UndecidedError(f"{value} is not known to be finite.")
+    low, high = (rounded(int(mantissa), int(exponent), dtype) for mantissa, exponent in (
+        value.lower().man_exp(), value.upper().man_exp()))
+    if low != high:
+        raise UndecidedError(f"{value} rounds to {low!r} or {high!r} in {dtype}.")
+    return low
+
+
+def rounded(mantissa: int, exponent: int, dtype: Any) -> float:
+    """mantissa 2^exponent, rounded to the nearest number of a type; infinite if too large.
+
+    A float of `digits` bits is q 2^u, |q| < 2^digits, with u no less than that of the subnormal
+    numbers. So u is chosen, q is the mantissa without its last u - exponent bits, and these decide.
+    """
+    kind = np.finfo(dtype)
+    digits, least = kind.nmant + 1, int(kind.minexp) - kind.nmant
+    size = abs(mantissa)
+    unit = max(exponent + size.bit_length() - digits, least)
+    lost = unit - exponent
+    if lost <= 0:
+        q = size << -lost
+    else:
+        q, rest = size >> lost, size & ((1 << lost) - 1)
+        half = 1 << (lost - 1)
+        q += rest > half or (rest == half and q % 2 == 1)
+    if q and unit + q.bit_length() > int(kind.maxexp):
+        return math.copysign(math.inf, mantissa)
+    return math.copysign(math.ldexp(q, unit), mantissa)
