@@ -7,17 +7,17 @@ Everything is reached from here, by TFP's names:
 """
 
 from importlib.metadata import version as _version
-from pathlib import Path as _Path
+from importlib.util import find_spec as _find_spec
 
 from refglow import bijectors, distributions, networks
 from refglow.backend import current_backend, use_backend
 from refglow.model_file import load, save
 from refglow.variable import Variable
 
-_parent = _Path(__file__).absolute().parent.parent
-if (_parent / "setup.cfg").is_file() and (_parent / "kernels").is_dir():
-    # A checkout, imported from its own folder: kernels/ and validation/ lie beside this one.
-    __path__.append(str(_parent))
+if _find_spec("refglow.kernels") is None:
+    raise ImportError(f"refglow was found in its source folder, {__path__[0]}, without kernels/ "
+                      "and validation/, which lie beside it. Start Python in another folder to use "
+                      "what is installed, or install the source folder: pip install -e .")
 
 __version__ = _version("refglow")
 

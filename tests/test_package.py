@@ -181,15 +181,15 @@ def test_wheel_metadata(wheel):
 
 
 @pytest.mark.wheel
-def test_a_checkout_has_all_parts_in_its_own_folder():
-    """Without the finder of an editable installation, whose kernels would be found anyway."""
+def test_the_source_folder_is_not_taken_for_the_package():
+    """Python started there finds it first; without an editable installation it has no kernels."""
     code = ("import sys\n"
             "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
-            "import refglow, refglow.kernels, refglow.validation\n"
-            "print(refglow.__file__, refglow.kernels.__file__, refglow.validation.__file__)")
-    files = run(sys.executable, "-c", code, cwd=ROOT).split()
-    assert files == [str(ROOT / name / "__init__.py")
-                     for name in ("refglow", "kernels", "validation")]
+            "import refglow")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 1
+    assert "Start Python in another folder" in done.stderr.splitlines()[-1]
 
 
 def test_wheel_adds_one_top_level_name(installed, tmp_path):
