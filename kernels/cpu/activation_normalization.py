@@ -237,7 +237,8 @@ def _moments_chunk(batch: Array, means: Array, squares: Array, width: int, size:
         for i in range(min(width, last - start)):
             sums[i] += load(given, i, one)
     _fold(sums, means[chunk])
-    means[chunk] /= (last - first) // means.shape[1]
+    for c in range(means.shape[1]):
+        means[chunk, c] /= (last - first) // means.shape[1]
     centers, sums = _repeated(means[chunk], width), np.zeros(width)
     for start in range(first, last, width):
         given = from_number(batch, start)
@@ -251,19 +252,17 @@ def _moments_chunk(batch: Array, means: Array, squares: Array, width: int, size:
 def _repeated(numbers: Array, width: int) -> Array:
     """The numbers of all channels for one pixel after the other, `width` in all."""
     result = np.empty(width)
-    done = min(len(numbers), width)
-    result[:done] = numbers[:done]
-    while done < width:
-        more = min(done, width - done)
-        result[done:done + more] = result[:more]
-        done += more
+    for start in range(0, width, max(1, len(numbers))):  # (a slice would take a second to compile)
+        for c in range(min(len(numbers), width - start)):
+            result[start + c] = numbers[c]
     return result
 
 
 @compiled
 def _fold(places: Array, channels: Array) -> None:
     """channels[c] = sum of the numbers of channel c, from the tile's first pixel to its last."""
-    channels[:] = 0.0
+    for c in range(len(channels)):
+        channels[c] = 0.0
     for start in range(0, len(places), len(channels)):
         for c in range(len(channels)):
             channels[c] += places[start + c]
