@@ -144,7 +144,7 @@ def product(a: Array, b: Array) -> Array:
     Source: numpy.matmul.
     """
     if a.dtype == object and a.size and b.size:
-        multiplied = getattr(type(a.flat[0]), "product", None)
+        multiplied = getattr(_number_class(a), "product", None)
         if multiplied is not None:
             return asarray(multiplied(a, b))
     return asarray(a @ b)
@@ -166,8 +166,14 @@ def constant(value: Any, like: Array) -> Array:
     """
     like = _array(like)
     if like.dtype == object and like.size:
-        return np.asarray(np.frompyfunc(type(like.flat[0]), 1, 1)(value), dtype=object)
+        return np.asarray(np.frompyfunc(_number_class(like), 1, 1)(value), dtype=object)
     return _placed(value, like)
+
+
+def _number_class(array: Array) -> Any:
+    """The class of an object array's numbers; Python's own may be among them (zeros are ints)."""
+    return next((type(number) for number in array.flat if not isinstance(number, (int, float))),
+                type(array.flat[0]))
 
 
 def _placed(value: Any, like: Array) -> Array:
@@ -196,11 +202,11 @@ def log_two_pi(like: Array) -> Array:
     like = _array(like)
     if like.dtype != object or not like.size:
         return _placed(_LOG_TWO_PI, like)
-    number = like.flat[0]
+    number = _number_class(like)
     if hasattr(number, "context"):
         pi = number.context.pi
     else:
-        pi = type(number).pi() if hasattr(type(number), "pi") else math.pi
+        pi = number.pi() if hasattr(number, "pi") else math.pi
     return log(np.asarray(pi * 2, dtype=object))
 
 

@@ -19,8 +19,8 @@ SIGMOID_FORWARD, SIGMOID_INVERSE, EXP_FORWARD, EXP_INVERSE, SHIFT_FORWARD, SHIFT
 # Exact in float32, and no float64 in an expression of float32 numbers.
 _ZERO, _TWO = np.float32(0), np.float32(2)
 
-# Below it r + 2 may have to be rounded; r may be infinite above.
-_ROUNDED = np.float32(2.0**25)
+# From there on exp is 0 or infinite, whatever rounding r + 2 has left out, and r may be infinite.
+_ROUNDED = np.float32(2.0**10)
 
 SHIFTS = (SHIFT_FORWARD, SHIFT_INVERSE)
 INVERSES = (SIGMOID_INVERSE, EXP_INVERSE, SHIFT_INVERSE)

@@ -30,7 +30,7 @@ def certify(
     only: Annotated[str | None, typer.Option(
         help="Only the cases whose name begins so, e.g. --only RealNVP.")] = None,
     write: Annotated[Path | None, typer.Option(
-        help="Write the values found, as the package keeps them, to this file.")] = None,
+        help="Write the values of all cases, as the package keeps them, to this file.")] = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:
@@ -42,6 +42,8 @@ def certify(
 
     The exit code is 0 if all values are those that are kept, 1 if not, 2 if it could not run.
     """
+    if write is not None and only is not None:
+        raise typer.BadParameter("writes all cases; leave out --only.", param_hint="--write")
     require_writable(json)
     require_writable(write)
     found = _certified(only)

@@ -1,23 +1,26 @@
 """Certified values: balls enclose, rounding is right, nothing is guessed, golden ones stand."""
 
+import json
 import math
 import sys
 from fractions import Fraction
+from importlib import resources
 
 import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
-from refglow.elementary import product, relu, sigmoid
+from refglow.elementary import constant, log_two_pi, product, relu, sigmoid
 from refglow.structure import map_structure
 from refglow.validation.against_golden import conditions_of, golden_cases
 from refglow.validation.certified.ball import Ball, UndecidedError, balls, precision
 from refglow.validation.certified.certify import certified
-from refglow.validation.certified.golden_values import CertifiedValues, certified_case
+from refglow.validation.certified.golden_values import CertifiedValues, certified_case, file_content
 from refglow.validation.certified.nearest import nearest, rounded
 from refglow.validation.certified.report import rows_of, specification_results
 from refglow.validation.compare import difference
@@ -50,10 +53,10 @@ def test_arithmetic_encloses_the_exact_result(a, b, bits):
         assert encloses(x + y, exact_x + exact_y)
         assert encloses(x - y, exact_x - exact_y)
         assert encloses(x * y, exact_x * exact_y)
-        assert encloses(1 - x, 1 - exact_x) and encloses(np.float64(2) * x, 2 * exact_x)
+        assert encloses(1 - x, 1 - exact_x) and encloses(np.int64(2) * x, 2 * exact_x)
         assert encloses(abs(x), abs(exact_x)) and encloses(x**2, exact_x**2)
         if b:
-            assert encloses(x / y, exact_x / exact_y) and encloses(a / y, exact_x / exact_y)
+            assert encloses(x / y, exact_x / exact_y) and encloses(3 / y, 3 / exact_y)
 
 
 @pytest.mark.parametrize(("name", "points"), [
@@ -78,6 +81,30 @@ def test_an_integer_of_many_digits_is_exact():
     for wrong in ("1", None, 1j, np.longdouble(1)):
         with pytest.raises(TypeError, match="made of an int or a float"):
             Ball(wrong)
+
+
+def test_a_float_beside_balls_is_an_error():
+    """It may be the rounded result of something: np.exp of an array that was not made of balls."""
+    x = Ball(1)
+    for ask in (lambda: x + 0.5, lambda: 0.5 - x, lambda: np.float64(2) * x, lambda: x < 0.5,
+                lambda: balls([1.0]) * np.exp(np.ones(1)), lambda: x == np.float32(1),
+                lambda: product(balls([[1.0]]), np.array([[0.5]], object))):
+        with pytest.raises(TypeError, match="beside Balls"):
+            ask()
+    with pytest.raises(TypeError, match="beside Balls"):
+        nearest(np.array([0.1 + 0.2], object), np.float64)
+    with pytest.raises(TypeError):
+        balls([1.0]).astype(float)
+    assert bool(x) and not bool(x - 1)
+
+
+def test_constants_are_balls_where_a_zero_is_an_int():
+    like = np.array([0, Ball(0.5)], object)
+    assert isinstance(constant(0.5, like).item(), Ball)
+    with mpmath.workprec(300):
+        exact = mpmath.log(2 * mpmath.pi)
+    with precision(200):
+        assert encloses(log_two_pi(like).item(), value(*exact.man_exp))
 
 
 def test_what_balls_do_not_decide_is_an_error():
@@ -160,6 +187,14 @@ def test_a_float32_is_not_rounded_twice():
     mantissa = above * 2**70
     assert rounded(int(mantissa), -70, np.float32) == np.nextafter(np.float32(1), np.float32(2))
     assert np.float32(float(above)) == 1
+
+
+def test_zeros_have_no_sign():
+    tiny = np.array([Ball(-1) / 2**1100, Ball(-0.0), Ball(1) / 2**1100], object)
+    assert np.signbit(nearest(tiny, np.float64)).tolist() == [True, False, False]
+    with precision(2000):
+        around = np.array([Ball(2).sqrt() ** 2 - 2], object)
+        assert not np.signbit(nearest(around, np.float64)).any()
 
 
 def test_a_ball_between_two_numbers_is_not_rounded():
@@ -248,10 +283,19 @@ def test_the_specification_is_within_its_tolerance_of_the_truth(case, dtype, kep
 
 
 def test_the_command(tmp_path):
-    done = CliRunner().invoke(app, ["vectors", "certify", "--only", "RealNVP", "--json",
-                                    str(tmp_path / "r.json"), "--write", str(tmp_path / "v")])
+    arguments = ["vectors", "certify", "--only", "RealNVP", "--json", str(tmp_path / "r.json")]
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and "each correctly rounded" in done.stdout
-    assert (tmp_path / "r.json").exists() and (tmp_path / "v").stat().st_size > 1000
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert len(rows) == 40 and all(row["as_kept"] for row in rows)
+    done = CliRunner().invoke(app, [*arguments, "--write", str(tmp_path / "v")])
+    assert done.exit_code == 2 and not (tmp_path / "v").exists()
+
+
+def test_the_file_that_is_written_is_the_file_that_is_kept(kept):
+    kept_file = resources.files("refglow.validation.golden") / "certified.safetensors"
+    found = {(case.name, dtype): kept.of(case.name, dtype) for case in CASES for dtype in DTYPES}
+    assert load(file_content(found)).keys() == load(kept_file.read_bytes()).keys()
 
 
 def test_another_digit_is_noticed(monkeypatch):
@@ -266,6 +310,18 @@ def test_another_digit_is_noticed(monkeypatch):
     done = CliRunner().invoke(app, ["vectors", "certify", "--only", "Tanh"])
     assert done.exit_code == 1 and "NOT as kept" in done.stdout
     assert "2 of 8 are not as kept" in done.stdout
+
+
+def test_a_property_that_is_not_kept_is_noticed(monkeypatch):
+    right = CertifiedValues.of
+
+    def lacking(self, case, inputs):
+        found = right(self, case, inputs)
+        del found.values["inverse"]
+        return found
+    monkeypatch.setattr(CertifiedValues, "of", lacking)
+    done = CliRunner().invoke(app, ["vectors", "certify", "--only", "Tanh"])
+    assert done.exit_code == 1 and "2 of 8 are not as kept" in done.stdout
 
 
 def test_without_python_flint_it_says_what_to_install(monkeypatch):

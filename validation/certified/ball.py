@@ -4,7 +4,8 @@ A ball is a midpoint and a radius; every operation returns a ball that holds all
 operands' numbers can have, so what comes out of a long computation encloses the true result
 (`arb` of python-flint, with the arithmetic of FLINT). A comparison that the balls do not decide is
 an error, `UndecidedError`: no branch is ever taken by guessing. More bits of precision make
-smaller balls.
+smaller balls. Balls compute with Balls and with ints. A float beside them is an error as well: it
+may be a result that was rounded before; every input and parameter is made of balls explicitly.
 
 The specification functions of refglow run on object arrays as they are:
 
@@ -43,7 +44,8 @@ def precision(bits: int) -> Iterator[None]:
     """Compute midpoints with so many bits inside the block.
 
     Args:
-      bits: at least 2. The setting is FLINT's and belongs to the thread.
+      bits: at least 2. The setting is FLINT's, one for all threads of the process: with another
+        setting balls are larger or smaller, never wrong.
     """
     before = ctx.prec
     ctx.prec = bits
@@ -83,9 +85,8 @@ class Ball:
     def __repr__(self) -> str:
         return f"Ball({self.value})"
 
-    def __float__(self) -> float:
-        """The midpoint, for people; `nearest` says what is certain."""
-        return float(self.value)
+    def __bool__(self) -> bool:
+        return self != 0
 
     # ---- arithmetic -----------------------------------------------------------------------------
 
@@ -207,15 +208,27 @@ def _exact(mantissa: int, exponent: int) -> Any:
 
 def _matrix(array: Array) -> arb_mat:
     rows, columns = array.shape
-    return arb_mat(rows, columns, [Ball(ball).value for ball in array.flat])
+    return arb_mat(rows, columns, [exact(number).value for number in array.flat])
+
+
+def exact(number: Any) -> Ball:
+    """A Ball as it is, an int as a Ball.
+
+    Raises:
+      TypeError: for anything else: a float may have been rounded before it came here.
+    """
+    if isinstance(number, Ball):
+        return number
+    if isinstance(number, (int, np.integer)):
+        return Ball(number)
+    raise TypeError(f"{number!r}, a {type(number).__name__}, is beside Balls: it may be a result "
+                    "that was rounded. Make every input and parameter balls first.")
 
 
 def _binary(a: Ball, other: Any, operation: Callable[[Any, Any], Any]) -> Any:
-    try:
-        b = other if isinstance(other, Ball) else Ball(other)
-    except TypeError:
+    if isinstance(other, np.ndarray):
         return NotImplemented
-    return Ball(operation(a.value, b.value))
+    return Ball(operation(a.value, exact(other).value))
 
 
 def _quotient(a: Any, b: Any) -> Any:
@@ -232,7 +245,7 @@ def _of_positive(value: Any) -> Any:
 
 def _decided(a: Ball, other: Any, is_so: Callable[[Any, Any], bool],
              is_not: Callable[[Any, Any], bool]) -> bool:
-    b = Ball(other)
+    b = exact(other)
     if is_so(a.value, b.value):
         return True
     if is_not(a.value, b.value):

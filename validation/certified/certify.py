@@ -38,7 +38,9 @@ def certified(compute: Callable[[], Results], first_bits: int = FIRST_BITS) -> C
 
     Raises:
       UndecidedError: if 8192 bits do not decide it: a result is exactly between two floating-point
-        numbers, or a branch depends on whether a number that is computed is exactly 0.
+        numbers, a branch depends on whether a number that is computed is exactly 0, or a function
+        is asked for outside its domain.
+      TypeError: for a float beside Balls; all inputs and parameters have to be Balls (`balls`).
     """
     bits = first_bits
     while True:

@@ -2,7 +2,8 @@
 
 `certified.safetensors` holds CASE/INPUTS/PROPERTY/TYPE: for the inputs and parameters of the golden
 file of the number type INPUTS, the true value of the property, correctly rounded to TYPE. Its
-metadata says how many bits of precision decided each case.
+metadata says how many bits of precision decided each case. Numbers that a case itself has for
+parameters, such as 0.7 in "Scale by a number", are the float64 numbers for either INPUTS.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from refglow.elementary import log
 from refglow.safetensors_file import open_safetensors
 from refglow.structure import map_structure
 from refglow.validation.cases import Case
-from refglow.validation.certified.ball import balls
+from refglow.validation.certified.ball import Ball, balls
 from refglow.validation.certified.certify import FIRST_BITS, Certified, Results, certified
 from refglow.validation.evaluate import evaluate
-from refglow.validation.golden import DTYPES, Golden
+from refglow.validation.golden import Golden
 
 FILE = "certified.safetensors"
 
@@ -39,14 +40,14 @@ def certified_case(case: Case, golden: Golden, first_bits: int = FIRST_BITS) -> 
 
     def compute() -> Results:
         if case.first_use:
-            epsilon = 10 * float(np.finfo(golden.metadata["dtype"]).eps)
+            epsilon = 10 * Ball(float(np.finfo(golden.metadata["dtype"]).eps))
             return _after_first_use(bijector, x, y, event_ndims, epsilon)
         bijector.load_state_dict(state)
         return evaluate(bijector, x, y, event_ndims)
     return certified(compute, first_bits)
 
 
-def _after_first_use(actnorm: Any, x: Any, y: Any, event_ndims: Any, epsilon: float) -> Results:
+def _after_first_use(actnorm: Any, x: Any, y: Any, event_ndims: Any, epsilon: Ball) -> Results:
     """The properties of an ActNorm that each input initialises, in the input's own number type.
 
     10 eps, which are added to the deviations, are part of the definition: those of the golden
@@ -102,10 +103,3 @@ def file_content(found: dict[tuple[str, str], Certified]) -> bytes:
     bits = {f"{case}/{inputs}": one.bits for (case, inputs), one in found.items()}
     return save(arrays, metadata={"bits": json.dumps(bits),
                                   "python-flint": version("python-flint")})
-
-
-def same(one: Certified, other: Certified) -> bool:
-    """Whether all values are the same numbers."""
-    return one.values.keys() == other.values.keys() and all(
-        np.array_equal(by_type[dtype], other.values[prop][dtype])
-        for prop, by_type in one.values.items() for dtype in DTYPES)

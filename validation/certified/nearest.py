@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.certified.ball import Ball, UndecidedError
+from refglow.validation.certified.ball import Ball, UndecidedError, exact
 
 
 def nearest(array: Array, dtype: Any) -> Array:
@@ -17,11 +17,12 @@ def nearest(array: Array, dtype: Any) -> Array:
     All numbers of a ball round to the same if its two ends do.
 
     Args:
-      array: [...], object; Balls.
+      array: [...], object; Balls, or ints.
       dtype: float32 or float64.
 
     Returns:
-      [...] of that type.
+      [...] of that type; infinite where a number is too large for it. A zero's sign is not
+      certified: it is +0 unless both ends are negative.
 
     Raises:
       UndecidedError: for a ball that holds numbers that round differently, or numbers that are not
@@ -29,7 +30,7 @@ def nearest(array: Array, dtype: Any) -> Array:
     """
     result = np.empty(array.shape, dtype)
     for index in np.ndindex(array.shape):
-        result[index] = _nearest(Ball(array[index]), result.dtype)
+        result[index] = _nearest(exact(array[index]), result.dtype)
     return result
 
 
@@ -41,7 +42,7 @@ def _nearest(ball: Ball, dtype: Any) -> float:
         value.lower().man_exp(), value.upper().man_exp()))
     if low != high:
         raise UndecidedError(f"{value} rounds to {low!r} or {high!r} in {dtype}.")
-    return low
+    return low if low else max(low, high, key=lambda end: math.copysign(1.0, end))
 
 
 def rounded(mantissa: int, exponent: int, dtype: Any) -> float:

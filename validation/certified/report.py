@@ -34,9 +34,9 @@ def rows_of(found: Iterable[tuple[Case, str, Certified]]) -> list[dict[str, Any]
         ours, before = specification_results(case, files[dtype]), kept.of(case.name, dtype)
         for prop, by_type in one.values.items():
             truth = by_type["float64"]
-            as_kept = before is not None and all(
-                np.array_equal(array, before.values[prop][name])
-                for name, array in by_type.items())
+            kept_by_type = before.values.get(prop, {}) if before else {}
+            as_kept = kept_by_type.keys() == by_type.keys() and all(
+                np.array_equal(array, kept_by_type[name]) for name, array in by_type.items())
             rows.append({
                 "case": case.name, "dtype": dtype, "property": prop, "bits": one.bits,
                 "as_kept": as_kept,

@@ -33,6 +33,18 @@ def test_couplings_round_a_few_times(name, spread, dtype):
     assert np.allclose(log_det, exact_log_det.astype(np.float64), rtol=relative, atol=0)
 
 
+@pytest.mark.parametrize("raw", [8388607.5, 3e7, 1e38, np.inf])
+def test_couplings_of_huge_raw_scales_saturate(raw):
+    """r + 2 loses half a unit near 2^23, which must not bring a bounded exponent back."""
+    x = np.ones((1, 1, 4), np.float32)
+    for sign, scales in ((1, {"sigmoid": 1.0, "exp": np.inf}), (-1, {"sigmoid": 0.0, "exp": 0.0})):
+        output = np.zeros((1, 1, 4), np.float32)
+        output[..., :2] = sign * raw
+        for kind, scale in scales.items():
+            found, _ = getattr(coupling, f"{kind}_coupling_forward")(x, output, 2)
+            assert (found[..., 2:] == scale).all(), (kind, sign)
+
+
 @pytest.mark.parametrize("condition", [1.0, 1e2, 1e4])
 def test_inverse_loses_digits_with_the_condition_number_not_its_square(condition):
     c = 24
