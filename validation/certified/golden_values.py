@@ -47,7 +47,7 @@ def certified_case(case: Case, golden: Golden, first_bits: int = FIRST_BITS) -> 
     return certified(compute, first_bits)
 
 
-def _after_first_use(actnorm: Any, x: Any, y: Any, event_ndims: Any, epsilon: Ball) -> Results:
+def _after_first_use(actnorm: Any, x: Any, y: Any, event_ndims: Any, epsilon: Any) -> Results:
     """The properties of an ActNorm that each input initialises, in the input's own number type.
 
     10 eps, which are added to the deviations, are part of the definition: those of the golden
