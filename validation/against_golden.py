@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from refglow.bijectors.bijector import Bijector
-from refglow.structure import iterate, map_structure
+from refglow.dtypes import Array
+from refglow.structure import iterate
 from refglow.validation.cases import ALL_CASES, Case
 from refglow.validation.conditioning import measured_condition
 from refglow.validation.evaluate import evaluate, forget_data
@@ -42,30 +44,48 @@ def golden_rows(cases: list[Case]) -> Iterator[tuple[Case, list[Row]]]:
 
 
 def _compare(case: Case, dtype: Any, golden: Golden) -> list[Row]:
-    bijector, wide = (_with_state(case, number_type, golden) for number_type in (dtype, np.float64))
-    event_ndims = map_structure(bijector.forward_min_event_ndims, len, case.event_shape)
-    x, y = golden.input(case.name, "x"), golden.input(case.name, "y")
-    before_each = forget_data if case.first_use else None
-    with warnings.catch_warnings():
-        if case.first_use:  # samples set the parameters on purpose
-            warnings.simplefilter("ignore", UserWarning)
-        results = evaluate(bijector, x, y, event_ndims, before_each)
-        conditions = conditions_of(wide, x, y, event_ndims, before_each)
+    conditions = golden_conditions(case, golden)
+    layers = rounding_layers(_with_state(case, dtype, golden)[0])
     rows = []
-    for prop, actual in results.items():
+    for prop, actual in golden_results(case, golden).items():
         expected = golden.result(case.name, prop)
         if expected is None:
             raise ValueError(f"The golden file lacks {prop} of {case.name!r}; write it again.")
-        tolerance = agreement(dtype, rounding_layers(bijector), conditions[prop])
+        tolerance = agreement(dtype, layers, conditions[prop])
         rows.append(compared(case.name, prop, dtype, actual, expected, tolerance,
                              conditions[prop]))
     return rows
 
 
-def _with_state(case: Case, dtype: Any, golden: Golden) -> Bijector:
-    bijector, _, _ = case.make(int(golden.metadata["seed"]), dtype)
+def golden_results(case: Case, golden: Golden) -> dict[str, Array]:
+    """refglow's properties of a case at a golden file's inputs and parameters, in its type."""
+    bijector, arguments = _with_state(case, np.dtype(golden.metadata["dtype"]), golden)
+    with _setting_on_purpose(case):
+        return evaluate(bijector, *arguments)
+
+
+def golden_conditions(case: Case, golden: Golden) -> dict[str, float]:
+    """kappa of each property there."""
+    wide, arguments = _with_state(case, np.float64, golden)
+    with _setting_on_purpose(case):
+        return conditions_of(wide, *arguments)
+
+
+def _with_state(case: Case, dtype: Any, golden: Golden) -> tuple[Bijector, tuple[Any, ...]]:
+    """The case's bijector with the golden parameters, and what `evaluate` takes beside it."""
+    bijector, _, event_ndims = case.make(int(golden.metadata["seed"]), dtype)
     bijector.load_state_dict(golden.state(case.name))
-    return bijector
+    return bijector, (golden.input(case.name, "x"), golden.input(case.name, "y"), event_ndims,
+                      forget_data if case.first_use else None)
+
+
+@contextmanager
+def _setting_on_purpose(case: Case) -> Iterator[None]:
+    """No warning where samples set an ActNorm's parameters: in a case about its first use."""
+    with warnings.catch_warnings():
+        if case.first_use:
+            warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def conditions_of(bijector: Bijector, x: Any, y: Any, event_ndims: Any,

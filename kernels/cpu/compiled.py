@@ -60,7 +60,7 @@ def inlined(function: Function) -> Function:
 def _jit(function: Function, parallel: Any) -> Function:
     if numba.config.DISABLE_JIT:
         raise ImportError("NUMBA_DISABLE_JIT is set, and the CPU kernels cannot run uncompiled. "
-                           "Unset it, or compute with refglow.use_backend('spec').")
+                          "Unset it, or compute with refglow.use_backend('spec').")
     try:
         decorated: Any = numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
     except RuntimeError:  # no folder for the cache can be written

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from refglow.validation.cases import Case
     from refglow.validation.certified.certify import Certified
+    from refglow.validation.golden import Golden
 
-vectors = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown",
-                      help="Reference values, certified to the last bit.")
+vectors = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 
-@vectors.callback()
+@vectors.callback()  # with one command only, Typer would leave out its name
 def _vectors() -> None:
     """Reference values, certified to the last bit."""
 
@@ -46,9 +46,12 @@ def certify(
         raise typer.BadParameter("writes all cases; leave out --only.", param_hint="--write")
     require_writable(json)
     require_writable(write)
-    found = _certified(only)
     from refglow.validation.certified.report import rows_of
-    rows = rows_of(found)
+    from refglow.validation.golden import DTYPES, Golden
+
+    files = {dtype: Golden(dtype) for dtype in DTYPES}
+    found = _certified(only, files)
+    rows = rows_of(found, files)
     if write is not None:
         from refglow.validation.certified.golden_values import file_content
         write_atomically(write, file_content({(case.name, dtype): one
@@ -61,17 +64,16 @@ def certify(
     raise typer.Exit(0 if passed else 1)
 
 
-def _certified(only: str | None) -> list[tuple[Case, str, Certified]]:
+def _certified(only: str | None,
+               files: dict[str, Golden]) -> list[tuple[Case, str, Certified]]:
     """Each case and number type of its inputs, with its certified values."""
     from rich.progress import track
 
     from refglow.validation.against_golden import golden_cases
     from refglow.validation.certified.golden_values import certified_case
-    from refglow.validation.golden import DTYPES, Golden
     from refglow.validation.table import stderr_console
 
-    work = [(case, dtype) for case in golden_cases(only) for dtype in DTYPES]
-    files = {dtype: Golden(dtype) for dtype in DTYPES}
+    work = [(case, dtype) for case in golden_cases(only) for dtype in files]
     return [(case, dtype, certified_case(case, files[dtype]))
             for case, dtype in track(work, description="certifying", console=stderr_console(),
                                      transient=True)]

@@ -193,7 +193,6 @@ def test_wrong_options_are_told_before_a_missing_gpu():
     assert "written BxHxWxC" in str(done.exception)
 
 
-
 def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(monkeypatch, tmp_path):
     from refglow.kernels.cuda import availability
     if availability.cuda_unavailable_reason() is None:

@@ -104,20 +104,12 @@ def test_even_kernels(sides):
 
 
 @pytest.mark.parametrize("sizes", [((2, 3, 5, 3), 10, 6), ((1, 4, 2, 6), 16, 12),
-                                   ((2, 1, 3, 4, 2), 5, 4), ((0, 4, 2, 6), 8, 12)], ids=str)
+                                   ((2, 1, 3, 4, 2), 5, 4), ((0, 4, 2, 6), 8, 12),
+                                   ((2, 4, 4, 24), 400, 48)], ids=str)  # a Glow's last scale
 def test_coupling_networks_of_any_sizes(sizes):
     arguments = network_arguments(*sizes)
     for op in ("coupling_network", "coupling_network_activations"):
         check_results(op, interpreted(host(op), *arguments), arguments)
-    arguments = network_vjp_arguments(*sizes)
-    op = "coupling_network_vjp"
-    check_results(op, interpreted(host(op), *arguments), arguments)
-
-
-def test_coupling_networks_at_the_last_scale_of_a_glow():
-    sizes = (2, 4, 4, 24), 400, 48
-    arguments = network_arguments(*sizes)
-    check_results("coupling_network", interpreted(host("coupling_network"), *arguments), arguments)
     arguments = network_vjp_arguments(*sizes)
     op = "coupling_network_vjp"
     check_results(op, interpreted(host(op), *arguments), arguments)

@@ -13,6 +13,7 @@ from linear_checks import (
     shifted_by,
     specification,
 )
+from variant_checks import variant_of
 
 from refglow.kernels.cuda import (
     normalized_conv,
@@ -51,8 +52,7 @@ def interpreted(function, *arguments):
 
 
 def run_variant(op, name, *arguments):
-    found, = (variant for variant in VARIANTS if (variant.op, variant.name) == (op, name))
-    return interpreted(found.run, *arguments)
+    return interpreted(variant_of(MODULE, op, name).run, *arguments)
 
 
 @pytest.mark.simulator
@@ -95,8 +95,7 @@ EDGES = [
 
 def check_of_shape(op, name, *shape):
     arguments = arguments_of(op, shape)
-    found, = (variant for variant in VARIANTS if (variant.op, variant.name) == (op, name))
-    check_results(op, found.run(*arguments), arguments)
+    check_results(op, variant_of(MODULE, op, name).run(*arguments), arguments)
 
 
 @pytest.mark.parametrize("edge", EDGES, ids=str)
