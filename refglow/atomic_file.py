@@ -13,10 +13,26 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable
 
 AnyPath = str | os.PathLike[str]
 Content = bytes | Iterable[bytes | memoryview]
+
+
+def can_write_in(folder: AnyPath) -> bool:
+    """Whether a new file can be made in a folder; found out by making one that has no name.
+
+    Permissions alone do not tell: a file system may be read-only, or hold no files (/proc).
+
+    Args:
+      folder: an existing one, else the answer is no.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def write_atomically(path: AnyPath, content: Content) -> None:

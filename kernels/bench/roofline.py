@@ -199,9 +199,11 @@ def _name_the_ceilings(axes: Axes, ceiling: Ceiling) -> None:
                   xytext=(14 * along - 5 * above, 14 * above + 5 * along),
                   textcoords="offset points", rotation=angle, rotation_mode="anchor", fontsize=9)
     if level:
+        ridge, end = level[0]
+        from_left = axes.transData.transform(ridge)[0] < axes.get_window_extent().xmax / 2
         axes.annotate(f"{ceiling.rate_label}: {_figure(ceiling.rate or 0.0)} GFLOP/s",
-                      level[0][1], xytext=(-6, 6), textcoords="offset points", ha="right",
-                      fontsize=9)
+                      ridge if from_left else end, xytext=(6 if from_left else -6, 6),
+                      textcoords="offset points", ha="left" if from_left else "right", fontsize=9)
 
 
 def _figure(per_second: float) -> str:

@@ -34,6 +34,7 @@ from refglow.kernels.cpu.shifts import add_up_rows, gather, scatter
 from refglow.kernels.cpu.tile_product import tile_product, transposed_product
 from refglow.kernels.cpu.tiles import fixed_tiles_of, images_in_chunk, tiles_of
 from refglow.kernels.cpu.vector_registers import lanes_of
+from refglow.networks.shifted_products import margins
 
 
 def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
@@ -43,7 +44,7 @@ def conv2d(x: Array, kernel: Array, bias: Array, padding: str) -> Array:
                          f"{kernel.shape[2]}.")
     common_dtype(x, kernel, bias)
     require_shape("bias", bias, kernel.shape[3:])
-    return _convolution(native(x), native(kernel), native(bias), *_margins(kernel, padding))
+    return _convolution(native(x), native(kernel), native(bias), *margins(kernel, padding))
 
 
 def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
@@ -51,7 +52,7 @@ def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
     """See the specification."""
     common_dtype(x, kernel, y_bar)
     kh, kw, inputs, outputs = kernel.shape
-    ph, pw = _margins(kernel, padding)
+    ph, pw = margins(kernel, padding)
     height, width = x.shape[-3] + 2 * ph - kh + 1, x.shape[-2] + 2 * pw - kw + 1
     require_shape("x", x, (*x.shape[:-1], inputs))
     require_shape("The cotangent of the output", y_bar, (*x.shape[:-3], height, width, outputs))
@@ -66,10 +67,6 @@ def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
         swapped = _correlation(y_bar, x, kh, kw, kh - 1 - ph, kw - 1 - pw)
         kernel_bar = np.ascontiguousarray(swapped[::-1, ::-1].swapaxes(2, 3))
     return x_bar, kernel_bar, _sum_of_pixels(y_bar)
-
-
-def _margins(kernel: Array, padding: str) -> tuple[int, int]:
-    return (kernel.shape[0] // 2, kernel.shape[1] // 2) if padding == "same" else (0, 0)
 
 
 def _convolution(x: Array, kernel: Array, bias: Array, ph: int, pw: int) -> Array:

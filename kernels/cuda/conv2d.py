@@ -14,6 +14,7 @@ from typing import Any
 from refglow.kernels.cuda.device import Device, device_of
 from refglow.kernels.cuda.layout import FLOATING, require_one_dtype, require_shape
 from refglow.kernels.cuda.shifts import Window, gather, scatter
+from refglow.networks.shifted_products import margins
 
 
 def conv2d(x: Any, kernel: Any, bias: Any, padding: str) -> Any:
@@ -107,12 +108,7 @@ def window_of(kernel: Any, padding: str) -> Window:
       ValueError: padding is neither "same" nor "valid", or is "same" for even sides.
     """
     kh, kw = kernel.shape[:2]
-    if padding == "valid":
-        return Window(kh, kw, 0, 0)
-    if padding != "same" or kh % 2 == 0 or kw % 2 == 0:
-        raise ValueError("conv2d: padding must be 'valid', or 'same' for a kernel of odd sides; "
-                         f"got {padding!r} for {kh} x {kw}.")
-    return Window(kh, kw, kh // 2, kw // 2)
+    return Window(kh, kw, *margins(kernel, padding))
 
 
 def as_images(x: Any) -> Any:

@@ -15,6 +15,7 @@ from refglow.cli.messages import say
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from refglow.cli.bench_report import BenchFiles
     from refglow.validation.bench.configuration import Configuration
     from refglow.validation.bench.side_by_side import SideBySide
 
@@ -48,7 +49,9 @@ def model(
         min=1, help="Hidden channels of the coupling networks.", rich_help_panel=_MODEL)] = 400,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
-    out: Annotated[Path | None, typer.Option(help="A folder for model.json.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        help="A folder for model.json and, but for --scaling and --large, a roofline plot, "
+        "model.png and model.svg.")] = None,
 ) -> None:
     """Compare results, then time whole Glows side by side.
 
@@ -66,7 +69,8 @@ def model(
         raise typer.BadParameter("measures something else than --large; give one of them.",
                                  param_hint="--scaling")
     configuration = _configuration(shape, blocks, steps_per_block, hidden)
-    files = BenchFiles("model", json, out, pictures=False)
+    pictures = not scaling and not large
+    files = BenchFiles("model", json, out, pictures)
     to_stderr = is_standard_output(json)
     with _progress() as progress:
         try:
@@ -86,6 +90,8 @@ def model(
     report = _report(found)
     _print(found, report["environment"], to_stderr)
     met = print_verdicts(found.verdicts, to_stderr)
+    if out is not None and pictures:
+        _draw(files, found, configuration, report, repeats)
     write_json(json, report)
     files.write_json(report)
     raise typer.Exit(1 if check and not met else 0)
@@ -120,6 +126,19 @@ def _report(found: SideBySide) -> dict[str, Any]:
         here["blas"] = one.process["blas"]  # of refglow's process, not of this one
     return {"command": "bench model", "environment": here, "unset": list(UNSET),
             **found.as_dict()}
+
+
+def _draw(files: BenchFiles, found: SideBySide, configuration: Configuration,
+          report: dict[str, Any], repeats: int) -> None:
+    """Write the roofline plot; adds its ceilings to the report."""
+    from refglow.kernels.bench.machine import best, copy_rates
+    from refglow.validation.bench.model_roofline import model_ceiling, model_points
+
+    ceiling = model_ceiling(found.tasks, best(copy_rates(repeats)).per_second)
+    report["ceilings"] = {"copy_bytes_per_second": ceiling.bandwidth,
+                          "gemm_operations_per_second": ceiling.rate}
+    files.write_pictures(model_points(found.tasks, configuration), ceiling,
+                         f"{report['environment']['processor']}, whole Glows, float32")
 
 
 def _print(found: SideBySide, environment: dict[str, Any], to_stderr: bool) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refglow.atomic_file import write_atomically
+from refglow.atomic_file import can_write_in, write_atomically
 from refglow.cli.json_report import require_writable, write_json
 from refglow.cli.messages import say
 from refglow.validation.table import stderr_console
@@ -57,7 +56,7 @@ class BenchFiles:
             from refglow.kernels.bench.roofline import require_matplotlib
             require_matplotlib()
         place = folder if folder.exists() else folder.absolute().parent
-        if not place.is_dir() or not os.access(place, os.W_OK):
+        if not can_write_in(place):
             raise OSError(f"Cannot write to {folder}: it must be a writable folder, or a new one "
                           "in such a folder.")
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from refglow.atomic_file import write_atomically
+from refglow.atomic_file import can_write_in, write_atomically
 
 
 def is_standard_output(path: Path | None) -> bool:
@@ -27,7 +26,7 @@ def require_writable(path: Path | None) -> None:
         return
     folder = path.absolute().parent
     taken = path.exists() and not path.is_file()
-    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
+    if taken or not can_write_in(folder):
         raise OSError(f"Cannot write {path}: it must be a file in an existing, writable folder.")
 
 

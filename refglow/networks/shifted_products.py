@@ -23,8 +23,22 @@ from refglow.elementary import product
 
 
 def margins(kernel: Array, padding: str) -> tuple[int, int]:
-    """(ph, pw): how many rows and columns of zeros are around the image."""
-    return (kernel.shape[0] // 2, kernel.shape[1] // 2) if padding == "same" else (0, 0)
+    """(ph, pw): how many rows and columns of zeros are around the image.
+
+    Args:
+      kernel: [KH, KW, I, O].
+      padding: "same" (odd KH, KW) or "valid".
+
+    Raises:
+      ValueError: if padding is neither, or is "same" for a kernel with an even side.
+    """
+    kh, kw = kernel.shape[:2]
+    if padding == "valid":
+        return 0, 0
+    if padding != "same" or kh % 2 == 0 or kw % 2 == 0:
+        raise ValueError("conv2d: padding must be 'valid', or 'same' for a kernel of odd sides; "
+                         f"got {padding!r} for {kh} x {kw}.")
+    return kh // 2, kw // 2
 
 
 def as_images(x: Array) -> Array:

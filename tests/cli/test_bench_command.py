@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,6 +22,7 @@ from refglow.kernels.bench.records import Summary
 from refglow.kernels.bench.timing import Settings
 from refglow.validation.bench import cpu as cpu_cases_module
 
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc")
 SMALL = ["--size", "2x4x6x8", "--hidden", "5", "--repeats", "2"]
 CEILINGS = Ceilings([Rate("numpy", 2, Summary((1e-9,)))],
                     {name: [Rate("[2, 2] x [2, 2]", 16, Summary((1e-9,)))]
@@ -156,6 +158,8 @@ def test_ops_without_arithmetic_and_others_share_a_picture(quick, monkeypatch, t
     (["cpu", "--op", "warp"], "There is no op warp; there are: squeeze, unsqueeze"),
     (["cpu", "--size", "8x8"], "written BxHxWxC, e.g. 64x64x64x12; got '8x8'"),
     (["cpu", "--json", "no/such/r.json"], "no/such/r.json"),
+    pytest.param(["cpu", "--json", "/proc/r.json"], "Cannot write /proc/r.json", marks=needs_proc),
+    pytest.param(["cpu", "--out", "/proc/out"], "Cannot write to /proc/out", marks=needs_proc),
     (["cpu", "--out", "no/such/folder"], "no/such/folder"),
     (["cpu", "--out", "taken"], "taken"),
     (["model", "--peers", "jax"], "There is no peer jax"),
@@ -313,6 +317,7 @@ def planted_model(monkeypatch, error=None):
 
 def test_a_model_s_report(monkeypatch, tmp_path):
     planted_model(monkeypatch)
+    monkeypatch.setattr(machine, "copy_rates", lambda repeats: CEILINGS.copy)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     done = run("model", "--peers", "tfp,torch", "--batch", "8", "--repeats", "2", "--json",
                tmp_path / "r.json", "--out", tmp_path / "out")
@@ -322,7 +327,9 @@ def test_a_model_s_report(monkeypatch, tmp_path):
     assert report["unset"] == ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"]
     assert "OPENBLAS_CORETYPE" not in report["environment"]["variables"]
     assert json.loads((tmp_path / "out" / "model.json").read_text()) == report
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.json"]
+    assert report["ceilings"] == {"copy_bytes_per_second": pytest.approx(2e9),
+                                  "gemm_operations_per_second": 72 / 1.25}
+    assert "whole Glows" in assert_pictures(tmp_path / "out", "model")
     for text in ("Unset in the processes that were timed: OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE",
                  "MISSED log_prob, batch 8: refglow against TFP, tf.function: 2 x",
                  "met    log_prob, batch 8: of the rate of matrix products: 100%",

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
+from refglow.kernels.cpu import conv2d as conv_kernel
 from refglow.networks import Conv2D, Dense, ReLU, Sequential, conv2d, dense, relu
+from refglow.networks.conv2d_gradient import conv2d_vjp
 
 KERNELS = [(1, 1), (3, 3), (3, 1), (1, 5), (5, 3), (7, 7), (9, 11)]
 
@@ -103,6 +105,18 @@ def test_wrong_arguments_are_refused(arguments, message):
 def test_wrong_inputs_are_refused(x, error, message):
     with pytest.raises(error, match=message):
         Conv2D(2, 3, 5, "valid")(x)
+
+
+@pytest.mark.parametrize(("padding", "size"), [("full", 3), ("same", 2), ("", 1)])
+@pytest.mark.parametrize("op", ["conv2d", "conv2d_vjp"])
+@pytest.mark.parametrize("place", ["spec", "cpu"])
+def test_the_function_refuses_other_padding(place, op, padding, size):
+    homes = {"spec": {"conv2d": conv2d, "conv2d_vjp": conv2d_vjp},
+             "cpu": vars(conv_kernel)}
+    x, kernel, y = np.ones((1, 4, 4, 2)), np.ones((size, size, 2, 3)), np.ones((1, 4, 4, 3))
+    third = np.zeros(3) if op == "conv2d" else y
+    with pytest.raises(ValueError, match=f"for a kernel of odd sides; got {padding!r} for {size}"):
+        homes[place][op](x, kernel, third, padding)
 
 
 def test_even_kernels_are_fine_without_padding():

@@ -118,7 +118,7 @@ def _tfp_log_prob(configuration: Configuration) -> Job:
 
     def error() -> float:
         return _apart(peer.log_prob(images), _true_log_prob(configuration))
-    return Job(lambda: peer.log_prob(images), error)
+    return Job(lambda: peer.log_prob(images), error, _operations(configuration))
 
 
 def _tfp_sample(configuration: Configuration) -> Job:
@@ -126,7 +126,7 @@ def _tfp_sample(configuration: Configuration) -> Job:
 
     def error() -> float:
         return _apart(peer.forward(configuration.latents()), _true_images(configuration))
-    return Job(lambda: peer.sample(configuration.batch), error)
+    return Job(lambda: peer.sample(configuration.batch), error, _operations(configuration))
 
 
 def _twin_step(training: type[TfpTraining] | type[TorchTraining],
