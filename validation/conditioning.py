@@ -14,6 +14,7 @@ expected to agree with another to fewer digits lost than that. Measured in float
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from refglow.bijectors.bijector import Bijector
 from refglow.dtypes import Array
 from refglow.validation.compare import difference
 
-_DELTA = 1e-7
+DELTA = 1e-7
 _DRAWS = 3
 
 
@@ -41,21 +42,23 @@ def measured_condition(bijector: Bijector, f: Callable[[Sequence[Array]], Sequen
     try:
         for _ in range(_DRAWS):
             bijector.load_state_dict({
-                name: _perturbed_parameter(name, value, rng) if name in trainable else value
+                name: moved_number(name, value, rng) if name in trainable else value
                 for name, value in state.items()})
-            moved = f([_perturbed(array, rng) for array in inputs])
+            moved = f([moved_number("", array, rng) for array in inputs])
             for k, (there, here) in enumerate(zip(moved, base, strict=True)):
-                condition[k] = max(condition[k], difference(there, here).relative / _DELTA)
+                condition[k] = max(condition[k], difference(there, here).relative / DELTA)
     finally:
         bijector.load_state_dict(state)
     return [c if np.isfinite(c) else 1.0 for c in condition]
 
 
-def _perturbed_parameter(name: str, value: Array, rng: np.random.Generator) -> Any:
-    if name.split(".")[-1] == "log_scale":
-        return value + _DELTA * rng.choice([-1.0, 1.0], size=value.shape)
-    return _perturbed(value, rng)
+def moved_number(name: str, value: Array, rng: np.random.Generator) -> Any:
+    """float64 numbers, each moved by a relative DELTA of its own sign; log-scales absolutely.
 
-
-def _perturbed(array: Array, rng: np.random.Generator) -> Any:
-    return array * (1 + _DELTA * rng.choice([-1.0, 1.0], size=array.shape))
+    Args:
+      name: of the parameter or input; its last part, after a dot or a slash, tells log-scales.
+      value: [...], float64.
+      rng: chooses the signs.
+    """
+    moves = DELTA * rng.choice([-1.0, 1.0], size=value.shape)
+    return value + moves if re.split(r"[./]", name)[-1] == "log_scale" else value * (1 + moves)

@@ -33,6 +33,7 @@ import numpy as np
 
 from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.real_nvp import RealNVP
+from refglow.module import Module
 
 AGAINST_TFP_FLOAT64 = 1e-12  # times kappa: the project's limit for float64, any architecture
 AGAINST_DENSE_JACOBIAN = 1e-10  # log-det against slogdet of the dense Jacobian, float64
@@ -54,6 +55,9 @@ DERIVATIVE_IN_ANOTHER_TYPE = 100.0  # the same vjp in float32 or longdouble agai
 REBUILT_AGAINST_STORED = 200.0  # memory="reversible" against "store", well-conditioned models
 # A check that would let an error of a tenth pass shows nothing, and fails instead.
 LARGEST_USEFUL = 0.1
+# Derivatives that start from a rounded result (x_dot = y_dot e^-x for the inverse of Exp) carry its
+# absolute error: |x| eps, 42 eps at the ends of float32's range.
+_DERIVATIVE_OVER_VALUE = 16.0
 _ROUNDINGS_PER_LAYER = 4.0
 _ROUNDINGS_PER_GRADIENT = 64.0
 # Ridders' estimate is the difference of two columns of the extrapolation, not a bound.
@@ -68,13 +72,13 @@ class Tolerance:
     reason: str
 
 
-def rounding_layers(bijector: Bijector) -> int:
-    """L: how many parts of a bijector commit roundings.
+def rounding_layers(model: Module) -> int:
+    """L: how many parts of a bijector, network or distribution commit roundings.
 
     Counted are its innermost bijectors and network layers, except those that only rearrange; a
     coupling counts for itself beside its network.
     """
-    modules = (bijector, *bijector.submodules)
+    modules = (model, *model.submodules)
     return max(1, sum(_rounds(module) for module in modules))
 
 
@@ -103,6 +107,17 @@ def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:
     if np.dtype(dtype) == np.float64 and value > limit:
         return Tolerance(limit, f"1e-12 x {condition:.2g}")
     return Tolerance(value, reason)
+
+
+def derivative_agreement(dtype: Any, layers: int, condition: float) -> Tolerance:
+    """As `agreement`, for derivatives along a direction and gradients, one against the truth.
+
+    Args:
+      dtype, layers, condition: as for `agreement`, the condition of the derivative.
+    """
+    value = agreement(dtype, layers, condition)
+    return Tolerance(_DERIVATIVE_OVER_VALUE * value.relative,
+                     f"{_DERIVATIVE_OVER_VALUE:g} x {value.reason}")
 
 
 def gradient(dtype: Any, terms: int, condition: float) -> Tolerance:

@@ -188,6 +188,12 @@ def test_a_float32_is_not_rounded_twice():
     assert np.float32(float(above)) == 1
 
 
+def test_a_mantissa_may_be_longer_than_any_float_is_large():
+    for sign in (1, -1):
+        assert rounded(sign * (2**2046 + 1), -2040, np.float64) == sign * 64
+        assert rounded(sign * 2**2046, 0, np.float64) == sign * math.inf
+
+
 def test_zeros_have_no_sign():
     tiny = np.array([Ball(-1) / 2**1100, Ball(-0.0), Ball(1) / 2**1100], object)
     assert np.signbit(nearest(tiny, np.float64)).tolist() == [True, False, False]

@@ -5,25 +5,25 @@ its log-det is that of its Jacobian. Only agreement with another implementation 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
-from planting import replace_op
-
-from refglow.bijectors import (
-    activation_normalization,
-    expand,
-    glow_coupling,
-    log_det,
-    network_coupling,
-    real_nvp,
+from plants import (
+    interleaved_network_output,
+    inverted_permutation,
+    log_det_of_actnorm_left_out,
+    log_det_sign,
+    missing_height_times_width,
+    no_epsilon_in_actnorm,
+    sample_standard_deviation,
+    scale_without_offset,
+    shift_before_scale,
+    space_to_depth_order,
+    swapped_scale_and_shift,
+    transposed_weights,
+    wrong_half,
 )
-from refglow.bijectors import scale_matvec_lu as lu
-from refglow.bijectors.chain import Chain
-from refglow.bijectors.reshape import Reshape
-from refglow.bijectors.transpose import Transpose
-from refglow.elementary import log_sigmoid, sigmoid
+
 from refglow.validation.against_golden import golden_cases, golden_rows
 from refglow.validation.row import Row
 
@@ -38,98 +38,6 @@ def rows_of(only: str) -> list[Row]:
 def failures(only: str) -> set[tuple[str, str]]:
     """The properties that fail, as (dtype, property)."""
     return {(row.dtype, row.prop) for row in rows_of(only) if not row.passed}
-
-
-def wrong_half(patch: pytest.MonkeyPatch) -> None:
-    split, join = real_nvp.real_nvp_split, real_nvp.real_nvp_join
-    patch.setattr(real_nvp, "real_nvp_split", lambda x, n: split(x, -n))
-    patch.setattr(real_nvp, "real_nvp_join", lambda a, b, n: join(a, b, -n))
-
-
-def shift_before_scale(patch: pytest.MonkeyPatch) -> None:
-    replace_op(patch, glow_coupling, "SIGMOID_AFFINE",
-               forward=lambda x, r, t: ((x + t) * sigmoid(r + 2), log_sigmoid(r + 2)),
-               inverse=lambda y, r, t: (y / sigmoid(r + 2) - t, -log_sigmoid(r + 2)))
-
-
-def missing_height_times_width(patch: pytest.MonkeyPatch) -> None:
-    def sum_without_multiplying(values: Any, shape: Any, extra: int) -> Any:
-        values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
-        batch = shape[:len(shape) - extra]
-        summed = values.sum(axis=tuple(range(len(batch), len(shape))))
-        return np.array(np.broadcast_to(summed, batch))
-    patch.setattr(log_det, "_sum_over_last", sum_without_multiplying)
-
-
-def transposed_weights(patch: pytest.MonkeyPatch) -> None:
-    reconstruct = lu.lu_reconstruct
-    patch.setattr(lu, "lu_reconstruct", lambda f, p: np.swapaxes(reconstruct(f, p), -1, -2))
-    replace_op(patch, lu, "SCALE_MATVEC_LU", inverse=lambda y, f, p: (
-        np.linalg.solve(np.swapaxes(reconstruct(f, p), -1, -2), y[..., None])[..., 0],
-        -lu.lu_log_det(f)))
-
-
-def inverted_permutation(patch: pytest.MonkeyPatch) -> None:
-    forward, inverse = lu.scale_matvec_lu_forward, lu.scale_matvec_lu_inverse
-    replace_op(patch, lu, "SCALE_MATVEC_LU",
-               forward=lambda x, f, p: forward(x, f, np.argsort(p)),
-               inverse=lambda y, f, p: inverse(y, f, np.argsort(p)))
-
-
-def interleaved_network_output(patch: pytest.MonkeyPatch) -> None:
-    as_array = network_coupling.as_array
-
-    def interleaved(value: Any, *rest: Any) -> Any:
-        array = as_array(value, *rest)
-        return np.concatenate([array[..., 0::2], array[..., 1::2]], axis=-1)
-    patch.setattr(network_coupling, "as_array", interleaved)
-
-
-def swapped_scale_and_shift(patch: pytest.MonkeyPatch) -> None:
-    as_array = network_coupling.as_array
-
-    def swapped(value: Any, *rest: Any) -> Any:
-        array = as_array(value, *rest)
-        return np.roll(array, array.shape[-1] // 2, axis=-1)
-    patch.setattr(network_coupling, "as_array", swapped)
-
-
-def scale_without_offset(patch: pytest.MonkeyPatch) -> None:
-    replace_op(patch, glow_coupling, "SIGMOID_AFFINE",
-               forward=lambda x, r, t: (x * sigmoid(r) + t, log_sigmoid(r)),
-               inverse=lambda y, r, t: ((y - t) / sigmoid(r), -log_sigmoid(r)))
-
-
-def space_to_depth_order(patch: pytest.MonkeyPatch) -> None:
-    """Channels (a b c) in place of (c a b)."""
-    def chain(parts: list[Any]) -> Chain:
-        h, w, c, a, b = parts[2].parameters["event_shape_out"]
-        return Chain([parts[0], Transpose((0, 2, 1, 3, 4)),
-                      Reshape((h, w, a, b, c), (h, w, c * a * b))])
-    patch.setattr(expand, "Chain", chain)
-
-
-def sample_standard_deviation(patch: pytest.MonkeyPatch) -> None:
-    def statistics(batch: Any, epsilon: float) -> Any:
-        axes = tuple(range(batch.ndim - 1))
-        return batch.mean(axis=axes), batch.std(axis=axes, ddof=1) + epsilon
-    patch.setattr(activation_normalization, "channel_statistics", statistics)
-
-
-def no_epsilon_in_actnorm(patch: pytest.MonkeyPatch) -> None:
-    def statistics(batch: Any, epsilon: float) -> Any:
-        axes = tuple(range(batch.ndim - 1))
-        return batch.mean(axis=axes), batch.std(axis=axes)
-    patch.setattr(activation_normalization, "channel_statistics", statistics)
-
-
-def log_det_sign(patch: pytest.MonkeyPatch) -> None:
-    log_det_of = lu.lu_log_det
-    patch.setattr(lu, "lu_log_det", lambda f: -log_det_of(f))
-
-
-def log_det_of_actnorm_left_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(activation_normalization, "_total", lambda v: np.zeros((), np.float64))
 
 
 PLANTED = [

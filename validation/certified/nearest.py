@@ -53,7 +53,7 @@ def rounded(mantissa: int, exponent: int, dtype: Any) -> float:
     """
     kind = np.finfo(dtype)
     digits, least = kind.nmant + 1, int(kind.minexp) - kind.nmant
-    size = abs(mantissa)
+    size, sign = abs(mantissa), -1.0 if mantissa < 0 else 1.0
     unit = max(exponent + size.bit_length() - digits, least)
     lost = unit - exponent
     if lost <= 0:
@@ -63,5 +63,5 @@ def rounded(mantissa: int, exponent: int, dtype: Any) -> float:
         half = 1 << (lost - 1)
         q += rest > half or (rest == half and q % 2 == 1)
     if q and unit + q.bit_length() > int(kind.maxexp):
-        return math.copysign(math.inf, mantissa)
-    return math.copysign(math.ldexp(q, unit), mantissa)
+        return sign * math.inf
+    return sign * math.ldexp(q, unit)

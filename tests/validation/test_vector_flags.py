@@ -1,0 +1,433 @@
+"""Every golden vector catches every mistake that its flags name: each is planted, and seen."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import plants
+import pytest
+
+from refglow.bijectors.activation_normalization import channel_statistics
+from refglow.bijectors.scale_matvec_lu import lu_reconstruct
+from refglow.validation.compare import difference
+from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.flags import FLAGS
+from refglow.validation.vectors.kept import kept_vectors
+from refglow.validation.vectors.results import evaluated
+
+SEEN = 1e-6  # relative; refglow's own errors are less (test_vectors.py)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    with kept_vectors() as file:
+        yield file
+
+
+def flagged(flag):
+    return [vector for vector in VECTORS if flag in vector.flags and np.prod(
+        vector.batch_shape + vector.event_shape) <= 800]
+
+
+def evaluate(vector, inputs, dtype=np.float64):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)  # a variance of one number, over 0
+        return evaluated(vector, inputs, dtype, lambda array: array.astype(dtype)).results
+
+
+def differs(found, truth, dtype="float64", limit=SEEN):
+    """Whether a result is missing, not finite, or further from the truth than `limit`."""
+    return found.keys() != truth.keys() or any(
+        array.shape != truth[name][dtype].shape
+        or not difference(array, truth[name]["float64"]).relative <= limit
+        for name, array in found.items())
+
+
+def is_caught(kept, vector, found):
+    truth = kept.results(vector).values
+    return not found.keys() <= truth.keys() or differs(
+        found, {name: truth[name] for name in found})
+
+
+def missed_by(kept, vectors, compute):
+    """The vectors whose results do not show it."""
+    return [vector.name for vector in vectors
+            if not is_caught(kept, vector, compute(vector, kept.inputs(vector)))]
+
+
+# ---- planted into the specification -----------------------------------------------------------
+
+PLANTS = {
+    "SpaceToDepth": [plants.space_to_depth_order], "SqueezeAxes": [plants.columns_before_rows],
+    "WrongHalf": [plants.wrong_half],
+    "ScaleFloor": [plants.scale_with_floor], "AdditiveInstead": [plants.no_scale],
+    "MissingHW": [plants.missing_height_times_width],
+    "TransposedW": [plants.transposed_weights],
+    "PermutationInverse": [plants.inverted_permutation],
+    "LUPacking": [plants.exchanged_triangles], "LUSign": [plants.positive_diagonal],
+    "ActNormOrder": [plants.actnorm_scales_before_shifting],
+    "ActNormGain": [plants.actnorm_gain],
+    "SampleStd": [plants.sample_standard_deviation],
+    "ActNormEpsilon": [plants.no_epsilon_in_actnorm],
+    "PaddingValue": [plants.padded_with_ones], "Activation": [plants.leaky_activation],
+    "StepOrder": [plants.convolution_before_coupling],
+    "ShiftBeforeScale": [plants.shift_before_scale, plants.exits_shift_before_scale,
+                         plants.pairs_shift_before_scale],
+    "ScaleOffset": [plants.scale_without_offset, plants.exits_without_offset],
+    "ScaleFunction": [plants.other_scale_function, plants.pairs_by_sigmoid],
+    "ExitForm": [plants.exits_whiten],
+}
+
+
+@pytest.mark.parametrize("flag", PLANTS)
+def test_it_is_seen_where_it_is_planted(flag, kept, monkeypatch):
+    vectors = [vector for vector in flagged(flag)
+               if vector.operation not in ("Chain", "Permute", "Transpose", "Pad")]  # see below
+    for plant in PLANTS[flag]:
+        plant(monkeypatch)
+    missed = missed_by(kept, vectors, evaluate)
+    assert not missed, f"{flag}: {len(missed)} of {len(vectors)}: {missed}"
+
+
+def test_the_parts_of_a_chain_in_another_order_are_seen(kept):
+    def reversed_(vector, inputs):
+        parts = vector.arguments["parts"][::-1]
+        renamed = {name: array for name, array in inputs.items() if not name.startswith("params/")}
+        for name, array in inputs.items():
+            if name.startswith("params/"):
+                index, _, rest = name.removeprefix("params/").partition(".")
+                renamed[f"params/{len(parts) - 1 - int(index)}.{rest}"] = array
+        other = replace(vector, arguments={"parts": parts}, directions=("forward",))
+        found = evaluate(other, renamed)
+        return {"forward/value": found["forward/value"]}
+    chains = [vector for vector in flagged("StepOrder") + flagged("ShiftBeforeScale")
+              if vector.operation == "Chain"]
+    assert len(chains) == 4 and not missed_by(kept, chains, reversed_)
+
+
+def test_an_inverse_permutation_is_seen(kept):
+    def inverted(vector, inputs):
+        if vector.operation == "Permute":
+            return evaluate(vector, inputs | {
+                "params/permutation": np.argsort(inputs["params/permutation"])})
+        arguments = {"perm": np.argsort(vector.arguments["perm"]).tolist()}
+        return evaluate(replace(vector, arguments=arguments, directions=("forward",)), inputs)
+    vectors = [vector for vector in flagged("PermutationInverse")
+               if vector.operation in ("Permute", "Transpose")]
+    assert len(vectors) == 8 and not missed_by(kept, vectors, inverted)
+
+
+def test_padding_with_another_number_is_seen(kept):
+    vectors = [vector for vector in flagged("PaddingValue") if vector.operation == "Pad"]
+    assert len(vectors) == 3 and not missed_by(kept, vectors, lambda vector, inputs: evaluate(
+        replace(vector, arguments=vector.arguments | {"constant_values": 0.0}), inputs))
+
+
+# ---- planted into the inputs ------------------------------------------------------------------
+
+
+def kernels_of(inputs):
+    return sorted(name for name in inputs
+                  if name.startswith("params/") and name.rpartition(".")[-1].endswith("kernel"))
+
+
+def last_kernels_of(inputs):
+    """Of each network the kernel of the last layer."""
+    return list({name.rpartition(".")[0].rpartition(".")[0]: name
+                 for name in kernels_of(inputs)}.values())
+
+
+def with_kernels(change, choose=kernels_of):
+    """Evaluates with other kernels."""
+    return lambda vector, inputs: evaluate(vector, inputs | {
+        name: change(inputs[name]) for name in choose(inputs)})
+
+
+def with_outputs(order):
+    """Evaluates with the outputs of all networks in another order."""
+    def compute(vector, inputs):
+        if "params/raw_scale" in inputs:
+            return evaluate(vector, inputs | {"params/raw_scale": inputs["params/shift"],
+                                              "params/shift": inputs["params/raw_scale"]})
+        changed = {}
+        for kernel in last_kernels_of(inputs):
+            for name in (kernel, kernel.removesuffix("kernel") + "bias"):
+                changed[name] = inputs[name][..., order(inputs[name].shape[-1])]
+        return evaluate(vector, inputs | changed)
+    return compute
+
+
+def interleaved(outputs):
+    return np.r_[0:outputs:2, 1:outputs:2]
+
+
+def exchanged_halves(outputs):
+    return np.roll(np.arange(outputs), outputs // 2)
+
+
+def channels_first(array, event_ndims):
+    """The numbers in the order channel, row, column, read as if they were in ours."""
+    if event_ndims < 2:
+        return array[..., ::-1]
+    moved = np.moveaxis(array, -1, -event_ndims)
+    return moved.reshape(array.shape)
+
+
+def with_input(change):
+    """Evaluates `forward` on another input."""
+    def compute(vector, inputs):
+        changed = change(vector, inputs["forward/input"])
+        found = evaluate(replace(vector, directions=("forward",)),
+                         inputs | {"forward/input": changed})
+        return {"forward/value": found["forward/value"]}
+    return compute
+
+
+def parts_of_latents(vector, z):
+    return [part.reshape(*z.shape[:-1], -1) for part in vector.build(
+        np.float32).split_latents(z)]
+
+
+def finest_first(vector, z):
+    return np.concatenate(parts_of_latents(vector, z)[::-1], axis=-1)
+
+
+def without_exits(vector, z):
+    glow = vector.build(np.float32)
+    first, *rest = glow.split_latents(z)
+    return glow.merge_latents([first, *(np.zeros_like(part) for part in rest)])
+
+
+def other_channels_exit(vector, x):
+    leave, grab, _ = vector.arguments["split"]
+    return np.concatenate([x[..., leave:leave + grab], x[..., :leave], x[..., leave + grab:]], -1)
+
+
+INPUTS = {
+    "ZeroInitBlind": with_kernels(np.zeros_like, last_kernels_of),
+    "InterleavedParams": with_outputs(interleaved), "SwappedParams": with_outputs(exchanged_halves),
+    "FlippedKernel": with_kernels(lambda kernel: kernel[::-1, ::-1]),
+    "KernelLayout": with_kernels(lambda k: np.swapaxes(k, -1, -2).reshape(k.shape)),
+    "FlattenNCHW": with_input(lambda vector, x: channels_first(x, len(vector.event_shape))),
+    "LatentOrder": with_input(finest_first), "DroppedLatents": with_input(without_exits),
+    "ExitHalf": with_input(other_channels_exit),
+}
+
+
+@pytest.mark.parametrize("flag", INPUTS)
+def test_it_is_seen_in_the_inputs(flag, kept):
+    missed = missed_by(kept, flagged(flag), INPUTS[flag])
+    assert not missed, f"{flag}: {missed}"
+
+
+def test_the_other_direction_is_seen(kept):
+    def inverse(vector, inputs):
+        other = replace(vector, directions=("inverse",))
+        try:
+            found = evaluate(other, inputs | {"inverse/input": inputs["forward/input"]})
+        except ValueError:  # outside the domain, or of another shape
+            return {"forward/value": np.array(np.nan)}
+        return {"forward/value": found["inverse/value"]}
+    assert not missed_by(kept, flagged("InverseDirection"), inverse)
+
+
+def test_another_split_is_seen(kept):
+    """Its parameters have other shapes, or there are none."""
+    def split(vector, inputs):
+        arguments = dict(vector.arguments)
+        if "split" in arguments:
+            leave, grab, left = arguments["split"]
+            arguments["split"] = [leave - 1, grab + 1, left] if leave else [1, grab - 1, left]
+        else:
+            arguments["grab_after_block"] = [
+                0.25 if share == 0.5 else 0.5 for share in arguments["grab_after_block"]]
+        try:
+            return evaluate(replace(vector, arguments=arguments), inputs)
+        except ValueError:  # the state does not fit
+            return {"forward/value": np.array(np.nan)}
+    assert not missed_by(kept, flagged("ExitFraction"), split)
+
+
+# ---- planted into the results -----------------------------------------------------------------
+
+
+def log_dets(kept, vector):
+    """The vector's log-dets, or log-densities."""
+    values = kept.results(vector).values
+    names = [name for name in values if name.endswith("/log_det") and "jvp" not in name]
+    return {name: values[name]["float64"] for name in names or ["forward/value"]}
+
+
+RESULTS = {
+    "LogDetSign": lambda log_det: -log_det, "LogBase": lambda log_det: log_det / np.log(2),
+    "LogDetBatch": lambda log_det: np.full_like(log_det, log_det.mean()),
+    "LogDetBroadcast": lambda log_det: log_det / 3, "DroppedTerm": np.zeros_like,
+}
+
+
+@pytest.mark.parametrize("flag", RESULTS)
+def test_it_is_seen_in_the_log_dets(flag, kept):
+    missed = missed_by(kept, flagged(flag), lambda vector, inputs: {
+        name: RESULTS[flag](array) for name, array in log_dets(kept, vector).items()})
+    assert not missed, f"{flag}: {missed}"
+
+
+def test_gradients_are_not_those_of_an_identity(kept):
+    for vector in flagged("Gradient"):
+        found = evaluated(vector, kept.inputs(vector), np.float64, lambda a: a.astype(np.float64))
+        values = kept.results(vector).values
+        for direction in vector.directions:
+            bars = [by_type["float64"] for name, by_type in values.items()
+                    if name.startswith(f"{direction}/vjp/")]
+            bar = found.inputs[f"{direction}/value_bar"]
+            assert any(array.any() and (array.shape != bar.shape or difference(
+                array, bar).relative > SEEN) for array in bars), vector.name
+
+
+# ---- careless arithmetic ----------------------------------------------------------------------
+
+
+def naive_sigmoid(x, _):
+    s = 1 / (1 + np.exp(-x))
+    return s, np.log(s * (1 - s))
+
+
+def naive_softplus(x, _):
+    return np.log(1 + np.exp(x)), np.log(1 / (1 + np.exp(-x)))
+
+
+def naive_tanh(x, _):
+    e, f = np.exp(x), np.exp(-x)
+    y = (e - f) / (e + f)
+    return y, np.log(1 - y**2)
+
+
+def naive_soft(x, params):
+    h = params["hinge_softness"]
+    y, log_slope = naive_softplus(x / h, params)
+    return h * y + params["low"], log_slope
+
+
+def naive_between(x, params):
+    s, log_slope = naive_sigmoid(x, params)
+    width = params["high"] - params["low"]
+    return params["low"] + width * s, log_slope + np.log(width)
+
+
+def naive_affine(x, params):
+    s = 1 / (1 + np.exp(-(params["raw_scale"] + 2)))
+    return x * s + params["shift"], np.broadcast_to(np.log(s), x.shape)
+
+
+def naive_normal(x, params):
+    z = (x - params["loc"]) / params["scale"]
+    return np.log(np.exp(-z * z / 2) / (params["scale"] * np.sqrt(2 * np.pi, dtype=x.dtype))), None
+
+
+NAIVE = {"Sigmoid": naive_sigmoid, "Softplus": naive_softplus, "Tanh": naive_tanh,
+         "SoftplusSoft": naive_soft, "SigmoidBetween": naive_between,
+         "SigmoidAffine": naive_affine, "Normal": naive_normal}
+NAIVE_INVERSES = {"Sigmoid": lambda y: np.log(y / (1 - y)),
+                  "Softplus": lambda y: np.log(np.exp(y) - 1),
+                  "Tanh": lambda y: np.log((1 + y) / (1 - y)) / 2}
+
+
+def naively(vector, inputs):
+    """value and log-det by the obvious formulas, in float32."""
+    with np.errstate(all="ignore"):
+        if vector.directions == ("inverse",):
+            return {"inverse/value": NAIVE_INVERSES[vector.operation](inputs["inverse/input"])}
+        params = {name.removeprefix("params/"): array for name, array in inputs.items()
+                  if name.startswith("params/")}
+        value, log_slope = NAIVE[vector.operation](inputs["forward/input"], params)
+    found = {"forward/value": value}
+    if log_slope is not None:
+        axes = tuple(range(-len(vector.event_shape), 0))
+        found["forward/log_det"] = log_slope.sum(axis=axes)
+    return found
+
+
+def is_careless(found, truth):
+    """Any number that is off by a thousandth of itself, or not finite where the truth is."""
+    return any(not np.all(np.abs(array - truth[name]["float64"])
+                          <= 1e-3 * np.abs(truth[name]["float64"]))
+               for name, array in found.items())
+
+
+@pytest.mark.parametrize("flag", ["Overflow", "LostTail"])
+def test_the_obvious_formulas_fail(flag, kept):
+    missed = [vector.name for vector in flagged(flag)
+              if not is_careless(naively(vector, kept.inputs(vector)),
+                                 kept.results(vector).values)]
+    assert not missed, f"{flag}: {missed}"
+
+
+def test_subnormal_numbers_are_not_to_become_zero(kept):
+    def flushed(array):
+        return np.where(np.abs(array) < np.finfo(np.float32).tiny, 0, array).astype(array.dtype)
+    for vector in flagged("FlushToZero"):
+        inputs = {name: flushed(array) if array.dtype.kind == "f" else array
+                  for name, array in kept.inputs(vector).items()}
+        found, truth = evaluate(vector, inputs, np.float32), kept.results(vector).values
+        assert is_careless({name: flushed(array) for name, array in found.items()}, truth), (
+            vector.name)
+
+
+def test_statistics_in_one_pass_lose_their_digits(kept):
+    for vector in flagged("Cancellation"):
+        batch = kept.inputs(vector)["forward/input"].reshape(-1, vector.event_shape[-1])
+        with np.errstate(all="ignore"):
+            deviation = np.sqrt((batch**2).mean(axis=0) - batch.mean(axis=0)**2)
+        truth = kept.results(vector).values["forward/deviation"]["float64"]
+        assert not difference(deviation, truth).relative < 1e-2, vector.name
+
+
+def test_constant_channels_are_not_divided_by_zero(kept):
+    for vector in flagged("ZeroVariance"):
+        batch = kept.inputs(vector)["forward/input"].reshape(-1, vector.event_shape[-1])
+        _, deviation = channel_statistics(batch, 0.0)
+        with np.errstate(all="ignore"):
+            found = {"forward/log_scale": -np.log(deviation)}
+        assert is_careless(found, kept.results(vector).values), vector.name
+
+
+def test_inverted_matrices_lose_more_digits_than_substitution(kept):
+    """In float32: the error of W^-1 y with W^-1 computed, against that of the specification."""
+    for vector in flagged("NearSingular"):
+        if vector.operation != "ScaleMatvecLU":
+            assert np.abs(kept.results(vector).values["inverse/value"]["float64"]).max() > 1e20
+            continue
+        inputs, truth = kept.inputs(vector), kept.results(vector).values["inverse/value"]
+        matrix = lu_reconstruct(inputs["params/lower_upper"], inputs["params/permutation"])
+        found = inputs["inverse/input"] @ np.linalg.inv(matrix).T
+        ours = evaluate(vector, inputs, np.float32)["inverse/value"]
+        assert difference(found, truth["float64"]).relative > 10 * difference(
+            ours, truth["float64"]).relative, vector.name
+
+
+def test_short_numbers_are_seen_in_long_sums(kept):
+    """Inputs and parameters in float16."""
+    def halved(vector, inputs):
+        with np.errstate(over="ignore"):
+            short = {name: array.astype(np.float16).astype(np.float32)
+                     if array.dtype.kind == "f" else array for name, array in inputs.items()}
+        return evaluate(vector, short)
+    assert not missed_by(kept, flagged("Accumulation"), halved)
+
+
+@pytest.mark.parametrize("flag", ["SingleChannel", "OddSize"])
+def test_untouched_and_cropped_data_are_seen(flag, kept):
+    for vector in flagged(flag):
+        direction = vector.directions[0]
+        x = kept.inputs(vector)[f"{direction}/input"]
+        value = kept.results(vector).values[f"{direction}/value"]["float64"]
+        assert value.shape != x.shape or not np.array_equal(value, x), vector.name
+        if flag == "OddSize":
+            assert any(size % 2 for size in vector.event_shape) or "realnvp" in vector.name
+
+
+def test_every_flag_is_planted_somewhere_here():
+    elsewhere = {"InverseDirection", "ExitFraction", "Gradient", "Overflow",
+                 "LostTail", "FlushToZero", "Cancellation", "ZeroVariance", "NearSingular",
+                 "Accumulation", "SingleChannel", "OddSize"}
+    assert PLANTS.keys() | INPUTS.keys() | RESULTS.keys() | elsewhere == FLAGS.keys()

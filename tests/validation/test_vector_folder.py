@@ -1,0 +1,269 @@
+"""The folder of vectors for other languages: what is written, and how strangers' folders fare."""
+
+import importlib.util
+import json
+import struct
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator
+from safetensors.numpy import load_file
+from typer.testing import CliRunner
+
+from refglow.cli.main import app
+from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.counter_random import counter_random
+from refglow.validation.vectors.folder import checked_folder, write_rest, write_vector
+from refglow.validation.vectors.kept import kept_vectors
+from refglow.validation.vectors.manifest import exported, manifest_schema
+
+CHOSEN = [vector for vector in VECTORS if vector.name in (
+    "tanh-ordinary", "glowblock-2x3x4-1", "absolutevalue-ordinary", "initialactnorm-of-3",
+    "glow-8x16x3-3-1", "normal-each")]
+NAMES = sorted(vector.name for vector in CHOSEN)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    with kept_vectors() as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def exported_folder(kept, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    for vector in CHOSEN:
+        write_vector(folder, vector, kept)
+    write_rest(folder, CHOSEN)
+    return folder
+
+
+@pytest.fixture
+def folder(exported_folder, tmp_path):
+    """A copy to spoil."""
+    import shutil
+    return shutil.copytree(exported_folder, tmp_path / "copy")
+
+
+def problems(folder, kept):
+    return {one.name: one.problems for one in checked_folder(folder, kept)}
+
+
+def problem_of(folder, kept, name="tanh-ordinary"):
+    """The only problem of the only vector that has one."""
+    found = problems(folder, kept)
+    assert {other for other, what in found.items() if what} == {name}
+    [problem] = found[name]
+    assert "\n" not in problem
+    return problem
+
+
+def change_manifest(folder, change, name="tanh-ordinary"):
+    path = folder / "vectors" / f"{name}.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+# ---- what is written -------------------------------------------------------------------------
+
+
+def test_the_folder(exported_folder):
+    assert sorted(path.name for path in exported_folder.iterdir()) == [
+        "README.md", "generators", "index.json", "vector.schema.json", "vectors"]
+    index = json.loads((exported_folder / "index.json").read_text())
+    assert sorted(entry["name"] for entry in index) == NAMES
+    for entry in index:
+        manifest = json.loads((exported_folder / entry["manifest"]).read_text())
+        assert manifest["name"] == entry["name"]
+        assert [flag["name"] for flag in manifest["flags"]] == entry["flags"]
+
+
+def test_manifests_fit_their_schema_and_tell_of_every_array(exported_folder):
+    schema = json.loads((exported_folder / "vector.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    assert schema == manifest_schema()
+    for name in NAMES:
+        manifest = json.loads((exported_folder / "vectors" / f"{name}.json").read_text())
+        Draft202012Validator(schema).validate(manifest)
+        arrays = load_file(exported_folder / "vectors" / manifest["file"])
+        inputs = {f"inputs/{key}": what for key, what in manifest["inputs"].items()
+                  if "generated" not in what}
+        results = {f"results/{dtype}/{key}": what for key, what in manifest["results"].items()
+                   for dtype in ("float64", "float32")}
+        assert arrays.keys() == inputs.keys() | results.keys()
+        for key, what in (inputs | results).items():
+            assert list(arrays[key].shape) == what["shape"]
+            assert arrays[key].dtype == what.get("dtype", key.split("/")[1])
+
+
+def test_the_numbers_are_those_that_are_kept(exported_folder, kept):
+    for vector in CHOSEN:
+        arrays = load_file(exported_folder / "vectors" / f"{vector.name}.safetensors")
+        for name, by_type in kept.results(vector).values.items():
+            for dtype, array in by_type.items():
+                np.testing.assert_array_equal(arrays[f"results/{dtype}/{name}"], array)
+
+
+def test_generated_arrays_are_those_of_their_streams(exported_folder, kept):
+    vector = next(vector for vector in CHOSEN if vector.generated)
+    manifest = json.loads((exported_folder / "vectors" / f"{vector.name}.json").read_text())
+    inputs = kept.inputs(vector)
+    generated = {name: what for name, what in manifest["inputs"].items() if "generated" in what}
+    assert len(generated) > 10 and any(name.startswith("param_dots/") for name in generated)
+    for name, what in generated.items():
+        stream = what["generated"]
+        made = counter_random(stream["seed"], int(np.prod(what["shape"]))).reshape(what["shape"])
+        made = made * np.float32(2.0**stream["exponent"])
+        if name.startswith("params/"):
+            np.testing.assert_array_equal(made, inputs[name])
+        assert np.abs(made).max() <= 2.0**stream["exponent"]
+
+
+def test_the_exported_generator_needs_numpy_alone(exported_folder):
+    path = exported_folder / "generators" / "counter_random.py"
+    assert "refglow" not in path.read_text().split('"""')[2]
+    spec = importlib.util.spec_from_file_location("exported_generator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    np.testing.assert_array_equal(module.counter_random(5, 20), counter_random(5, 20))
+
+
+def test_exporting_twice_gives_the_same_bytes(kept):
+    assert exported(CHOSEN[0], kept).content == exported(CHOSEN[0], kept).content
+
+
+# ---- what is checked -------------------------------------------------------------------------
+
+
+def test_a_folder_as_it_was_written(exported_folder, kept):
+    assert problems(exported_folder, kept) == dict.fromkeys(NAMES, ())
+
+
+def test_a_changed_number(folder, kept):
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert problem_of(folder, kept).endswith("holds other numbers.")
+
+
+def test_a_missing_file(folder, kept):
+    (folder / "vectors" / "tanh-ordinary.safetensors").unlink()
+    assert "No such file" in problem_of(folder, kept)
+
+
+def test_half_a_file(folder, kept):
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    assert "tanh-ordinary.safetensors" in problem_of(folder, kept)
+
+
+@pytest.mark.parametrize("header", [
+    b"{", b"[]", b"\xff\xfe", b'{"x":{"dtype":"F64","shape":[4611686018427387904],'
+    b'"data_offsets":[0,8]}}', b'{"x":{"dtype":"F64","shape":[1],"data_offsets":[0,99999999]}}',
+    b'{"x":{"dtype":"F64","shape":[1],"data_offsets":[-8,0]}}'])
+def test_hostile_headers(folder, kept, header):
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    assert "tanh-ordinary.safetensors" in problem_of(folder, kept)
+
+
+def test_a_header_of_many_terabytes(folder, kept):
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**45) + bytes(64))
+    assert "tanh-ordinary.safetensors" in problem_of(folder, kept)
+
+
+def test_a_pickle_is_not_read(folder, kept):
+    import pickle
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    path.write_bytes(pickle.dumps({"inputs/forward/input": [1.0]}))
+    assert "tanh-ordinary.safetensors" in problem_of(folder, kept)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"nonsense", b"\xff", b"[" * 100_000, b"null"])
+def test_what_is_not_a_manifest(folder, kept, text):
+    (folder / "vectors" / "tanh-ordinary.json").write_bytes(text)
+    assert "tanh-ordinary.json" in problem_of(folder, kept)
+
+
+def test_a_manifest_of_many_megabytes(folder, kept):
+    (folder / "vectors" / "tanh-ordinary.json").write_bytes(b" " * (2**22 + 1))
+    assert "a manifest has at most" in problem_of(folder, kept)
+
+
+@pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "a/b.safetensors",
+                                  "..safetensors", "x\u0000.safetensors"])
+def test_a_file_outside_the_folder(folder, kept, file):
+    change_manifest(folder, lambda manifest: manifest.update(file=file))
+    assert "file" in problem_of(folder, kept) and "does not match" in problem_of(folder, kept)
+
+
+def test_a_field_too_many_and_one_too_few(folder, kept):
+    change_manifest(folder, lambda manifest: manifest.update(evil="x" * 10_000))
+    assert len(problem_of(folder, kept)) < 400
+    change_manifest(folder, lambda manifest: (manifest.pop("evil"), manifest.pop("why")))
+    assert "'why' is a required property" in problem_of(folder, kept)
+
+
+def test_another_claim(folder, kept):
+    change_manifest(folder, lambda manifest: manifest.update(formula="y = x"))
+    assert problem_of(folder, kept) == "tanh-ordinary.json: 'formula' is not refglow's."
+
+
+def test_the_manifest_of_another_vector(folder, kept):
+    text = (folder / "vectors" / "normal-each.json").read_text()
+    (folder / "vectors" / "tanh-ordinary.json").write_text(text)
+    assert "is the manifest of 'normal-each'" in problem_of(folder, kept)
+
+
+def test_an_unknown_vector(folder, kept):
+    change_manifest(folder, lambda manifest: manifest.update(name="unheard-of"))
+    (folder / "vectors" / "tanh-ordinary.json").rename(folder / "vectors" / "unheard-of.json")
+    assert "has no vector 'unheard-of'" in problem_of(folder, kept, "unheard-of")
+
+
+def test_control_characters_do_not_reach_the_terminal(folder, kept):
+    change_manifest(folder, lambda manifest: manifest.update(name="\x1b[2J\u202e"))
+    problem = problem_of(folder, kept)
+    assert "\x1b" not in problem
+
+
+def test_an_empty_folder(tmp_path, kept):
+    for place in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(ValueError, match="holds no vectors"):
+            problems(place, kept)
+
+
+# ---- the commands ----------------------------------------------------------------------------
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["vectors", *map(str, arguments)])
+
+
+def test_export_and_check(tmp_path):
+    done = run("export", tmp_path / "out", "--only", "tanh")
+    assert done.exit_code == 0 and "README.md there explains them" in done.stdout
+    done = run("check", tmp_path / "out", "--json", tmp_path / "r.json")
+    assert done.exit_code == 0 and "vectors are refglow's" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["passed"] and "tanh-tails" in report["vectors"]
+    change_manifest(tmp_path / "out", lambda manifest: manifest.update(bits=3))
+    done = run("check", tmp_path / "out", "--json", "-")
+    assert done.exit_code == 1 and not json.loads(done.stdout)["passed"]
+    assert "tanh-ordinary: tanh-ordinary.json: 'bits' is not refglow's." in done.stderr
+
+
+def test_export_of_nothing(tmp_path):
+    done = run("export", tmp_path, "--only", "xyz")
+    assert isinstance(done.exception, ValueError) and "they begin with" in str(done.exception)
+
+
+def test_certify_a_sample(tmp_path):
+    done = run("certify", "--only", "expaffine", "--sample", "2", "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["rows"] == [] and len(report["vectors"]) == 2
+    assert "Golden vectors" in done.stdout and "each correctly rounded" in done.stdout

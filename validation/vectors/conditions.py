@@ -1,0 +1,77 @@
+"""How far roundings of a vector's inputs move its results: what an implementation may be off by.
+
+As conditioning.py for a bijector's values, here for everything that a vector has: each number of
+the inputs and parameters is moved by a relative 1e-7 of its own sign (log-scales by an absolute
+one), three times, in float64, and the largest relative move of a result over 1e-7 is its kappa.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.module import Module
+from refglow.validation.compare import difference
+from refglow.validation.conditioning import DELTA, moved_number
+from refglow.validation.tolerances import (
+    Tolerance,
+    agreement,
+    derivative_agreement,
+    rounding_layers,
+)
+from refglow.validation.vectors.results import Arrays, evaluated, is_derivative
+from refglow.validation.vectors.vector import Vector
+
+_DRAWS = 3
+
+
+def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[str, float]:
+    """kappa, at least 1, of each result.
+
+    Args:
+      vector: which.
+      inputs: its parameters and inputs, float32.
+    """
+    rng = np.random.default_rng(0)
+    base = _results(vector, {name: _wide(array) for name, array in inputs.items()})
+    kappas = dict.fromkeys(base, 1.0)
+    for _ in range(_DRAWS):
+        moved = _results(vector, {
+            name: moved_number(name, _wide(array), rng) if array.dtype.kind == "f" else array
+            for name, array in inputs.items()})
+        for name, array in moved.items():
+            kappa = difference(array, base[name]).relative / DELTA
+            if np.isfinite(kappa):
+                kappas[name] = max(kappas[name], kappa)
+    return kappas
+
+
+def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
+                         dtype: str) -> dict[str, Tolerance]:
+    """For each result, the error that passes in a number type.
+
+    Args:
+      vector: which.
+      kappas: as `conditions_of_vector` gives them.
+      dtype: the number type of the results.
+    """
+    subject = vector.build(np.float32)
+    layers = rounding_layers(subject) if isinstance(subject, Module) else 1
+    return {name: _rule_of(name)(dtype, layers, kappa) for name, kappa in kappas.items()}
+
+
+def _rule_of(name: str) -> Callable[[Any, int, float], Tolerance]:
+    return derivative_agreement if is_derivative(name) else agreement
+
+
+def _wide(array: Array) -> Array:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _results(vector: Vector, inputs: Arrays) -> Arrays:
+    with np.errstate(all="ignore"):
+        return evaluated(vector, inputs, np.float64,
+                         lambda array: array.astype(np.float64)).results

@@ -1,0 +1,159 @@
+"""A folder of vectors for other languages: writing it, and checking one against the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jsonschema import Draft202012Validator
+
+from refglow.atomic_file import write_atomically
+from refglow.safetensors_file import open_safetensors
+from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.kept import KeptVectors
+from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
+from refglow.validation.vectors.vector import Vector
+
+_MOST_TEXT = 2**22  # bytes of a manifest that is read
+_SHOWN = 5  # differences told of one vector
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found about one vector.
+
+    Attributes:
+      name: the vector's, or the manifest's file.
+      problems: what is wrong with it; empty if nothing is.
+    """
+
+    name: str
+    problems: tuple[str, ...]
+
+
+def write_vector(folder: Path, vector: Vector, kept: KeptVectors) -> None:
+    """Write a vector's two files into folder/vectors.
+
+    Raises:
+      OSError: if they cannot be written.
+    """
+    files = exported(vector, kept)
+    place = folder / "vectors"
+    place.mkdir(parents=True, exist_ok=True)
+    write_atomically(place / f"{vector.name}.safetensors", files.content)
+    write_atomically(place / f"{vector.name}.json", _json(files.manifest))
+
+
+def write_rest(folder: Path, vectors: Sequence[Vector]) -> None:
+    """Write what is beside the vectors: the index, the schema, the generators, the explanation."""
+    package = resources.files("refglow.validation.vectors")
+    index = [{"name": vector.name, "operation": vector.operation, "flags": list(vector.flags),
+              "manifest": f"vectors/{vector.name}.json"} for vector in vectors]
+    (folder / "generators").mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "index.json", _json(index))
+    write_atomically(folder / "vector.schema.json", _json(manifest_schema()))
+    write_atomically(folder / "README.md", (package / "FOLDER.md").read_bytes())
+    for name in ("counter_random.c", "counter_random.jl"):
+        write_atomically(folder / "generators" / name, (package / "generators" / name).read_bytes())
+    write_atomically(folder / "generators" / "counter_random.py",
+                     _without_refglow((package / "counter_random.py").read_bytes()))
+
+
+def _without_refglow(source: bytes) -> bytes:
+    """The Python generator for people who have NumPy alone."""
+    return source.replace(b"from refglow.dtypes import Array\n",
+                          b"from numpy import ndarray as Array\n")
+
+
+def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
+    """Each vector of a folder, compared with the package's.
+
+    Raises:
+      OSError: if the folder cannot be read.
+      ValueError: if there is no manifest in it.
+    """
+    manifests = sorted((folder / "vectors").glob("*.json")) if folder.is_dir() else []
+    if not manifests:
+        raise ValueError(f"{folder} holds no vectors: there is no file vectors/NAME.json in it. "
+                         "refglow vectors export makes such a folder.")
+    known = {vector.name: vector for vector in VECTORS}
+    validator = Draft202012Validator(manifest_schema())
+    for path in manifests:
+        try:
+            problems = _problems(path, validator, known, kept)
+        except (OSError, ValueError) as error:
+            problems = [_one_line(str(error))]
+        yield Checked(path.stem, tuple(problems))
+
+
+def _problems(path: Path, validator: Any, known: dict[str, Vector],
+              kept: KeptVectors) -> list[str]:
+    manifest = _parsed(path)
+    wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
+             f"{_one_line(error.message)}" for error in validator.iter_errors(manifest)]
+    if wrong:
+        return wrong[:_SHOWN]
+    if manifest["name"] != path.stem:
+        return [f"{path.name} is the manifest of {manifest['name']!r}."]
+    vector = known.get(manifest["name"])
+    if vector is None:
+        return [f"This version of refglow has no vector {manifest['name']!r}."]
+    expected = exported(vector, kept)
+    return (_manifest_problems(path, manifest, expected)
+            + _array_problems(path.with_name(manifest["file"]), expected))[:_SHOWN]
+
+
+def _parsed(path: Path) -> Any:
+    if path.stat().st_size > _MOST_TEXT:
+        raise ValueError(f"{path.name} has {path.stat().st_size} bytes; a manifest has at most "
+                         f"{_MOST_TEXT}.")
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is not JSON: {error}") from None
+
+
+def _manifest_problems(path: Path, manifest: dict[str, Any], expected: Exported) -> list[str]:
+    ours = json.loads(_json(expected.manifest))
+    return [f"{path.name}: {key!r} is not refglow's." for key in ours
+            if manifest[key] != ours[key] and key != "sha256"]
+
+
+def _array_problems(path: Path, expected: Exported) -> list[str]:
+    with open_safetensors(path) as file:
+        names = set(file.kinds)
+        problems = [f"{path.name} lacks {name}." for name in sorted(expected.arrays.keys() - names)]
+        problems += [f"{path.name} holds {_shown(name)}, which the vector has not."
+                     for name in sorted(names - expected.arrays.keys())]
+        for name in sorted(names & expected.arrays.keys()):
+            array, kind = expected.arrays[name], file.kinds[name]
+            if (kind.dtype, kind.shape) != (array.dtype.name, array.shape):
+                problems.append(f"{path.name}: {name} is {kind}; it must be "
+                                f"{array.dtype.name}{list(array.shape)}.")
+            elif not np.array_equal(file.array(name), array, equal_nan=False):
+                problems.append(f"{path.name}: {name} holds other numbers.")
+    if not problems and hashlib.sha256(path.read_bytes()).hexdigest() != (
+            expected.manifest["sha256"]):
+        problems.append(f"{path.name} has the right arrays, but not the bytes that were exported.")
+    return problems
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _one_line(text: str) -> str:
+    return _shown(" ".join(text.split()))
+
+
+def _shown(text: str) -> str:
+    """A stranger's text, for a terminal: short, and without control characters."""
+    plain = re.sub(r"[^\x20-\x7e\xa0-\uffff]", "?", text)
+    return plain if len(plain) <= 300 else plain[:300] + "..."

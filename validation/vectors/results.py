@@ -1,0 +1,173 @@
+"""Everything that a vector says about its operation, evaluated in one place.
+
+Names of arrays, inputs first:
+
+    params/NAME, param_dots/NAME
+    D/input, D/value_bar, D/log_det_bar, D/input_dot              D: forward or inverse
+    D/value, D/log_det
+    D/vjp/input_bar, D/vjp/params/NAME                            the pullback of both cotangents;
+                                                                  not of generated parameters
+    D/jvp/value, D/jvp/log_det                                    along input_dot, parameters fixed
+    D/jvp_of_params/value, D/jvp_of_params/log_det                along param_dots, input fixed
+
+Networks, densities and functions have only D = forward, and no log_det; functions have no
+derivatives, and D/NAME for each result. Where a value has two branches they are D/value/0 and /1.
+
+Cotangents and tangents are numbers of the counter-based generator, in the stream of their own name
+(VECTOR/NAME).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refglow.backend import use_backend
+from refglow.bijectors.bijector import Bijector
+from refglow.distributions.distribution import Distribution
+from refglow.dtypes import Array
+from refglow.structure import iterate, map_structure
+from refglow.validation.vectors.draws import uniform
+from refglow.validation.vectors.operations import is_function
+from refglow.validation.vectors.vector import Vector
+
+Arrays = dict[str, Array]
+ToNumber = Callable[[Array], Array]  # float32 numbers, in the number type to compute with
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A vector's arrays.
+
+    Attributes:
+      inputs: float32 (ints, bools): what the results are computed from.
+      results: of the number type that it was computed with.
+    """
+
+    inputs: Arrays
+    results: Arrays
+
+
+def evaluated(vector: Vector, inputs: Mapping[str, Array], dtype: Any,
+              to_number: ToNumber, backend: str = "spec") -> Evaluation:
+    """Evaluate a vector's operation.
+
+    Args:
+      vector: which.
+      inputs: its parameters and its D/input, float32.
+      dtype: to build the operation with.
+      to_number: from float32 arrays to those to compute with.
+      backend: for `use_backend`; by default the specification.
+    """
+    subject = vector.build(dtype)
+    if not is_function(subject):
+        subject.load_state_dict({
+            name: to_number(array) if array.dtype.kind == "f" else array
+            for name, array in params_of(subject, inputs).items()})
+    walk = _Walk(vector, subject, dict(inputs), to_number)
+    with use_backend(backend):
+        for direction in vector.directions:
+            walk.evaluate(direction)
+    return Evaluation(walk.inputs, walk.results)
+
+
+def is_derivative(name: str) -> bool:
+    """Whether a result, by its name, is a cotangent or a derivative along a direction."""
+    return any(part in name for part in ("/vjp/", "/jvp/", "/jvp_of_params/"))
+
+
+def params_of(subject: Any, inputs: Mapping[str, Array]) -> Arrays:
+    """The state of a subject: what the vector has for it; ActNorms are initialized."""
+    fixed = {name: np.ones_like(value) if value.dtype == bool else value
+             for name, value in subject.state_dict().items()}
+    return {name: inputs.get(f"params/{name}", value) for name, value in fixed.items()}
+
+
+class _Walk:
+    """One evaluation: collects inputs (with the tangents it makes) and results."""
+
+    def __init__(self, vector: Vector, subject: Any, inputs: Arrays, to_number: ToNumber) -> None:
+        self._vector, self._subject, self._to_number = vector, subject, to_number
+        self.inputs = inputs
+        self.results: Arrays = {}
+
+    def evaluate(self, direction: str) -> None:
+        x = self._to_number(self.inputs[f"{direction}/input"])
+        if is_function(self._subject):
+            self.results |= {f"{direction}/{name}": array
+                             for name, array in self._subject(x).items()}
+        elif isinstance(self._subject, Bijector):
+            self._bijector(direction, x)
+        else:
+            vjp, jvp = ((self._subject.log_prob_vjp, self._subject.log_prob_jvp)
+                        if isinstance(self._subject, Distribution)
+                        else (self._subject.vjp, self._subject.jvp))
+            self._plain(direction, x, vjp, jvp)
+
+    def _bijector(self, direction: str, x: Array) -> None:
+        ndims: Any = len(self._vector.event_shape)
+        if direction == "inverse":
+            ndims = self._subject.forward_event_ndims(ndims)
+        if "vjp" in self._vector.derivatives:
+            (value, log_det), pullback = getattr(self._subject, f"{direction}_vjp")(x, ndims)
+            self._keep_vjp(direction, *pullback(
+                self._made(f"{direction}/value_bar", value),
+                self._made(f"{direction}/log_det_bar", log_det)))
+        else:
+            value, log_det = getattr(self._subject, f"{direction}_and_log_det")(x, ndims)
+        self._keep(f"{direction}/value", value)
+        self._keep(f"{direction}/log_det", log_det)
+        along = getattr(self._subject, f"{direction}_jvp")
+        for name, dots in self._directions_of_change(direction, x):
+            _, (value_dot, log_det_dot) = along(x, *dots, ndims)
+            self._keep(f"{direction}/{name}/value", value_dot)
+            self._keep(f"{direction}/{name}/log_det", log_det_dot)
+
+    def _plain(self, direction: str, x: Array, vjp: Any, jvp: Any) -> None:
+        """A network or a density: one value, no log-det."""
+        value, pullback = vjp(x)
+        self._keep(f"{direction}/value", value)
+        self._keep_vjp(direction, *pullback(self._made(f"{direction}/value_bar", value)))
+        for name, dots in self._directions_of_change(direction, x):
+            self._keep(f"{direction}/{name}/value", jvp(x, *dots)[1])
+
+    def _keep_vjp(self, direction: str, input_bar: Array, param_bars: Arrays) -> None:
+        self._keep(f"{direction}/vjp/input_bar", input_bar)
+        if self._vector.generated:
+            return
+        for name, bar in param_bars.items():
+            self._keep(f"{direction}/vjp/params/{name}", bar)
+
+    def _directions_of_change(self, direction: str, x: Array) -> list[tuple[str, Any]]:
+        """(name, (input's tangent, parameters' tangents)): each moves alone."""
+        found: list[tuple[str, Any]] = []
+        if "jvp" in self._vector.derivatives:
+            found.append(("jvp", (self._made(f"{direction}/input_dot", x), None)))
+        if "jvp_of_params" not in self._vector.derivatives:
+            return found
+        dots = {variable.name: self._made(f"param_dots/{variable.name}", variable.numpy())
+                for variable in self._subject.trainable_variables}
+        if dots:
+            found.append(("jvp_of_params", (self._to_number(np.zeros(x.shape, np.float32)), dots)))
+        return found
+
+    def _made(self, name: str, like: Any) -> Any:
+        """Numbers of the stream of a name, for each array of `like`; kept as inputs."""
+        if like is None:
+            return None
+
+        def one(path: str, array: Array) -> Array:
+            full = f"{name}/{path}" if path else name
+            if full not in self.inputs:
+                self.inputs[full] = uniform(f"{self._vector.name}/{full}", np.shape(array))
+            return self._to_number(self.inputs[full])
+        made = iter([one(path, array) for path, array in iterate(like)])
+        return map_structure(like, lambda _: next(made), like)
+
+    def _keep(self, name: str, value: Any) -> None:
+        if value is not None:
+            self.results |= {f"{name}/{path}" if path else name: np.asarray(array)
+                             for path, array in iterate(value)}
