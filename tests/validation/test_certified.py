@@ -320,7 +320,7 @@ def test_another_digit_is_noticed(monkeypatch):
     monkeypatch.setattr(CertifiedValues, "of", wrong)
     done = CliRunner().invoke(app, ["vectors", "certify", "--only", "Tanh"])
     assert done.exit_code == 1 and "NOT as kept" in done.stdout
-    assert "2 of 8 are not as kept" in done.stdout
+    assert "2 of 14 are not as kept: Tanh\n" in done.stdout
 
 
 def test_a_property_that_is_not_kept_is_noticed(monkeypatch):
@@ -332,7 +332,7 @@ def test_a_property_that_is_not_kept_is_noticed(monkeypatch):
         return found
     monkeypatch.setattr(CertifiedValues, "of", lacking)
     done = CliRunner().invoke(app, ["vectors", "certify", "--only", "Tanh"])
-    assert done.exit_code == 1 and "2 of 8 are not as kept" in done.stdout
+    assert done.exit_code == 1 and "2 of 14 are not as kept: Tanh\n" in done.stdout
 
 
 def test_without_python_flint_it_says_what_to_install(monkeypatch):
