@@ -22,16 +22,21 @@ def validate(
         min=1, help="With --live: how many random architectures.", show_default="10")] = None,
     seed: Annotated[int | None, typer.Option(
         min=0, help="With --live: the seed they are drawn from.", show_default="0")] = None,
+    results: Annotated[Path | None, typer.Option(
+        help="Judge what your program, in any language, computed for the golden vectors of this "
+        "folder (see `refglow vectors export`).")] = None,
     only: Annotated[str | None, typer.Option(
-        help="Only the bijectors whose name begins so, e.g. --only RealNVP.")] = None,
+        help="Only the bijectors whose name begins so, e.g. --only RealNVP; with --results, the "
+        "vectors.")] = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:
-    """Hold refglow against TensorFlow Probability.
+    """Hold refglow against TensorFlow Probability, or your program against the truth.
 
     By default against golden files: TFP's results for every bijector and for whole Glows on real
     photographs, in float32 and float64. With --live tfp, against the installed TFP on random
-    architectures, as a whole and layer by layer.
+    architectures, as a whole and layer by layer. With --results DIR, your program's results for
+    golden vectors, against their true values.
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """
@@ -39,7 +44,14 @@ def validate(
         raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
     if live is None and not (configs is None and seed is None):
         raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
+    if results is not None and live is not None:
+        raise typer.BadParameter("goes without --live.", param_hint="--results")
     require_writable(json)
+    if results is not None:
+        from refglow.cli.validate_results import judge_results
+        judgement = judge_results(results, only, is_standard_output(json))
+        write_json(json, judgement)
+        raise typer.Exit(0 if judgement["passed"] else 1)
     started = time.perf_counter()
     report = _run_live(10 if configs is None else configs, seed or 0, only) if live else (
         _run_golden(only))

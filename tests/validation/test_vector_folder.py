@@ -70,7 +70,7 @@ def change_manifest(folder, change, name="tanh-ordinary"):
 
 def test_the_folder(exported_folder):
     assert sorted(path.name for path in exported_folder.iterdir()) == [
-        "README.md", "generators", "index.json", "vector.schema.json", "vectors"]
+        "README.md", "examples", "generators", "index.json", "vector.schema.json", "vectors"]
     index = json.loads((exported_folder / "index.json").read_text())
     assert sorted(entry["name"] for entry in index) == NAMES
     for entry in index:

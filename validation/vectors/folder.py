@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -19,10 +18,11 @@ from refglow.safetensors_file import open_safetensors
 from refglow.validation.vectors.catalogue import VECTORS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
+from refglow.validation.vectors.stranger import one_line, shown
 from refglow.validation.vectors.vector import Vector
 
 _MOST_TEXT = 2**22  # bytes of a manifest that is read
-_SHOWN = 5  # differences told of one vector
+_MOST_TOLD = 5  # differences of one vector
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,18 @@ def write_vector(folder: Path, vector: Vector, kept: KeptVectors) -> None:
 
 
 def write_rest(folder: Path, vectors: Sequence[Vector]) -> None:
-    """Write what is beside the vectors: the index, the schema, the generators, the explanation."""
+    """Write what is beside the vectors: index, schema, generators, examples, explanation."""
     package = resources.files("refglow.validation.vectors")
     index = [{"name": vector.name, "operation": vector.operation, "flags": list(vector.flags),
               "manifest": f"vectors/{vector.name}.json"} for vector in vectors]
-    (folder / "generators").mkdir(parents=True, exist_ok=True)
+    for name in ("generators", "examples"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "index.json", _json(index))
     write_atomically(folder / "vector.schema.json", _json(manifest_schema()))
     write_atomically(folder / "README.md", (package / "FOLDER.md").read_bytes())
-    for name in ("counter_random.c", "counter_random.jl"):
-        write_atomically(folder / "generators" / name, (package / "generators" / name).read_bytes())
+    for name in ("generators/counter_random.c", "generators/counter_random.jl",
+                 "examples/glow.mjs", "examples/step.c"):
+        write_atomically(folder / name, (package / name).read_bytes())
     write_atomically(folder / "generators" / "counter_random.py",
                      _without_refglow((package / "counter_random.py").read_bytes()))
 
@@ -89,7 +91,7 @@ def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
         try:
             problems = _problems(path, validator, known, kept)
         except (OSError, ValueError) as error:
-            problems = [_one_line(str(error))]
+            problems = [one_line(str(error))]
         yield Checked(path.stem, tuple(problems))
 
 
@@ -97,9 +99,9 @@ def _problems(path: Path, validator: Any, known: dict[str, Vector],
               kept: KeptVectors) -> list[str]:
     manifest = _parsed(path)
     wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
-             f"{_one_line(error.message)}" for error in validator.iter_errors(manifest)]
+             f"{one_line(error.message)}" for error in validator.iter_errors(manifest)]
     if wrong:
-        return wrong[:_SHOWN]
+        return wrong[:_MOST_TOLD]
     if manifest["name"] != path.stem:
         return [f"{path.name} is the manifest of {manifest['name']!r}."]
     vector = known.get(manifest["name"])
@@ -107,7 +109,7 @@ def _problems(path: Path, validator: Any, known: dict[str, Vector],
         return [f"This version of refglow has no vector {manifest['name']!r}."]
     expected = exported(vector, kept)
     return (_manifest_problems(path, manifest, expected)
-            + _array_problems(path.with_name(manifest["file"]), expected))[:_SHOWN]
+            + _array_problems(path.with_name(manifest["file"]), expected))[:_MOST_TOLD]
 
 
 def _parsed(path: Path) -> Any:
@@ -130,7 +132,7 @@ def _array_problems(path: Path, expected: Exported) -> list[str]:
     with open_safetensors(path) as file:
         names = set(file.kinds)
         problems = [f"{path.name} lacks {name}." for name in sorted(expected.arrays.keys() - names)]
-        problems += [f"{path.name} holds {_shown(name)}, which the vector has not."
+        problems += [f"{path.name} holds {shown(name)}, which the vector has not."
                      for name in sorted(names - expected.arrays.keys())]
         for name in sorted(names & expected.arrays.keys()):
             array, kind = expected.arrays[name], file.kinds[name]
@@ -147,13 +149,3 @@ def _array_problems(path: Path, expected: Exported) -> list[str]:
 
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _one_line(text: str) -> str:
-    return _shown(" ".join(text.split()))
-
-
-def _shown(text: str) -> str:
-    """A stranger's text, for a terminal: short, and without control characters."""
-    plain = re.sub(r"[^\x20-\x7e\xa0-\uffff]", "?", text)
-    return plain if len(plain) <= 300 else plain[:300] + "..."

@@ -252,14 +252,21 @@ OPERATIONS: dict[str, Operation] = {
         "Channels are split as [go on, exit, left alone] = split. The exiting ones are y = s x + "
         "t, s = exp(r + 2), [r, t] = ExitNetwork of those that go on", _exit),
     "Glow": Operation(
-        "See refglow's documentation of Glow: from latents x to images y; block 0 is the coarsest, "
-        "next to the latents", _glow),
+        "forward makes images of latents; inverse, from an image: for i from num_glow_blocks - 1 "
+        "down to 0: Squeeze with block_size 2; the first channels, all but those that have exited "
+        "before, go through GlowBlock block{i}.inverse; of these the last floor(share times their "
+        "number) exit: ExitBijector block{i}.exit.forward with split [the others, these, exited "
+        "before]. Squeezing makes four of each channel, exited ones too. At the end the image is "
+        "flattened row by row. share = grab_after_block[num_glow_blocks - 1 - i]; by default 1/2, "
+        "and 0 for i = 0. forward undoes all that. Couplings and exits as in GlowBlock, "
+        "ExitBijector", _glow),
     # ---- densities -------------------------------------------------------------------------------
     "Normal": Operation(
         "value = -((x - loc) / scale)^2 / 2 - log(scale) - log(2 pi) / 2", _normal),
     "GlowDensity": Operation(
-        "value = sum over latents z of -z^2 / 2 - log(2 pi) / 2, plus ildj, z = Glow's inverse of "
-        "the image x", _glow_density),
+        "value = sum over latents z of -z^2 / 2 - log(2 pi) / 2, plus inverse's log-det, z = "
+        "Glow.inverse of the image x; Glow's parameters are called bijector.block{i}...",
+        _glow_density),
 }
 
 

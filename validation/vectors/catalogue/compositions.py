@@ -108,8 +108,8 @@ def _exits() -> Iterator[Vector]:
             elif label:
                 flags = ("ExitHalf", "ZeroInitBlind", "Gradient")
             else:
-                flags = ("ExitHalf", "ExitForm", "ZeroInitBlind", "ScaleFunction", "LogDetSign",
-                         "Gradient")
+                flags = ("ExitHalf", "ExitForm", "ZeroInitBlind", "ScaleFunction", "ScaleOffset",
+                         "ShiftBeforeScale", "SwappedParams", "LogDetSign", "Gradient")
             if split[0] != split[1] and "ExitFraction" not in flags:
                 flags = (*flags, "ExitFraction")
             yield Vector(f"exitbijector-{h}x{w}-{name}{label}", "ExitBijector",

@@ -14,6 +14,7 @@ from refglow.validation.vectors.vector import Vector
 _GLOW = ("WrongHalf", "StepOrder", "LatentOrder", "DroppedLatents", "SpaceToDepth", "SqueezeAxes",
          "FlattenNCHW", "ZeroInitBlind", "MissingHW", "DroppedTerm", "InverseDirection",
          "Gradient")
+_AFFINE = ("SwappedParams", "ShiftBeforeScale", "ScaleOffset", "ScaleFunction", "LogDetSign")
 _KEPT = 64  # numbers of an image; Glows for larger ones, or of three scales, have many weights
 
 
@@ -32,6 +33,8 @@ def _small() -> Iterator[Vector]:
                 size = "x".join(map(str, shape))
                 flags = tuple(f for f in _GLOW if blocks > 1 or f not in (
                     "LatentOrder", "DroppedLatents"))
+                if not label.startswith("-additive"):
+                    flags += _AFFINE
                 if shape == (2, 2, 1):  # one channel before the squeeze, one pixel after it
                     flags = tuple(f for f in flags if f not in ("SpaceToDepth", "MissingHW"))
                 yield Vector(f"glow-{size}-{blocks}-{steps}{label}", "Glow",
@@ -65,19 +68,20 @@ def _random() -> Iterator[Vector]:
         steps = one_of(1, 2, 3)
         yield Vector(f"glow-random-{index:02}", "Glow",
                      _arguments(shape, blocks, steps, one_of(3, 5, 6), **more), (2,),
-                     (math.prod(shape),), ("WrongHalf", "StepOrder", "ZeroInitBlind", "Gradient"),
+                     (math.prod(shape),), ("WrongHalf", "StepOrder", "ZeroInitBlind", "Gradient",
+                                             *(() if "network" in more else _AFFINE)),
                      f"A random architecture: {blocks} blocks, {steps} steps, exits {grab}.",
                      generated=True)
 
 
 def _large() -> Iterator[Vector]:
     yield Vector("glow-16x16x3-2-4", "Glow", _arguments((16, 16, 3), 2, 4, 16), (1,), (768,),
-                 (*_GLOW, "Accumulation"), "A small image.", uniform, generated=True)
+                 (*_GLOW, *_AFFINE, "Accumulation"), "A small image.", uniform, generated=True)
     yield Vector("glow-32x32x3-3-4", "Glow", _arguments((32, 32, 3), 3, 4, 16), (1,), (3072,),
-                 (*_GLOW, "Accumulation"), "A CIFAR image, four steps a scale.", uniform,
+                 (*_GLOW, *_AFFINE, "Accumulation"), "A CIFAR image, four steps a scale.", uniform,
                  generated=True)
     yield Vector("glow-cifar", "Glow", _arguments((32, 32, 3), 3, 32, 400), (1,), (3072,),
-                 (*_GLOW, "Accumulation"),
+                 (*_GLOW, *_AFFINE, "Accumulation"),
                  "The default Glow for CIFAR images: 30 million weights, 96 steps. The weights are "
                  "such that it is well-conditioned in both directions.", uniform,
                  {"lower_upper": gentle_factors, "log_scale": scaled(2.0**-6, uniform, 0.0625)},

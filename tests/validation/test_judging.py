@@ -1,0 +1,256 @@
+"""Programs in other languages, judged by golden vectors: two that are right, many that are not."""
+
+import json
+import shutil
+import struct
+import subprocess
+from importlib import resources
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+from refglow.cli.main import app
+from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.folder import write_vector
+from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
+from refglow.validation.vectors.kept import kept_vectors
+
+EXAMPLES = resources.files("refglow.validation.vectors") / "examples"
+CHOSEN = [vector for vector in VECTORS if vector.name in (
+    "actnorm-2x2x3-of-2", "onebyoneconv-2x2x3-of-2x3", "scalematveclu-12", "squeeze-4x6x3",
+    "conv2d-3x3-of-4x6x2-to-3", "couplingnetwork-2x3x2-5", "exitnetwork-2x3x4-4",
+    "glowblock-2x3x4-2", "glowblock-2x3x4-2-additive", "exitbijector-2x3-3-3-2",
+    "exitbijector-2x3-4-0-2", "glow-4x8x2-2-1", "glow-exits-some", "glow-8x16x3-3-1",
+    "tanh-ordinary")]
+BY_JAVASCRIPT = [vector.name for vector in CHOSEN if vector.name != "tanh-ordinary"]
+
+
+@pytest.fixture(scope="module")
+def kept():
+    with kept_vectors() as file:
+        yield file
+
+
+@pytest.fixture(scope="module")
+def exported(kept, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vectors")
+    for vector in CHOSEN:
+        write_vector(folder, vector, kept)
+    return folder
+
+
+@pytest.fixture
+def folder(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "copy")
+
+
+@pytest.fixture
+def answered(folder, kept):
+    """A folder with right float64 results for one vector."""
+    (folder / "results").mkdir()
+    write(folder, truth_of(kept, "tanh-ordinary"))
+    return folder
+
+
+def truth_of(kept, name, dtype="float64"):
+    vector = next(vector for vector in VECTORS if vector.name == name)
+    return {result: by_type[dtype] for result, by_type in kept.results(vector).values.items()}
+
+
+def write(folder, results, name="tanh-ordinary"):
+    save_file({key: np.ascontiguousarray(array) for key, array in results.items()},
+              folder / "results" / f"{name}.safetensors")
+
+
+def found_in(folder, kept):
+    return {one.name: one for one in judged(result_files(folder), kept)}
+
+
+def problem_in(folder, kept, name="tanh-ordinary"):
+    one = found_in(folder, kept)[name]
+    assert not one.passed
+    [problem] = one.problems
+    return problem
+
+
+# ---- two programs ----------------------------------------------------------------------------
+
+
+def by_node(folder, source=None):
+    if shutil.which("node") is None:
+        pytest.skip("Node.js is not installed")
+    path = folder / "glow.mjs"
+    path.write_text(source or (EXAMPLES / "glow.mjs").read_text("utf-8"))
+    done = subprocess.run(["node", path, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_glow_in_javascript(folder, kept):
+    assert f"{len(BY_JAVASCRIPT)} vectors evaluated" in by_node(folder)
+    found = found_in(folder, kept)
+    assert sorted(found) == sorted(BY_JAVASCRIPT)
+    for one in found.values():
+        assert one.passed and one.rows and {row.dtype for row in one.rows} == {"float64"}
+        assert all("vjp" in name or "jvp" in name for name in one.absent)
+    assert not only_failed_catch(list(found.values()))
+
+
+@pytest.mark.parametrize(("right", "wrong", "flag"), [
+    ("affine(b, channels(output, 0, mapped), t,", "affine(b, t, channels(output, 0, mapped),",
+     "SwappedParams"),
+    ("const total = x.h * x.w * sum(logScale.data)", "const total = sum(logScale.data)",
+     None),
+    ("Math.exp(logS), shift", "Math.exp(logS) + 1e-3, shift", None),
+    ("(k * b + p) * b + q;", "(k * b + q) * b + p;", "SqueezeAxes"),
+    ("logSigmoid(r.data[index] + 2)", "logSigmoid(r.data[index])", None),
+    ("Math.max(value, 0)", "Math.max(value, 0.1 * value)", "Activation"),
+    ("for (let j = steps - 1; j >= 0; j--)", "for (let j = 0; j < steps; j++)", None),
+    ("row < 0 ||", "row < 1 ||", "PaddingValue")])
+def test_a_bug_in_it_is_seen(right, wrong, flag, folder, kept):
+    """And among the mistakes to look for first, where other vectors that catch it do not pass."""
+    source = (EXAMPLES / "glow.mjs").read_text("utf-8")
+    assert source.count(right) == 1
+    by_node(folder, source.replace(right, wrong))
+    found = list(found_in(folder, kept).values())
+    failed = [one for one in found if not one.passed]
+    assert failed and len(failed) < len(found)
+    assert flag is None or flag in only_failed_catch(found)
+
+
+def test_the_step_in_c(folder, kept, tmp_path):
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    with resources.as_file(EXAMPLES / "step.c") as source:
+        subprocess.run([compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o",
+                        tmp_path / "step", source, "-lm"], check=True)
+    (folder / "results").mkdir()
+    names = ["actnorm-2x2x3-of-2", "onebyoneconv-2x2x3-of-2x3", "scalematveclu-12"]
+    for name in names:
+        subprocess.run([tmp_path / "step", folder / "vectors" / f"{name}.safetensors",
+                        folder / "results" / f"{name}.safetensors"], check=True)
+    found = found_in(folder, kept)
+    assert sorted(found) == names and all(one.passed for one in found.values())
+    assert {row.dtype for one in found.values() for row in one.rows} == {"float32"}
+    for bad in (folder / "vectors" / "tanh-ordinary.safetensors",
+                folder / "vectors" / "tanh-ordinary.json", folder / "missing"):
+        done = subprocess.run([tmp_path / "step", bad, tmp_path / "out"], capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 1 and str(bad) in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
+# ---- results that are right, and wrong -------------------------------------------------------
+
+
+def test_the_truth_passes_in_both_types(answered, kept):
+    for dtype in ("float64", "float32"):
+        write(answered, truth_of(kept, "tanh-ordinary", dtype))
+        one = found_in(answered, kept)["tanh-ordinary"]
+        assert one.passed and not one.absent
+        assert {row.dtype for row in one.rows} == {dtype}
+
+
+def test_float32_results_in_float64_are_not_right(answered, kept):
+    write(answered, {name: array.astype(np.float64) for name, array in truth_of(
+        kept, "tanh-ordinary", "float32").items()})
+    assert not found_in(answered, kept)["tanh-ordinary"].passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 0.0])
+def test_one_wrong_number(answered, kept, value):
+    results = {name: array.copy() for name, array in truth_of(kept, "tanh-ordinary").items()}
+    results["forward/vjp/input_bar"].flat[3] = value
+    write(answered, results)
+    one = found_in(answered, kept)["tanh-ordinary"]
+    assert [row.prop for row in one.rows if not row.passed] == ["forward/vjp/input_bar"]
+
+
+def test_some_results_are_enough(answered, kept):
+    write(answered, {"forward/value": truth_of(kept, "tanh-ordinary")["forward/value"]})
+    one = found_in(answered, kept)["tanh-ordinary"]
+    assert one.passed and len(one.rows) == 1 and "inverse/value" in one.absent
+
+
+# ---- strangers' files ------------------------------------------------------------------------
+
+
+def test_another_shape(answered, kept):
+    write(answered, {"forward/value": np.zeros((8, 2))})
+    assert "has shape [8, 2]; it must have [2, 4, 2]" in problem_in(answered, kept)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float16, np.bool_, np.uint8])
+def test_another_type(answered, kept, dtype):
+    write(answered, {"forward/value": np.zeros((2, 4, 2), dtype)})
+    assert "it can be float64 or float32" in problem_in(answered, kept)
+
+
+def test_another_name(answered, kept):
+    write(answered, {"forward/\x1b[2J": np.zeros(3)})
+    problem = problem_in(answered, kept)
+    assert "is no result of this vector" in problem and "\x1b" not in problem
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"12345678", struct.pack("<Q", 2**45) + bytes(64),
+    struct.pack("<Q", 2) + b"{}" + b"trailing", b"\x80\x04]\x94.",
+    struct.pack("<Q", 80) + b'{"forward/value":{"dtype":"F64","shape":[9007199254740993],'
+    b'"data_offsets":[0,8]}}' + bytes(8)])
+def test_what_is_no_safetensors_file(answered, kept, content):
+    (answered / "results" / "tanh-ordinary.safetensors").write_bytes(content)
+    assert "tanh-ordinary.safetensors" in problem_in(answered, kept)
+
+
+def test_the_rest_is_still_judged(answered, kept):
+    write(answered, truth_of(kept, "scalematveclu-12"), "scalematveclu-12")
+    (answered / "results" / "tanh-ordinary.safetensors").write_bytes(b"broken")
+    write(answered, {"forward/value": np.zeros(3)}, "no-such-vector")
+    found = found_in(answered, kept)
+    assert found["scalematveclu-12"].passed and len(found) == 3
+    assert "there is no vector of this name" in found["no-such-vector"].problems[0]
+
+
+def test_a_folder_in_place_of_a_file(answered, kept):
+    (answered / "results" / "scalematveclu-12.safetensors").mkdir()
+    assert "directory" in problem_in(answered, kept, "scalematveclu-12")
+
+
+# ---- the command -----------------------------------------------------------------------------
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["validate", *map(str, arguments)])
+
+
+def test_the_command(answered, tmp_path):
+    done = run("--results", answered, "--json", tmp_path / "r.json")
+    assert done.exit_code == 0 and "All right: 1 vectors" in done.stdout
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["passed"] and report["vectors"]["tanh-ordinary"]["passed"]
+    results = load_file(answered / "results" / "tanh-ordinary.safetensors")
+    write(answered, results | {"inverse/log_det": -results["inverse/log_det"]})
+    done = run("--results", answered, "--json", "-")
+    assert done.exit_code == 1
+    report = json.loads(done.stdout)
+    assert "LogDetSign" in report["only_failed_vectors_catch"]
+    assert not report["vectors"]["tanh-ordinary"]["results"]["inverse/log_det"]["passed"]
+    assert "look for these first" in done.stderr and "1 of 1 vectors are not right" in done.stderr
+
+
+def test_brackets_in_a_mistake_s_description_are_printed(folder):
+    from rich.text import Text
+
+    from refglow.cli.validate_results import _suspicion
+    plain = Text.from_markup(_suspicion({"SwappedParams": 2}, 3)).plain
+    assert "are [t, r] instead of [r, t]" in plain and "(2 of 3 failed vectors)" in plain
+
+
+def test_wrong_usage(folder, answered):
+    assert run("--results", answered, "--live", "tfp").exit_code == 2
+    for arguments in (["--results", folder / "vectors"], ["--results", answered, "--only", "xyz"]):
+        done = run(*arguments)
+        assert isinstance(done.exception, ValueError)

@@ -1,0 +1,126 @@
+"""Judging what a program in another language computed for golden vectors.
+
+The program writes FOLDER/results/VECTOR.safetensors, with the results that it has under their names
+in `results.py` ("forward/value", "forward/log_det", "inverse/vjp/input_bar", ...), in float32 or
+float64. What it lacks is not held against it. Each array passes if it is as near to the truth as an
+implementation in its number type can be asked to be (conditions.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from refglow.dtypes import Array
+from refglow.safetensors_file import open_safetensors
+from refglow.validation.golden import DTYPES
+from refglow.validation.row import Row, compared
+from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.conditions import conditions_of_vector, tolerances_of_vector
+from refglow.validation.vectors.kept import KeptVectors
+from refglow.validation.vectors.stranger import one_line, shown
+from refglow.validation.vectors.vector import Vector
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found about one vector.
+
+    Attributes:
+      name: the vector's, or that of a file that is none's.
+      rows: one for each result that could be compared.
+      problems: what could not be compared, and why.
+      absent: the names of results that were not given.
+      flags: mistakes that the vector catches.
+    """
+
+    name: str
+    rows: tuple[Row, ...] = ()
+    problems: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that was given is right."""
+        return not self.problems and all(row.passed for row in self.rows)
+
+
+def result_files(folder: Path) -> list[Path]:
+    """The files that a program wrote.
+
+    Raises:
+      ValueError: if there are none; says where they should be.
+    """
+    files = sorted((folder / "results").glob("*.safetensors")) if folder.is_dir() else []
+    if not files:
+        raise ValueError(f"{folder} holds no results: there is no file results/VECTOR.safetensors "
+                         "in it. The names of the arrays in such a file are told in the README.md "
+                         "that refglow vectors export writes.")
+    return files
+
+
+def judged(files: list[Path], kept: KeptVectors) -> Iterator[Judged]:
+    """Each file, compared with the truth; a file that cannot be read does not stop the others.
+
+    Args:
+      files: as `result_files` gives them.
+      kept: the package's vectors.
+    """
+    known = {vector.name: vector for vector in VECTORS}
+    for path in files:
+        vector = known.get(path.stem)
+        if vector is None:
+            yield Judged(shown(path.stem), problems=(
+                f"{shown(path.name)}: there is no vector of this name.",))
+            continue
+        try:
+            with open_safetensors(path) as file:
+                yield _judged(vector, {name: file.array(name) if kind.dtype in DTYPES else
+                                       kind.dtype for name, kind in file.kinds.items()}, kept)
+        except (OSError, ValueError) as error:
+            yield Judged(vector.name, problems=(one_line(str(error)),), flags=vector.flags)
+
+
+def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) -> Judged:
+    truth = kept.results(vector).values
+    kappas = conditions_of_vector(vector, kept.inputs(vector))
+    limits = {dtype: tolerances_of_vector(vector, kappas, dtype) for dtype in DTYPES}
+    rows, problems = [], []
+    for name, array in given.items():
+        problem = _problem(name, array, truth)
+        if problem:
+            problems.append(problem)
+            continue
+        assert not isinstance(array, str)
+        dtype = array.dtype.name
+        rows.append(compared(vector.name, name, dtype, array, truth[name]["float64"],
+                             limits[dtype][name], kappas[name]))
+    absent = tuple(sorted(truth.keys() - given.keys()))
+    return Judged(vector.name, tuple(rows), tuple(problems), absent, vector.flags)
+
+
+def _problem(name: str, array: Array | str, truth: dict[str, dict[str, Array]]) -> str | None:
+    """Why an array cannot be compared."""
+    if name not in truth:
+        return f"{shown(name)} is no result of this vector."
+    if isinstance(array, str):
+        return f"{name} is {shown(array)}; it can be {' or '.join(DTYPES)}."
+    expected = truth[name]["float64"].shape
+    if array.shape != expected:
+        return f"{name} has shape {list(array.shape)}; it must have {list(expected)}."
+    return None
+
+
+def only_failed_catch(found: list[Judged]) -> dict[str, int]:
+    """The mistakes that no vector with right results catches, and how many failed ones do.
+
+    Where to look first: what catches such a mistake failed, wherever it was judged. The mistake
+    that is caught most often comes first.
+    """
+    right = {flag for one in found if one.rows and one.passed for flag in one.flags}
+    counts = Counter(flag for one in found if one.rows and not one.passed for flag in one.flags
+                     if flag not in right)
+    return dict(counts.most_common())
