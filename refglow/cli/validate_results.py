@@ -51,7 +51,8 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, 
 
 def _as_dict(one: Judged) -> dict[str, Any]:
     return {"passed": one.passed, "results": {row.prop: row.as_dict() for row in one.rows},
-            "problems": list(one.problems), "absent": list(one.absent), "flags": list(one.flags)}
+            "undecidable": list(one.undecidable), "problems": list(one.problems),
+            "absent": list(one.absent), "flags": list(one.flags)}
 
 
 def _print(found: list[Judged], suspects: dict[str, int], to_stderr: bool) -> None:
@@ -68,11 +69,13 @@ def _print(found: list[Judged], suspects: dict[str, int], to_stderr: bool) -> No
         out.print(_suspicion(suspects, sum(not one.passed for one in found)))
     results, wrong = sum(len(one.rows) for one in found), sum(not one.passed for one in found)
     absent = sum(len(one.absent) for one in found)
+    undecidable = sum(len(one.undecidable) for one in found)
     out.print("error = max|yours - true| / max|true|; tolerance = 4 eps x sqrt(layers) x kappa, "
               "kappa the measured condition, 16 times that for derivatives.", style="dim")
     out.print((f"[bold red]{wrong} of {len(found)} vectors are not right[/]" if wrong else
                f"[bold green]All right[/]: {len(found)} vectors")
-              + f"; {results} results compared, {absent} not given.")
+              + f"; {results} results compared, {undecidable} too ill-conditioned to judge in "
+              f"their number type, {absent} not given.")
 
 
 def _table(found: list[Judged]) -> Table:

@@ -91,6 +91,8 @@ def _chosen(only: str | None, sample: int | None,
     from refglow.validation.vectors.catalogue import VECTORS
 
     chosen = [vector for vector in VECTORS if only is None or vector.name.startswith(only.lower())]
+    if sample is not None and not chosen:
+        raise ValueError(f"No golden vector's name begins with {only!r}.")
     if sample is not None:
         return [], random.Random(seed).sample(chosen, min(sample, len(chosen)))
     if only is None or not chosen:
@@ -228,7 +230,7 @@ def export(
     with kept_vectors() as kept:
         for vector in _tracked(chosen, len(chosen), "writing vectors"):
             write_vector(folder, vector, kept)
-    write_rest(folder, chosen)
+    write_rest(folder)
     say(f"{len(chosen)} vectors in {folder}; README.md there explains them.")
 
 
@@ -250,12 +252,13 @@ def check(
     with kept_vectors() as kept:
         found = list(_tracked(checked_folder(folder, kept), total, "checking vectors"))
     wrong = [one for one in found if one.problems]
+    vectors_found = len(found) - 1  # and what stands beside them
     to_stderr = is_standard_output(json)
     for one in wrong:
         for problem in one.problems:
             say(f"{one.name}: {problem}", to_stderr=to_stderr)
-    say(f"{len(wrong)} of {len(found)} vectors are not as refglow has them." if wrong else
-        f"All {len(found)} vectors are refglow's.", to_stderr=to_stderr)
+    say(f"Not all is as refglow has it: {len(wrong)} of {len(found)} places." if wrong else
+        f"All {vectors_found} vectors are refglow's.", to_stderr=to_stderr)
     write_json(json, {"command": "vectors check", "passed": not wrong,
                       "vectors": {one.name: list(one.problems) for one in found}})
     raise typer.Exit(1 if wrong else 0)

@@ -175,6 +175,20 @@ def test_some_results_are_enough(answered, kept):
     assert one.passed and len(one.rows) == 1 and "inverse/value" in one.absent
 
 
+def test_what_no_rounding_leaves_right_is_not_called_right(answered, kept):
+    """In float32 every digit of e^-42-fold divisions is lost to a rounding of the input."""
+    (answered / "results" / "tanh-ordinary.safetensors").unlink()
+    truth = truth_of(kept, "expaffine-tails", "float32")
+    write(answered, truth, "expaffine-tails")
+    one = found_in(answered, kept)["expaffine-tails"]
+    assert "inverse/value" in one.undecidable and one.passed
+    assert all(row.tolerance < 0.1 for row in one.rows) and len(one.rows) + len(
+        one.undecidable) == len(truth)
+    write(answered, truth | {"inverse/value": truth["inverse/value"] * np.float32(np.nan)},
+          "expaffine-tails")
+    assert not found_in(answered, kept)["expaffine-tails"].passed
+
+
 # ---- strangers' files ------------------------------------------------------------------------
 
 
@@ -246,7 +260,7 @@ def test_brackets_in_a_mistake_s_description_are_printed(folder):
 
     from refglow.cli.validate_results import _suspicion
     plain = Text.from_markup(_suspicion({"SwappedParams": 2}, 3)).plain
-    assert "are [t, r] instead of [r, t]" in plain and "(2 of 3 failed vectors)" in plain
+    assert "read as [t, r] where they are [r, t]" in plain and "(2 of 3 failed vectors)" in plain
 
 
 def test_wrong_usage(folder, answered):

@@ -1,4 +1,10 @@
-"""Every golden vector catches every mistake that its flags name: each is planted, and seen."""
+"""Golden vectors catch the mistakes that their flags name: each is planted, and must be seen.
+
+Some are planted faithfully into the specification or the inputs. For others what is shown is less:
+for Gradient that gradients are not those of an identity; for Accumulation that float16 inputs are
+seen; for SingleChannel and OddSize that the data do not stay as they are; for DroppedTerm and
+LogDetBroadcast that log-dets are not zero.
+"""
 
 import warnings
 from dataclasses import replace
@@ -25,8 +31,10 @@ def kept():
 
 
 def flagged(flag):
-    return [vector for vector in VECTORS if flag in vector.flags and np.prod(
-        vector.batch_shape + vector.event_shape) <= 800]
+    """The vectors with a flag, but for the default Glow, which takes seconds each time."""
+    found = [vector for vector in VECTORS if flag in vector.flags and vector.name != "glow-cifar"]
+    assert found
+    return found
 
 
 def evaluate(vector, inputs, dtype=np.float64):

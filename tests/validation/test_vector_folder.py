@@ -2,12 +2,13 @@
 
 import importlib.util
 import json
+import os
 import struct
 
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
@@ -20,6 +21,7 @@ from refglow.validation.vectors.manifest import exported, manifest_schema
 CHOSEN = [vector for vector in VECTORS if vector.name in (
     "tanh-ordinary", "glowblock-2x3x4-1", "absolutevalue-ordinary", "initialactnorm-of-3",
     "glow-8x16x3-3-1", "normal-each")]
+BESIDE = "beside the vectors"
 NAMES = sorted(vector.name for vector in CHOSEN)
 
 
@@ -34,7 +36,7 @@ def exported_folder(kept, tmp_path_factory):
     folder = tmp_path_factory.mktemp("vectors")
     for vector in CHOSEN:
         write_vector(folder, vector, kept)
-    write_rest(folder, CHOSEN)
+    write_rest(folder)
     return folder
 
 
@@ -70,7 +72,8 @@ def change_manifest(folder, change, name="tanh-ordinary"):
 
 def test_the_folder(exported_folder):
     assert sorted(path.name for path in exported_folder.iterdir()) == [
-        "README.md", "examples", "generators", "index.json", "vector.schema.json", "vectors"]
+        "README.md", "examples", "generators", "index.json", "operations.json",
+        "vector.schema.json", "vectors"]
     index = json.loads((exported_folder / "index.json").read_text())
     assert sorted(entry["name"] for entry in index) == NAMES
     for entry in index:
@@ -137,7 +140,7 @@ def test_exporting_twice_gives_the_same_bytes(kept):
 
 
 def test_a_folder_as_it_was_written(exported_folder, kept):
-    assert problems(exported_folder, kept) == dict.fromkeys(NAMES, ())
+    assert problems(exported_folder, kept) == dict.fromkeys([*NAMES, BESIDE], ())
 
 
 def test_a_changed_number(folder, kept):
@@ -145,7 +148,7 @@ def test_a_changed_number(folder, kept):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert problem_of(folder, kept).endswith("holds other numbers.")
+    assert "holds other numbers, at [" in problem_of(folder, kept)
 
 
 def test_a_missing_file(folder, kept):
@@ -190,7 +193,7 @@ def test_what_is_not_a_manifest(folder, kept, text):
 
 def test_a_manifest_of_many_megabytes(folder, kept):
     (folder / "vectors" / "tanh-ordinary.json").write_bytes(b" " * (2**22 + 1))
-    assert "a manifest has at most" in problem_of(folder, kept)
+    assert "is longer than" in problem_of(folder, kept)
 
 
 @pytest.mark.parametrize("file", ["../../etc/passwd", "/etc/passwd", "a/b.safetensors",
@@ -221,13 +224,73 @@ def test_the_manifest_of_another_vector(folder, kept):
 def test_an_unknown_vector(folder, kept):
     change_manifest(folder, lambda manifest: manifest.update(name="unheard-of"))
     (folder / "vectors" / "tanh-ordinary.json").rename(folder / "vectors" / "unheard-of.json")
-    assert "has no vector 'unheard-of'" in problem_of(folder, kept, "unheard-of")
+    found = problems(folder, kept)
+    assert "has no vector 'unheard-of'" in found["unheard-of"][0]
+    assert "index.json lists tanh-ordinary" in found[BESIDE][0]
 
 
 def test_control_characters_do_not_reach_the_terminal(folder, kept):
     change_manifest(folder, lambda manifest: manifest.update(name="\x1b[2J\u202e"))
-    problem = problem_of(folder, kept)
-    assert "\x1b" not in problem
+    assert "\x1b" not in problem_of(folder, kept)
+    change_manifest(folder, lambda manifest: manifest["inputs"].update({"\x1b[31m": {}}))
+    assert "\x1b" not in str(problems(folder, kept))
+
+
+def test_what_is_no_file_is_not_opened(folder, kept):
+    path = folder / "vectors" / "tanh-ordinary.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert "is not a regular file" in problem_of(folder, kept)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert "is not a regular file" in problem_of(folder, kept)
+
+
+def test_a_vector_that_is_missing(folder, kept):
+    (folder / "vectors" / "tanh-ordinary.json").unlink()
+    found = problems(folder, kept)
+    assert found.pop(BESIDE) == (
+        "index.json lists tanh-ordinary, of which there is no manifest.",
+        "tanh-ordinary.safetensors has no manifest.")
+    assert not any(found.values())
+
+
+@pytest.mark.parametrize("name", ["generators/counter_random.c", "vector.schema.json",
+                                  "operations.json", "examples/glow.mjs"])
+def test_a_changed_file_beside_the_vectors(folder, kept, name):
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    assert problem_of(folder, kept, BESIDE) == f"{name} is not refglow's."
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '[{"name": "tanh-ordinary"}]'])
+def test_another_index(folder, kept, text):
+    (folder / "index.json").write_text(text)
+    assert "index.json" in str(problems(folder, kept)[BESIDE])
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda arrays: arrays.pop("inputs/forward/input"), "lacks inputs/forward/input"),
+    (lambda arrays: arrays.update(more=np.zeros(2)), "holds more, which the vector has not"),
+    (lambda arrays: arrays.update({"inputs/forward/input": np.zeros((2, 4, 2))}),
+     "is float64[2, 4, 2]; it must be float32[2, 4, 2]"),
+    (lambda arrays: arrays.update({"inputs/forward/input": np.zeros((4, 4), np.float32)}),
+     "it must be float32[2, 4, 2]"),
+    (lambda arrays: arrays["results/float64/forward/value"].fill(np.nan), "nan instead of"),
+    (lambda arrays: None, "the right arrays, but not the bytes")])
+def test_other_arrays(folder, kept, change, message):
+    path = folder / "vectors" / "tanh-ordinary.safetensors"
+    arrays = {name: array.copy() for name, array in load_file(path).items()}
+    change(arrays)
+    save_file(arrays, path)
+    assert message in " ".join(problems(folder, kept)["tanh-ordinary"])
+
+
+def test_a_second_export_adds_to_the_index(folder, kept):
+    more = next(vector for vector in VECTORS if vector.name == "exp-ordinary")
+    write_vector(folder, more, kept)
+    write_rest(folder)
+    assert not any(problems(folder, kept).values())
+    assert len(json.loads((folder / "index.json").read_text())) == len(NAMES) + 1
 
 
 def test_an_empty_folder(tmp_path, kept):
@@ -259,6 +322,11 @@ def test_export_and_check(tmp_path):
 def test_export_of_nothing(tmp_path):
     done = run("export", tmp_path, "--only", "xyz")
     assert isinstance(done.exception, ValueError) and "they begin with" in str(done.exception)
+
+
+def test_certify_a_sample_of_nothing():
+    done = run("certify", "--only", "zzz", "--sample", "2")
+    assert isinstance(done.exception, ValueError) and "begins with 'zzz'" in str(done.exception)
 
 
 def test_certify_a_sample(tmp_path):

@@ -1,6 +1,7 @@
 """Mistakes that ports of Glow make; every vector says which of them it catches.
 
-Each was made by somebody, or is a convention of one implementation that is a mistake in another.
+A mistake, or a convention of one implementation that is a mistake in another. `who` names
+implementations whose convention it is, or reports; where none is known it says so.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Flag:
     who: str
 
 
-_LOG_DETS = "\"is this log-det right?\": tfp#554, tfp#576, tfp#238, normflows#27, flowjax#208"
+_NOBODY = "no report known; a classic of ports"
 
 FLAGS: dict[str, Flag] = {
     # ---- squeeze, flattening ---------------------------------------------------------------------
@@ -35,18 +36,19 @@ FLAGS: dict[str, Flag] = {
     "SqueezeAxes": Flag(
         "Rows and columns inside a tile are exchanged: (channel, column, row).",
         "As SpaceToDepth; images that equal their transpose hide it.",
-        "InvertibleNetworks.jl, by which axis is the width"),
+        "ports that swap height and width (InvertibleNetworks.jl's axes differ by which is the "
+        "width)"),
     "FlattenNCHW": Flag(
         "Images are flattened, or reshaped, in the order channel, row, column.",
         "Latents and their halves are other numbers; sizes and log-dets agree.",
         "ports between PyTorch and TensorFlow; nflows' flat latents"),
     # ---- couplings -------------------------------------------------------------------------------
     "WrongHalf": Flag(
-        "The second half of the channels decides how the first is mapped.",
+        "The other part of the channels decides.",
         "Everything is invertible and has right log-dets, for another function.",
         "FrEIA's GLOWCouplingBlock, InvertibleNetworks.jl; nflows, by its mask"),
     "ShiftBeforeScale": Flag(
-        "The coupling is (x + t) s instead of s x + t.",
+        "Shifted, then scaled: (x + t) s, where it should be s x + t.",
         "Values differ, log-dets agree.",
         "OpenAI, rosinality, chaiyujin, y0ast; normflows has (x - t) s"),
     "InterleavedParams": Flag(
@@ -54,15 +56,16 @@ FLAGS: dict[str, Flag] = {
         "Values and log-dets differ; with one mapped channel nothing does.",
         "OpenAI, chaiyujin, y0ast, normflows"),
     "SwappedParams": Flag(
-        "The halves of the network's output are [t, r] instead of [r, t].",
+        "Scale and shift are exchanged: the halves of a network's output are read as [t, r] where "
+        "they are [r, t], or the other way round.",
         "Values and log-dets differ.",
         "nflows"),
     "ScaleOffset": Flag(
-        "The scale is sigmoid(r) instead of sigmoid(r + 2).",
-        "Each coupling shrinks by half instead of by an eighth at the start; training still works.",
+        "The 2 in sigmoid(r + 2) or exp(r + 2) is left out.",
+        "Scales are others; training still works.",
         "InvertibleNetworks.jl"),
     "ScaleFloor": Flag(
-        "A small constant is added to the scale, sigmoid(r + 2) + 0.001.",
+        "A small constant, such as 0.001, is added to the scale.",
         "Differences of a thousandth, or nothing that one sees in tests of 1e-2.",
         "nflows; InvertibleNetworks.jl's inverse divides by s + eps"),
     "ScaleFunction": Flag(
@@ -81,27 +84,28 @@ FLAGS: dict[str, Flag] = {
     "MissingHW": Flag(
         "The log-det of a 1x1 convolution or an ActNorm is not multiplied by the number of pixels.",
         "Bits per dimension that are too good or too bad; samples are right.",
-        _LOG_DETS),
+        "tfp#238, tfp#554"),
     "LogDetSign": Flag(
         "The log-det has the wrong sign.",
         "The likelihood rewards shrinking; training runs away.",
-        _LOG_DETS),
+        "normflows#27, flowjax#208"),
     "LogDetBatch": Flag(
         "The log-det is summed or averaged over the batch instead of given for each example.",
         "Right in the mean, wrong for each image; a batch of one hides it.",
-        "training loops that need only the mean"),
+        "tfp#576; training loops that need only the mean"),
     "LogDetBroadcast": Flag(
         "A parameter that serves several numbers is counted once in the log-det.",
         "The log-det is too small by a whole factor.",
-        "scalar scales beside larger events"),
+        _NOBODY),
     "LogBase": Flag(
         "Logarithms are to the base 2.",
         "Log-dets and densities differ by the factor 1.44.",
-        "nats and bits confused; \"bits/dim do not match\": normflows#5, y0ast#27, openai/glow#51"),
+        "no report known to be this; \"bits/dim do not match\": normflows#5, y0ast#27, "
+        "openai/glow#51"),
     "DroppedTerm": Flag(
         "One of the log-dets of a composition is left out.",
         "Likelihoods are off by a term that may be constant, so that training does not show it.",
-        "compositions written by hand"),
+        _NOBODY),
     # ---- 1x1 convolution -------------------------------------------------------------------------
     "TransposedW": Flag(
         "The matrix multiplies from the other side: x W instead of W x.",
@@ -110,20 +114,20 @@ FLAGS: dict[str, Flag] = {
     "PermutationInverse": Flag(
         "The inverse permutation is applied.",
         "Values differ; permutations that are their own inverses, all of two channels, hide it.",
-        "P L U read as L U P; conversions between conventions"),
+        "nflows has L U P where others have P L U; conversions"),
     "LUPacking": Flag(
         "Lower and upper triangle are exchanged, or the lower one's diagonal is not 1.",
         "Values differ, and the log-det if the diagonal is taken twice.",
-        "packed LU factors of different libraries"),
+        _NOBODY),
     "LUSign": Flag(
         "The diagonal of U is taken to be positive: its sign is lost, or log of it gives NaN.",
         "NaN log-dets, or a reflected channel.",
-        "log-parametrised diagonals: rosinality, normflows, nflows (softplus)"),
+        "nflows (softplus); imports of only log S of rosinality, normflows, y0ast"),
     # ---- ActNorm ---------------------------------------------------------------------------------
     "ActNormOrder": Flag(
-        "The shift comes after the scale: e^v x + m instead of e^v (x + m).",
+        "Towards the latents the shift comes after the scale: e^v x + m, not e^v (x + m).",
         "Values differ unless all scales are 1.",
-        "nflows; rosinality keeps signed scales"),
+        "nflows, InvertibleNetworks.jl"),
     "ActNormGain": Flag(
         "The log-scale is multiplied by 3.",
         "Values, log-dets and that parameter's gradient differ.",
@@ -135,7 +139,8 @@ FLAGS: dict[str, Flag] = {
     "ActNormEpsilon": Flag(
         "Another constant, often 1e-6, or none, is added to the deviation.",
         "Nearly constant channels differ by any factor; without one, constant channels give inf.",
-        "OpenAI, chaiyujin, rosinality, normflows (1e-6); nflows, InvertibleNetworks.jl (none)"),
+        "OpenAI, chaiyujin, y0ast, rosinality, normflows (1e-6); nflows, FrEIA, "
+        "InvertibleNetworks.jl (none)"),
     "ZeroVariance": Flag(
         "A channel that never varies is divided by 0.",
         "inf or NaN at the first batch.",
@@ -143,7 +148,7 @@ FLAGS: dict[str, Flag] = {
     "Cancellation": Flag(
         "The variance is computed as E[x^2] - E[x]^2.",
         "Digits are lost as (mean / deviation)^2; negative variances, NaN.",
-        "statistics in one pass"),
+        _NOBODY),
     # ---- networks --------------------------------------------------------------------------------
     "ZeroInitBlind": Flag(
         "Anything at all in a network whose last layer is zero: the wrong half, no network.",
@@ -152,7 +157,7 @@ FLAGS: dict[str, Flag] = {
     "FlippedKernel": Flag(
         "The kernel is turned by 180 degrees, as a mathematical convolution has it.",
         "Values differ; symmetric kernels and 1x1 hide it.",
-        "scipy.signal.convolve2d in ports"),
+        _NOBODY),
     "KernelLayout": Flag(
         "Input and output channels of a kernel, or its two sides, are exchanged.",
         "Values differ; shapes agree if both are of equal size.",
@@ -189,36 +194,37 @@ FLAGS: dict[str, Flag] = {
     "ExitFraction": Flag(
         "How many channels exit is rounded another way, or cut at the wrong channel.",
         "Shapes or values differ for fractions other than one half.",
-        "TFP itself (refglow errata, exit-slice)"),
+        "TFP itself (refglow errata: exit-slice, exit-all)"),
     # ---- numerics --------------------------------------------------------------------------------
     "Overflow": Flag(
         "exp of a large number on the way to a moderate one: 1 / (1 + exp(-x)), log(1 + exp(x)).",
         "inf, NaN in gradients.",
-        "tfp#1454, normflows#67, normflows#73, chaiyujin#22, openai/glow#40"),
+        "no report known to be this; \"sampling gives NaN\": tfp#1454, normflows#73, "
+        "chaiyujin#22"),
     "LostTail": Flag(
         "log(sigmoid(x)), log(1 - tanh(x)^2), log(1 + small): digits are lost before the log.",
         "-inf in a tail, or few right digits where the scale is near 1.",
-        "the same threads: sampling gives NaN while training looks fine"),
+        "tfp#318 (Tanh)"),
     "FlushToZero": Flag(
         "Subnormal numbers become zero.",
         "log-dets of -inf, lost signs.",
-        "GPU kernels with fast math, -ffast-math"),
+        _NOBODY),
     "NearSingular": Flag(
         "A nearly singular matrix is inverted in a way that loses more digits than it must.",
         "Samples with few right digits although the likelihood is fine.",
-        "survae_flows#5, survae_flows#16; Behrmann et al. 2020 (arXiv:2006.09347)"),
+        "normflows#67, openai/glow#40; Behrmann et al. 2020 (arXiv:2006.09347)"),
     "SingleChannel": Flag(
         "C = 1, or one pixel, falls through: halves of size 0, permutations of nothing.",
         "Errors or untouched data.",
-        "first ports, tested with three channels"),
+        _NOBODY),
     "OddSize": Flag(
         "Odd sizes of images or channels are cut, padded or refused.",
         "A border or a channel is missing.",
-        "kernels at the edge of their blocks"),
+        _NOBODY),
     "Accumulation": Flag(
         "Long sums lose digits: kept in float16 or float32, or added one after the other.",
         "Log-dets and gradients of large images have few right digits.",
-        "mixed precision; log-dets over 10^5 pixels"),
+        _NOBODY),
     "Gradient": Flag(
         "A term of the gradient is missing: through the log-det, the scale, or over pixels.",
         "Training goes another way; values are right.",

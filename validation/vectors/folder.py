@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -14,14 +15,16 @@ import numpy as np
 from jsonschema import Draft202012Validator
 
 from refglow.atomic_file import write_atomically
+from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.vectors.catalogue import VECTORS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
+from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.stranger import one_line, shown
 from refglow.validation.vectors.vector import Vector
 
-_MOST_TEXT = 2**22  # bytes of a manifest that is read
+_MOST_TEXT = 2**22  # bytes of a manifest, or of a file beside the vectors, that are read
 _MOST_TOLD = 5  # differences of one vector
 
 
@@ -51,21 +54,32 @@ def write_vector(folder: Path, vector: Vector, kept: KeptVectors) -> None:
     write_atomically(place / f"{vector.name}.json", _json(files.manifest))
 
 
-def write_rest(folder: Path, vectors: Sequence[Vector]) -> None:
-    """Write what is beside the vectors: index, schema, generators, examples, explanation."""
-    package = resources.files("refglow.validation.vectors")
+def write_rest(folder: Path) -> None:
+    """Write what is beside the vectors: index, schema, generators, examples, explanation.
+
+    The index lists all vectors of the folder, whichever call wrote them.
+    """
+    there = {path.stem for path in (folder / "vectors").glob("*.json")}
     index = [{"name": vector.name, "operation": vector.operation, "flags": list(vector.flags),
-              "manifest": f"vectors/{vector.name}.json"} for vector in vectors]
-    for name in ("generators", "examples"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+              "manifest": f"vectors/{vector.name}.json"} for vector in VECTORS
+             if vector.name in there]
     write_atomically(folder / "index.json", _json(index))
-    write_atomically(folder / "vector.schema.json", _json(manifest_schema()))
-    write_atomically(folder / "README.md", (package / "FOLDER.md").read_bytes())
-    for name in ("generators/counter_random.c", "generators/counter_random.jl",
-                 "examples/glow.mjs", "examples/step.c"):
-        write_atomically(folder / name, (package / name).read_bytes())
-    write_atomically(folder / "generators" / "counter_random.py",
-                     _without_refglow((package / "counter_random.py").read_bytes()))
+    for name, content in _companions().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, content)
+
+
+def _companions() -> dict[str, bytes]:
+    """The files that are the same in every folder."""
+    package = resources.files("refglow.validation.vectors")
+    formulas = {name: operation.formula for name, operation in sorted(OPERATIONS.items())}
+    files = {"vector.schema.json": _json(manifest_schema()), "operations.json": _json(formulas),
+             "README.md": (package / "FOLDER.md").read_bytes(),
+             "generators/counter_random.py": _without_refglow(
+                 (package / "counter_random.py").read_bytes())}
+    return files | {name: (package / name).read_bytes() for name in (
+        "generators/counter_random.c", "generators/counter_random.jl", "examples/glow.mjs",
+        "examples/step.c")}
 
 
 def _without_refglow(source: bytes) -> bytes:
@@ -75,7 +89,7 @@ def _without_refglow(source: bytes) -> bytes:
 
 
 def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
-    """Each vector of a folder, compared with the package's.
+    """Each vector of a folder, and what stands beside them, compared with the package's.
 
     Raises:
       OSError: if the folder cannot be read.
@@ -91,17 +105,45 @@ def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
         try:
             problems = _problems(path, validator, known, kept)
         except (OSError, ValueError) as error:
-            problems = [one_line(str(error))]
-        yield Checked(path.stem, tuple(problems))
+            problems = [str(error)]
+        yield _checked(path.stem, problems)
+    names = {path.stem for path in manifests}
+    yield _checked("beside the vectors", _problems_beside(folder, names))
+
+
+def _checked(name: str, problems: list[str]) -> Checked:
+    """What was found, fit for a terminal: names and messages hold strangers' text."""
+    return Checked(shown(name), tuple(one_line(problem) for problem in problems[:_MOST_TOLD]))
+
+
+def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
+    """Files that every folder has, changed or missing; arrays without a manifest; the index."""
+    problems = []
+    for name, content in _companions().items():
+        try:
+            if _content(folder / name) != content:
+                problems.append(f"{name} is not refglow's.")
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    try:
+        index = {entry["name"] for entry in json.loads(_content(folder / "index.json"))}
+        problems += [f"index.json lists {name}, of which there is no manifest."
+                     for name in sorted(index - manifests)]
+        problems += [f"index.json does not list {name}." for name in sorted(manifests - index)]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        problems.append(f"index.json cannot be read: {error}")
+    arrays = {path.stem for path in (folder / "vectors").glob("*.safetensors")}
+    return problems + [f"{name}.safetensors has no manifest."
+                       for name in sorted(arrays - manifests)]
 
 
 def _problems(path: Path, validator: Any, known: dict[str, Vector],
               kept: KeptVectors) -> list[str]:
     manifest = _parsed(path)
     wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
-             f"{one_line(error.message)}" for error in validator.iter_errors(manifest)]
+             f"{error.message}" for error in validator.iter_errors(manifest)]
     if wrong:
-        return wrong[:_MOST_TOLD]
+        return wrong
     if manifest["name"] != path.stem:
         return [f"{path.name} is the manifest of {manifest['name']!r}."]
     vector = known.get(manifest["name"])
@@ -109,17 +151,29 @@ def _problems(path: Path, validator: Any, known: dict[str, Vector],
         return [f"This version of refglow has no vector {manifest['name']!r}."]
     expected = exported(vector, kept)
     return (_manifest_problems(path, manifest, expected)
-            + _array_problems(path.with_name(manifest["file"]), expected))[:_MOST_TOLD]
+            + _array_problems(path.with_name(manifest["file"]), expected))
 
 
 def _parsed(path: Path) -> Any:
-    if path.stat().st_size > _MOST_TEXT:
-        raise ValueError(f"{path.name} has {path.stat().st_size} bytes; a manifest has at most "
-                         f"{_MOST_TEXT}.")
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(_content(path).decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from None
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file that is not too long for what is read here.
+
+    Raises:
+      OSError, ValueError: if it is something else; a pipe or a device is not opened.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is not a regular file.")
+    with path.open("rb") as file:
+        content = file.read(_MOST_TEXT + 1)
+    if len(content) > _MOST_TEXT:
+        raise ValueError(f"{path.name} is longer than {_MOST_TEXT} bytes.")
+    return content
 
 
 def _manifest_problems(path: Path, manifest: dict[str, Any], expected: Exported) -> list[str]:
@@ -140,11 +194,18 @@ def _array_problems(path: Path, expected: Exported) -> list[str]:
                 problems.append(f"{path.name}: {name} is {kind}; it must be "
                                 f"{array.dtype.name}{list(array.shape)}.")
             elif not np.array_equal(file.array(name), array, equal_nan=False):
-                problems.append(f"{path.name}: {name} holds other numbers.")
+                problems.append(f"{path.name}: {name} holds other numbers"
+                                f"{_first(file.array(name), array)}")
     if not problems and hashlib.sha256(path.read_bytes()).hexdigest() != (
             expected.manifest["sha256"]):
         problems.append(f"{path.name} has the right arrays, but not the bytes that were exported.")
     return problems
+
+
+def _first(found: Array, expected: Array) -> str:
+    """Where two arrays differ first."""
+    index = tuple(map(int, np.argwhere(found != expected)[0]))
+    return f", at {list(index)} {found[index]} instead of {expected[index]}."
 
 
 def _json(value: Any) -> bytes:

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row, compared
+from refglow.validation.tolerances import LARGEST_USEFUL
 from refglow.validation.vectors.catalogue import VECTORS
 from refglow.validation.vectors.conditions import conditions_of_vector, tolerances_of_vector
 from refglow.validation.vectors.kept import KeptVectors
@@ -31,6 +34,8 @@ class Judged:
     Attributes:
       name: the vector's, or that of a file that is none's.
       rows: one for each result that could be compared.
+      undecidable: results that roundings of the inputs move by a tenth or more: nothing that is
+        found there would say anything.
       problems: what could not be compared, and why.
       absent: the names of results that were not given.
       flags: mistakes that the vector catches.
@@ -38,6 +43,7 @@ class Judged:
 
     name: str
     rows: tuple[Row, ...] = ()
+    undecidable: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
@@ -88,7 +94,7 @@ def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) ->
     truth = kept.results(vector).values
     kappas = conditions_of_vector(vector, kept.inputs(vector))
     limits = {dtype: tolerances_of_vector(vector, kappas, dtype) for dtype in DTYPES}
-    rows, problems = [], []
+    rows, undecidable, problems = [], [], []
     for name, array in given.items():
         problem = _problem(name, array, truth)
         if problem:
@@ -96,10 +102,14 @@ def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) ->
             continue
         assert not isinstance(array, str)
         dtype = array.dtype.name
+        if limits[dtype][name].relative >= LARGEST_USEFUL and np.isfinite(array).all():
+            undecidable.append(name)
+            continue
         rows.append(compared(vector.name, name, dtype, array, truth[name]["float64"],
                              limits[dtype][name], kappas[name]))
     absent = tuple(sorted(truth.keys() - given.keys()))
-    return Judged(vector.name, tuple(rows), tuple(problems), absent, vector.flags)
+    return Judged(vector.name, tuple(rows), tuple(undecidable), tuple(problems), absent,
+                  vector.flags)
 
 
 def _problem(name: str, array: Array | str, truth: dict[str, dict[str, Array]]) -> str | None:

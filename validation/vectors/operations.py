@@ -170,7 +170,7 @@ OPERATIONS: dict[str, Operation] = {
             Variable(np.ones(arguments["parameter_shape"]), "hinge_softness", dtype=dtype),
             _zeros(arguments, dtype, "low"))),
     "Tanh": Operation("y = tanh(x); fldj = 2 sum (log 2 - x - softplus(-2 x))", _plain(tfb.Tanh)),
-    "AbsoluteValue": Operation("y = |x|; inverse gives both branches, -y and y",
+    "AbsoluteValue": Operation("y = |x|, which is not injective: there is no log-det",
                                _plain(tfb.AbsoluteValue)),
     "SigmoidAffine": Operation(
         "y = s x + shift, s = sigmoid(raw_scale + 2); fldj = sum log s, over the numbers of the "
@@ -221,12 +221,12 @@ OPERATIONS: dict[str, Operation] = {
         arguments["in_features"], arguments["units"], dtype=dtype)),
     "ReLU": Operation("y = max(x, 0)", lambda arguments, dtype: ReLU()),
     "CouplingNetwork": Operation(
-        "Conv2D 3 x 3, ReLU, Conv2D 1 x 1, ReLU, Conv2D 3 x 3, all padded with zeros: from C to "
-        "num_hidden, num_hidden, 2 C channels",
+        "Conv2D k x k, ReLU, Conv2D 1 x 1, ReLU, Conv2D k x k, all padded with zeros: from C to "
+        "num_hidden, num_hidden, 2 C channels; k = kernel_shape, 3 if it is not given",
         lambda arguments, dtype: tfb.GlowDefaultNetwork(
             tuple(arguments["input_shape"]), arguments["num_hidden"],
             arguments.get("kernel_shape", 3), dtype)),
-    "ExitNetwork": Operation("One Conv2D, padded with zeros, to 2 output_chan channels",
+    "ExitNetwork": Operation("One Conv2D, 3 x 3, padded with zeros, to 2 output_chan channels",
                              lambda arguments, dtype: tfb.GlowDefaultExitNetwork(
                                  tuple(arguments["input_shape"]), arguments["output_chan"],
                                  arguments.get("kernel_shape", 3), dtype)),
@@ -249,8 +249,11 @@ OPERATIONS: dict[str, Operation] = {
         "network additive: Conv2D 3 x 3, ReLU, Conv2D 1 x 1 of a give t alone, and s = 1",
         _glow_block),
     "ExitBijector": Operation(
-        "Channels are split as [go on, exit, left alone] = split. The exiting ones are y = s x + "
-        "t, s = exp(r + 2), [r, t] = ExitNetwork of those that go on", _exit),
+        "forward is towards the latents (unlike GlowBlock's and Glow's). Channels are split as [go "
+        "on, exit, left alone] = split. The exiting ones are y = s x + t, s = exp(r + 2), [r, t] = "
+        "ExitNetwork of those that go on; fldj = sum (r + 2). network additive: Conv2D 3 x 3, "
+        "ReLU, Conv2D 1 x 1 give t alone, and s = 1. If none go on or none exit, nothing changes "
+        "and there are no parameters", _exit),
     "Glow": Operation(
         "forward makes images of latents; inverse, from an image: for i from num_glow_blocks - 1 "
         "down to 0: Squeeze with block_size 2; the first channels, all but those that have exited "

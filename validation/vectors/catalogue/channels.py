@@ -106,7 +106,7 @@ def _images() -> Iterator[Vector]:
                      if label != "subnormal" else ("FlushToZero",), why,
                      params={"log_scale": points(values)})
     yield Vector("actnorm-large-image", "ActivationNormalization", {"channels": 3}, (1,),
-                 (32, 24, 3), ("MissingHW", "Accumulation", "Gradient"),
+                 (32, 24, 3), ("MissingHW", "Gradient"),
                  "768 pixels: the gradients are sums over all of them.", uniform)
 
 

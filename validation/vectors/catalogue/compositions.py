@@ -28,8 +28,6 @@ def _nested() -> Iterator[Vector]:
     yield Vector("chain-of-matrices", "Chain", {"parts": arguments_of_parts(
         ("ScaleMatvecLU", {"channels": 4}), ("ScaleMatvecLU", {"channels": 4}))}, (3,), (4,),
         ("StepOrder", "DroppedTerm", "TransposedW"), "Two matrices that do not commute.")
-    yield Vector("chain-empty", "Chain", {"parts": []}, (2,), (3,), ("FlattenNCHW",),
-                 "No parts: nothing changes.")
     for operation, draw in (("Softplus", positive), ("Exp", positive),
                             ("Sigmoid", scaled(0.375, uniform, 0.5))):
         yield Vector(f"invert-{operation.lower()}", "Invert",

@@ -35,6 +35,8 @@ def _small() -> Iterator[Vector]:
                     "LatentOrder", "DroppedLatents"))
                 if not label.startswith("-additive"):
                     flags += _AFFINE
+                if shape[2] == 1:  # images in either order are the same numbers
+                    flags = tuple(f for f in flags if f != "FlattenNCHW")
                 if shape == (2, 2, 1):  # one channel before the squeeze, one pixel after it
                     flags = tuple(f for f in flags if f not in ("SpaceToDepth", "MissingHW"))
                 yield Vector(f"glow-{size}-{blocks}-{steps}{label}", "Glow",
@@ -81,7 +83,7 @@ def _large() -> Iterator[Vector]:
                  (*_GLOW, *_AFFINE, "Accumulation"), "A CIFAR image, four steps a scale.", uniform,
                  generated=True)
     yield Vector("glow-cifar", "Glow", _arguments((32, 32, 3), 3, 32, 400), (1,), (3072,),
-                 (*_GLOW, *_AFFINE, "Accumulation"),
+                 tuple(flag for flag in (*_GLOW, *_AFFINE, "Accumulation") if flag != "Gradient"),
                  "The default Glow for CIFAR images: 30 million weights, 96 steps. The weights are "
                  "such that it is well-conditioned in both directions.", uniform,
                  {"lower_upper": gentle_factors, "log_scale": scaled(2.0**-6, uniform, 0.0625)},

@@ -38,11 +38,10 @@ def _squeezes() -> Iterator[Vector]:
 
 
 def _others() -> Iterator[Vector]:
-    for channels in (2, 3, 4, 7, 16):
+    for channels in (3, 4, 7, 16):
         yield Vector(f"permute-{channels}", "Permute", {"channels": channels, "axis": -1}, (2,),
-                     (3, channels), ("PermutationInverse",) if channels > 2 else ("FlattenNCHW",),
-                     "A permutation that is not its own inverse."
-                     if channels > 2 else "Two channels, exchanged or not.")
+                     (3, channels), ("PermutationInverse",),
+                     "A permutation that is not its own inverse.")
     yield Vector("permute-rows", "Permute", {"channels": 5, "axis": -2}, (2,), (5, 3),
                  ("PermutationInverse",), "Along the last dimension but one.")
     for perm, shape in _TRANSPOSES:
