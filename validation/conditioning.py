@@ -38,17 +38,29 @@ def measured_condition(bijector: Bijector, f: Callable[[Sequence[Array]], Sequen
     state = bijector.state_dict()
     trainable = {variable.name for variable in bijector.trainable_variables}
     base = f(inputs)
-    condition = [1.0] * len(base)
+
+    def moved() -> Sequence[Array]:
+        bijector.load_state_dict({
+            name: moved_number(name, value, rng) if name in trainable else value
+            for name, value in state.items()})
+        return f([moved_number("", array, rng) for array in inputs])
     try:
-        for _ in range(_DRAWS):
-            bijector.load_state_dict({
-                name: moved_number(name, value, rng) if name in trainable else value
-                for name, value in state.items()})
-            moved = f([moved_number("", array, rng) for array in inputs])
-            for k, (there, here) in enumerate(zip(moved, base, strict=True)):
-                condition[k] = max(condition[k], difference(there, here).relative / DELTA)
+        return largest_moves(base, moved)
     finally:
         bijector.load_state_dict(state)
+
+
+def largest_moves(base: Sequence[Array], moved: Callable[[], Sequence[Array]]) -> list[float]:
+    """kappa of each result: how far it moves, over DELTA, at least 1; the largest of three draws.
+
+    Args:
+      base: the results.
+      moved: evaluates them again with all data moved by a relative DELTA, each time otherwise.
+    """
+    condition = [1.0] * len(base)
+    for _ in range(_DRAWS):
+        for k, (there, here) in enumerate(zip(moved(), base, strict=True)):
+            condition[k] = max(condition[k], difference(there, here).relative / DELTA)
     return [c if np.isfinite(c) else 1.0 for c in condition]
 
 

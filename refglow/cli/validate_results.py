@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refglow.cli.messages import say
+from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,9 +28,6 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, 
     Raises:
       ValueError: if there are no results, or none of that name.
     """
-    from rich.progress import track
-
-    from refglow.validation.table import stderr_console
     from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
     from refglow.validation.vectors.kept import kept_vectors
 
@@ -38,10 +36,8 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, 
     if not files:
         raise ValueError(f"No vector with results in {folder} has a name that begins with "
                          f"{only!r}.")
-    out = stderr_console()
     with kept_vectors() as kept:
-        found = list(track(judged(files, kept), "judging", len(files), console=out,
-                           transient=True, disable=not out.is_terminal))
+        found = list(tracked(judged(files, kept), len(files), "judging"))
     suspects = only_failed_catch(found)
     _print(found, suspects, to_stderr)
     return {"against": "certified golden vectors", "passed": all(one.passed for one in found),
@@ -82,9 +78,8 @@ def _table(found: list[Judged]) -> Table:
     """A line for each operation."""
     from rich.table import Table
 
-    from refglow.validation.vectors.catalogue import VECTORS
+    from refglow.validation.vectors.catalogue import BY_NAME
 
-    operations = {vector.name: vector.operation for vector in VECTORS}
     table = Table(title="Your results against the truth", title_justify="left",
                   header_style="bold")
     table.add_column("operation")
@@ -92,7 +87,8 @@ def _table(found: list[Judged]) -> Table:
         table.add_column(header, justify="right")
     by_operation: dict[str, list[Judged]] = {}
     for one in found:
-        by_operation.setdefault(operations.get(one.name, "unknown"), []).append(one)
+        operation = BY_NAME[one.name].operation if one.name in BY_NAME else "unknown"
+        by_operation.setdefault(operation, []).append(one)
     for operation, some in sorted(by_operation.items()):
         rows = [row for one in some for row in one.rows]
         right = sum(one.passed for one in some)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from refglow.atomic_file import write_atomically
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say
+from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -90,18 +90,18 @@ def _chosen(only: str | None, sample: int | None,
     import random
 
     from refglow.validation.against_golden import golden_cases
-    from refglow.validation.vectors.catalogue import VECTORS
+    from refglow.validation.vectors.catalogue import beginning_with
 
-    chosen = [vector for vector in VECTORS if only is None or vector.name.startswith(only.lower())]
-    if sample is not None and not chosen:
-        raise ValueError(f"No golden vector's name begins with {only!r}.")
     if sample is not None:
+        chosen = beginning_with(only)
         return [], random.Random(seed).sample(chosen, min(sample, len(chosen)))
-    if only is None or not chosen:
-        return golden_cases(only), chosen
+    try:
+        chosen = beginning_with(only)
+    except ValueError:  # golden cases may be called so
+        return golden_cases(only), []
     try:
         return golden_cases(only), chosen
-    except ValueError:  # no golden case is called so, but vectors are
+    except ValueError:
         return [], chosen
 
 
@@ -112,7 +112,7 @@ def _certified(cases: list[Case],
 
     work = [(case, dtype) for case in cases for dtype in files]
     return [(case, dtype, certified_case(case, files[dtype]))
-            for case, dtype in _tracked(work, len(work), "certifying golden cases")]
+            for case, dtype in tracked(work, len(work), "certifying golden cases")]
 
 
 def _vector_rows(chosen: list[Vector]) -> list[dict[str, Any]]:
@@ -124,19 +124,9 @@ def _vector_rows(chosen: list[Vector]) -> list[dict[str, Any]]:
     if not chosen:
         return []
     with kept_vectors() as kept:
-        rows = {vector.name: row_of(vector, kept, found) for vector, found in _tracked(
+        rows = {vector.name: row_of(vector, kept, found) for vector, found in tracked(
             certified_again(chosen), len(chosen), "certifying vectors")}
     return [rows[vector.name] for vector in chosen]
-
-
-def _tracked(work: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-    """The work, with a progress bar where there is a terminal."""
-    from rich.progress import track
-
-    from refglow.validation.table import stderr_console
-
-    out = stderr_console()
-    return track(work, what, total, console=out, transient=True, disable=not out.is_terminal)
 
 
 def _print(rows: list[dict[str, Any]], vector_rows: list[dict[str, Any]], numbers: int,
@@ -220,17 +210,13 @@ def export(
     Beside them stand an index, the manifest's schema, an explanation, and the generator of the few
     arrays that are made instead of kept, in Python, C and Julia.
     """
-    from refglow.validation.vectors.catalogue import VECTORS
+    from refglow.validation.vectors.catalogue import beginning_with
     from refglow.validation.vectors.folder import write_rest, write_vector
     from refglow.validation.vectors.kept import kept_vectors
 
-    chosen = [vector for vector in VECTORS if only is None or vector.name.startswith(only.lower())]
-    if not chosen:
-        operations = sorted({vector.name.partition("-")[0] for vector in VECTORS})
-        raise ValueError(f"No vector's name begins with {only!r}; they begin with "
-                         f"{', '.join(operations)}.")
+    chosen = beginning_with(only)
     with kept_vectors() as kept:
-        for vector in _tracked(chosen, len(chosen), "writing vectors"):
+        for vector in tracked(chosen, len(chosen), "writing vectors"):
             write_vector(folder, vector, kept)
     write_rest(folder)
     say(f"{len(chosen)} vectors in {folder}; README.md there explains them.")
@@ -252,7 +238,7 @@ def check(
 
     total = len(list((folder / "vectors").glob("*.json")))
     with kept_vectors() as kept:
-        found = list(_tracked(checked_folder(folder, kept), total, "checking vectors"))
+        found = list(tracked(checked_folder(folder, kept), total, "checking vectors"))
     wrong = [one for one in found if one.problems]
     vectors_found = len(found) - 1  # and what stands beside them
     to_stderr = is_standard_output(json)

@@ -12,25 +12,18 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.folder import write_vector
 from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
-from refglow.validation.vectors.kept import kept_vectors
 
 EXAMPLES = resources.files("refglow.validation.vectors") / "examples"
-CHOSEN = [vector for vector in VECTORS if vector.name in (
+CHOSEN = [BY_NAME[name] for name in (
     "actnorm-2x2x3-of-2", "onebyoneconv-2x2x3-of-2x3", "scalematveclu-12", "squeeze-4x6x3",
     "conv2d-3x3-of-4x6x2-to-3", "couplingnetwork-2x3x2-5", "exitnetwork-2x3x4-4",
     "glowblock-2x3x4-2", "glowblock-2x3x4-2-additive", "exitbijector-2x3-3-3-2",
     "exitbijector-2x3-4-0-2", "glow-4x8x2-2-1", "glow-exits-some", "glow-8x16x3-3-1",
     "tanh-ordinary")]
 BY_JAVASCRIPT = [vector.name for vector in CHOSEN if vector.name != "tanh-ordinary"]
-
-
-@pytest.fixture(scope="module")
-def kept():
-    with kept_vectors() as file:
-        yield file
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +48,8 @@ def answered(folder, kept):
 
 
 def truth_of(kept, name, dtype="float64"):
-    vector = next(vector for vector in VECTORS if vector.name == name)
-    return {result: by_type[dtype] for result, by_type in kept.results(vector).values.items()}
+    return {result: by_type[dtype]
+            for result, by_type in kept.results(BY_NAME[name]).values.items()}
 
 
 def write(folder, results, name="tanh-ordinary"):

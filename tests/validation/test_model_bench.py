@@ -20,7 +20,12 @@ from refglow.validation.bench.model import (
     ratios,
     timed,
 )
-from refglow.validation.bench.model_roofline import bytes_of_pass, model_ceiling, model_points
+from refglow.validation.bench.model_roofline import (
+    bytes_of_pass,
+    model_ceiling,
+    model_points,
+    weights_of,
+)
 from refglow.validation.bench.operations import operations_of
 from refglow.validation.bench.worker import WARM_UP, worker_environment, working
 
@@ -315,7 +320,8 @@ def test_peaks_are_forgotten_where_the_system_can():
 
 def test_a_pass_moves_its_weights_once_and_its_images_in_and_out():
     weights = sum(variable.numpy().size for variable in SMALL.glow().trainable_variables)
-    assert bytes_of_pass(SMALL) == 4 * (weights + 2 * 3 * 8 * 16 * 3)
+    assert weights_of(SMALL) == weights
+    assert bytes_of_pass(weights, SMALL) == 4 * (weights + 2 * 3 * 8 * 16 * 3)
 
 
 def test_points_are_those_whose_operations_are_counted_and_products_are_the_ceiling():
@@ -323,7 +329,7 @@ def test_points_are_those_whose_operations_are_counted_and_products_are_the_ceil
                                    "normflows": found("normflows", 3.0),
                                    "gemm": found("gemm", 1.0, operations=60)},
              "step, batch 3": {"store": found("store", 3.0)}}
-    moved = bytes_of_pass(replace(SMALL, batch=2))
+    moved = bytes_of_pass(weights_of(SMALL), replace(SMALL, batch=2))
     [point] = model_points(tasks, SMALL)
     assert (point.name, point.variant) == ("batch 2", f"log_prob: {CONTENDERS['refglow'].label}")
     assert (point.intensity, point.rate, point.bandwidth) == (40 / moved, 20.0, moved / 2)

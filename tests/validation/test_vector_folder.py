@@ -12,23 +12,16 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.counter_random import counter_random
 from refglow.validation.vectors.folder import checked_folder, write_rest, write_vector
-from refglow.validation.vectors.kept import kept_vectors
 from refglow.validation.vectors.manifest import exported, manifest_schema
 
-CHOSEN = [vector for vector in VECTORS if vector.name in (
+CHOSEN = [BY_NAME[name] for name in (
     "tanh-ordinary", "glowblock-2x3x4-1", "absolutevalue-ordinary", "initialactnorm-of-3",
     "glow-8x16x3-3-1", "normal-each")]
 BESIDE = "beside the vectors"
 NAMES = sorted(vector.name for vector in CHOSEN)
-
-
-@pytest.fixture(scope="module")
-def kept():
-    with kept_vectors() as file:
-        yield file
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +279,7 @@ def test_other_arrays(folder, kept, change, message):
 
 
 def test_a_second_export_adds_to_the_index(folder, kept):
-    more = next(vector for vector in VECTORS if vector.name == "exp-ordinary")
+    more = BY_NAME["exp-ordinary"]
     write_vector(folder, more, kept)
     write_rest(folder)
     assert not any(problems(folder, kept).values())

@@ -14,26 +14,19 @@ from refglow.bijectors.scale_matvec_lu import lu_reconstruct
 from refglow.validation.certified.certify import certified
 from refglow.validation.compare import difference
 from refglow.validation.golden import DTYPES
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.certifying import certified_vector
 from refglow.validation.vectors.conditions import conditions_of_vector, tolerances_of_vector
 from refglow.validation.vectors.counter_random import counter_random, seed_of
 from refglow.validation.vectors.drawing import drawn_inputs
 from refglow.validation.vectors.draws import factors, permutation, points
 from refglow.validation.vectors.flags import FLAGS
-from refglow.validation.vectors.kept import file_content, is_given, kept_vectors, rounded_again
+from refglow.validation.vectors.kept import file_content, is_given, rounded_again
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.report import row_of, ulps_of
-from refglow.validation.vectors.results import evaluated, is_derivative
+from refglow.validation.vectors.results import evaluated_in, is_derivative
 
-BY_NAME = {vector.name: vector for vector in VECTORS}
 GENERATORS = resources.files("refglow.validation.vectors") / "generators"
-
-
-@pytest.fixture(scope="module")
-def kept():
-    with kept_vectors() as file:
-        yield file
 
 
 # ---- the catalogue ---------------------------------------------------------------------------
@@ -159,9 +152,7 @@ def test_what_is_drawn_is_what_is_kept(vector, kept):
                          ids=lambda vector: vector.name)
 def test_every_result_is_kept_for_both_types(vector, kept):
     found = kept.results(vector)
-    with np.errstate(all="ignore"):
-        expected = evaluated(vector, kept.inputs(vector), np.float64,
-                             lambda array: array.astype(np.float64)).results
+    expected = evaluated_in(vector, kept.inputs(vector), np.float64).results
     assert found.values.keys() == expected.keys() and found.bits >= vector.first_bits
     for name, by_type in found.values.items():
         assert by_type.keys() == set(DTYPES)
@@ -245,7 +236,8 @@ def test_refglow_is_within_its_tolerance_of_the_truth(group, kept):
         kappas = conditions_of_vector(vector, inputs)
         for dtype, backend in itertools.product(DTYPES, ("spec", "cpu")):
             limits = tolerances_of_vector(vector, kappas, dtype)
-            for name, array in results_of(vector, inputs, dtype, backend).items():
+            for name, array in evaluated_in(
+                    vector, inputs, dtype, backend).results.items():
                 error = difference(array, truth[name]["float64"], dtype).relative
                 if not error <= limits[name].relative:
                     wrong.append((vector.name, name, dtype, backend, error, limits[name]))
@@ -263,16 +255,10 @@ def test_near_singular_matrices(dtype, kept):
         matrix = lu_reconstruct(inputs["params/lower_upper"].astype(np.float64),
                                 inputs["params/permutation"])
         condition = np.linalg.cond(matrix)
-        for name, array in results_of(vector, inputs, dtype, "spec").items():
+        for name, array in evaluated_in(vector, inputs, dtype).results.items():
             power = 2 if is_derivative(name) else 1
             error = difference(array, truth[name]["float64"], dtype).relative
             assert error <= 16 * np.finfo(dtype).eps * condition**power, name
-
-
-def results_of(vector, inputs, dtype, backend):
-    with np.errstate(all="ignore"):
-        return evaluated(vector, inputs, np.dtype(dtype), lambda array: array.astype(dtype),
-                         backend).results
 
 
 def test_ulps_of_a_row_are_those_of_its_worst_result(kept):

@@ -16,13 +16,18 @@ from refglow.validation.bench.model import Timed
 _BYTES = 4  # of a float32
 
 
-def bytes_of_pass(configuration: Configuration) -> int:
+def weights_of(configuration: Configuration) -> int:
+    """How many weights the model has; its batch does not matter."""
+    return sum(variable.size for variable in configuration.glow().trainable_variables)
+
+
+def bytes_of_pass(weights: int, configuration: Configuration) -> int:
     """What a pass over the batch moves at least, in bytes.
 
     Args:
+      weights: of the model.
       configuration: of the model and its batch.
     """
-    weights = sum(variable.size for variable in configuration.glow().trainable_variables)
     return int(_BYTES * (weights + 2 * configuration.batch * configuration.event_size))
 
 
@@ -33,13 +38,13 @@ def model_points(tasks: dict[str, dict[str, Timed]], configuration: Configuratio
       tasks: by "TASK, batch N", what was found by contender.
       configuration: of the model; its batch is replaced by the title's.
     """
-    points = []
+    weights, points = weights_of(configuration), []
     for title, found in tasks.items():
         counted = [one for name, one in found.items() if one.operations and name != "gemm"]
         if not counted:
             continue
         task, size = title.split(", ")  # tasks of a batch lie above one another
-        moved = bytes_of_pass(replace(configuration, batch=int(size.rpartition(" ")[2])))
+        moved = bytes_of_pass(weights, replace(configuration, batch=int(size.rpartition(" ")[2])))
         points += [Point(size, f"{task}: {one.label}", one.operations / moved,
                          one.operations / one.summary.median, moved / one.summary.median)
                    for one in counted]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-
-import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.certified.ball import balls
 from refglow.validation.certified.certify import Certified, certified
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.drawing import drawn_inputs
 from refglow.validation.vectors.kept import kept_vectors
 from refglow.validation.vectors.results import Arrays, evaluated
@@ -31,43 +30,34 @@ def certified_vector(vector: Vector, inputs: Mapping[str, Array]) -> Certified:
 
 def certified_again(vectors: Sequence[Vector]) -> Iterator[tuple[Vector, Certified]]:
     """Kept vectors and their results, derived again; in the order in which they are done."""
-    by_name = {vector.name: vector for vector in vectors}
-    with _pool(len(vectors)) as pool:
-        for done in as_completed([pool.submit(_again, name) for name in _dearest_first(by_name)]):
-            name, found = done.result()
-            yield by_name[name], found
+    for vector, _, found in _in_processes(_kept_inputs, vectors):
+        yield vector, found
 
 
 def newly_drawn(vectors: Sequence[Vector]) -> Iterator[tuple[Vector, Arrays, Certified]]:
     """Vectors with inputs drawn from their definitions; in the order in which they are done."""
-    by_name = {vector.name: vector for vector in vectors}
-    with _pool(len(vectors)) as pool:
-        for done in as_completed([pool.submit(_anew, name) for name in _dearest_first(by_name)]):
+    yield from _in_processes(drawn_inputs, vectors)
+
+
+def _in_processes(inputs_of: Callable[[Vector], Arrays], vectors: Sequence[Vector]
+                  ) -> Iterator[tuple[Vector, Arrays, Certified]]:
+    """Each vector with its inputs and certified results; the dearest are begun first."""
+    dearest_first = sorted(vectors, key=lambda vector: -math.prod(vector.event_shape))
+    workers = max(1, min(len(vectors), os.cpu_count() or 1))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        tasks = [pool.submit(_certify, inputs_of, vector.name) for vector in dearest_first]
+        for done in as_completed(tasks):
             name, inputs, found = done.result()
-            yield by_name[name], inputs, found
+            yield BY_NAME[name], inputs, found
 
 
-def _pool(tasks: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(max(1, min(tasks, os.cpu_count() or 1)),
-                               mp_context=multiprocessing.get_context("spawn"))
-
-
-def _dearest_first(by_name: Mapping[str, Vector]) -> list[str]:
-    return sorted(by_name, key=lambda name: -int(np.prod(by_name[name].event_shape)))
-
-
-def _named(name: str) -> Vector:
-    return next(vector for vector in VECTORS if vector.name == name)
-
-
-def _again(name: str) -> tuple[str, Certified]:
-    vector = _named(name)
-    with kept_vectors() as kept:
-        inputs = kept.inputs(vector)
-    return name, certified_vector(vector, inputs)
-
-
-def _anew(name: str) -> tuple[str, Arrays, Certified]:
-    vector = _named(name)
-    inputs = drawn_inputs(vector)
+def _certify(inputs_of: Callable[[Vector], Arrays], name: str) -> tuple[str, Arrays, Certified]:
+    """In a process of its own, to which a vector goes by its name: it holds functions."""
+    vector = BY_NAME[name]
+    inputs = inputs_of(vector)
     return name, inputs, certified_vector(vector, inputs)
+
+
+def _kept_inputs(vector: Vector) -> Arrays:
+    with kept_vectors() as kept:
+        return kept.inputs(vector)

@@ -14,18 +14,15 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.module import Module
-from refglow.validation.compare import difference
-from refglow.validation.conditioning import DELTA, moved_number
+from refglow.validation.conditioning import largest_moves, moved_number
 from refglow.validation.tolerances import (
     Tolerance,
     agreement,
     derivative_agreement,
     rounding_layers,
 )
-from refglow.validation.vectors.results import Arrays, evaluated, is_derivative
+from refglow.validation.vectors.results import evaluated_in, is_derivative
 from refglow.validation.vectors.vector import Vector
-
-_DRAWS = 3
 
 
 def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[str, float]:
@@ -36,17 +33,13 @@ def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[st
       inputs: its parameters and inputs, float32.
     """
     rng = np.random.default_rng(0)
-    base = _results(vector, {name: _wide(array) for name, array in inputs.items()})
-    kappas = dict.fromkeys(base, 1.0)
-    for _ in range(_DRAWS):
-        moved = _results(vector, {
-            name: moved_number(name, _wide(array), rng) if array.dtype.kind == "f" else array
-            for name, array in inputs.items()})
-        for name, array in moved.items():
-            kappa = difference(array, base[name]).relative / DELTA
-            if np.isfinite(kappa):
-                kappas[name] = max(kappas[name], kappa)
-    return kappas
+    base = evaluated_in(vector, inputs, np.float64).results
+
+    def moved() -> list[Array]:
+        data = {name: moved_number(name, array.astype(np.float64), rng)
+                if array.dtype.kind == "f" else array for name, array in inputs.items()}
+        return list(evaluated_in(vector, data, np.float64).results.values())
+    return dict(zip(base, largest_moves(list(base.values()), moved), strict=True))
 
 
 def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
@@ -65,13 +58,3 @@ def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
 
 def _rule_of(name: str) -> Callable[[Any, int, float], Tolerance]:
     return derivative_agreement if is_derivative(name) else agreement
-
-
-def _wide(array: Array) -> Array:
-    return array.astype(np.float64) if array.dtype.kind == "f" else array
-
-
-def _results(vector: Vector, inputs: Arrays) -> Arrays:
-    with np.errstate(all="ignore"):
-        return evaluated(vector, inputs, np.float64,
-                         lambda array: array.astype(np.float64)).results

@@ -98,6 +98,6 @@ _BY_LAST_NAME: dict[str, Draw] = {
     "high": scaled(0.5, positive, 0.5)}
 
 
-def draw_of(parameter: str) -> Draw:
-    """How a parameter is drawn, by the last part of its name."""
-    return _BY_LAST_NAME[parameter.rsplit(".", 1)[-1]]
+def draw_of(last: str) -> Draw:
+    """How a parameter is drawn, by the last part of its name; kernels are `weights`."""
+    return _BY_LAST_NAME[last]

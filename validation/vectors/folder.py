@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from refglow.atomic_file import write_atomically
 from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
 from refglow.validation.vectors.operations import OPERATIONS
@@ -99,11 +99,10 @@ def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
     if not manifests:
         raise ValueError(f"{folder} holds no vectors: there is no file vectors/NAME.json in it. "
                          "refglow vectors export makes such a folder.")
-    known = {vector.name: vector for vector in VECTORS}
     validator = Draft202012Validator(manifest_schema())
     for path in manifests:
         try:
-            problems = _problems(path, validator, known, kept)
+            problems = _problems(path, validator, kept)
         except (OSError, ValueError) as error:
             problems = [str(error)]
         yield _checked(path.stem, problems)
@@ -137,8 +136,7 @@ def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
                        for name in sorted(arrays - manifests)]
 
 
-def _problems(path: Path, validator: Any, known: dict[str, Vector],
-              kept: KeptVectors) -> list[str]:
+def _problems(path: Path, validator: Any, kept: KeptVectors) -> list[str]:
     manifest = _parsed(path)
     wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
              f"{error.message}" for error in validator.iter_errors(manifest)]
@@ -146,7 +144,7 @@ def _problems(path: Path, validator: Any, known: dict[str, Vector],
         return wrong
     if manifest["name"] != path.stem:
         return [f"{path.name} is the manifest of {manifest['name']!r}."]
-    vector = known.get(manifest["name"])
+    vector = BY_NAME.get(manifest["name"])
     if vector is None:
         return [f"This version of refglow has no vector {manifest['name']!r}."]
     expected = exported(vector, kept)
@@ -155,8 +153,9 @@ def _problems(path: Path, validator: Any, known: dict[str, Vector],
 
 
 def _parsed(path: Path) -> Any:
+    content = _content(path)
     try:
-        return json.loads(_content(path).decode())
+        return json.loads(content.decode())
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from None
 
@@ -186,7 +185,7 @@ def _array_problems(path: Path, expected: Exported) -> list[str]:
     with open_safetensors(path) as file:
         names = set(file.kinds)
         problems = [f"{path.name} lacks {name}." for name in sorted(expected.arrays.keys() - names)]
-        problems += [f"{path.name} holds {shown(name)}, which the vector has not."
+        problems += [f"{path.name} holds {name}, which the vector has not."
                      for name in sorted(names - expected.arrays.keys())]
         for name in sorted(names & expected.arrays.keys()):
             array, kind = expected.arrays[name], file.kinds[name]

@@ -20,7 +20,7 @@ from refglow.safetensors_file import open_safetensors
 from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row, compared
 from refglow.validation.tolerances import LARGEST_USEFUL
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.conditions import conditions_of_vector, tolerances_of_vector
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.stranger import one_line, shown
@@ -75,9 +75,8 @@ def judged(files: list[Path], kept: KeptVectors) -> Iterator[Judged]:
       files: as `result_files` gives them.
       kept: the package's vectors.
     """
-    known = {vector.name: vector for vector in VECTORS}
     for path in files:
-        vector = known.get(path.stem)
+        vector = BY_NAME.get(path.stem)
         if vector is None:
             yield Judged(shown(path.stem), problems=(
                 f"{shown(path.name)}: there is no vector of this name.",))
@@ -98,7 +97,7 @@ def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) ->
     for name, array in given.items():
         problem = _problem(name, array, truth)
         if problem:
-            problems.append(problem)
+            problems.append(one_line(problem))
             continue
         assert not isinstance(array, str)
         dtype = array.dtype.name
@@ -115,9 +114,9 @@ def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) ->
 def _problem(name: str, array: Array | str, truth: dict[str, dict[str, Array]]) -> str | None:
     """Why an array cannot be compared."""
     if name not in truth:
-        return f"{shown(name)} is no result of this vector."
+        return f"{name} is no result of this vector."
     if isinstance(array, str):
-        return f"{name} is {shown(array)}; it can be {' or '.join(DTYPES)}."
+        return f"{name} is {array}; it can be {' or '.join(DTYPES)}."
     expected = truth[name]["float64"].shape
     if array.shape != expected:
         return f"{name} has shape {list(array.shape)}; it must have {list(expected)}."

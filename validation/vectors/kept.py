@@ -2,9 +2,8 @@
 
 `vectors.safetensors` holds VECTOR/NAME for every input and result named in `results.py`: inputs
 in float32, results correctly rounded to float64. A result's float32 is its float64 rounded again;
-where
-the true number, rounded once, is another, VECTOR/NAME/float32 holds it. Cotangents, tangents and
-generated kernels are made by their streams, not kept. The metadata's `bits` are the bits of
+where the true number, rounded once, is another, VECTOR/NAME/float32 holds it. Cotangents, tangents
+and generated kernels are made by their streams, not kept. The metadata's `bits` are the bits of
 precision that decided each vector.
 """
 

@@ -18,7 +18,7 @@ from refglow.validation.vectors.catalogue import VECTORS
 from refglow.validation.vectors.certifying import newly_drawn
 from refglow.validation.vectors.drawing import drawn_inputs
 from refglow.validation.vectors.kept import FILE, KeptVectors, file_content, kept_vectors
-from refglow.validation.vectors.results import evaluated
+from refglow.validation.vectors.results import evaluated_in
 from refglow.validation.vectors.vector import Vector
 
 
@@ -45,9 +45,7 @@ def _is_kept(kept: KeptVectors, vector: Vector) -> bool:
     if drawn.keys() != before.keys() or not all(
             np.array_equal(array, before[name]) for name, array in drawn.items()):
         return False
-    with np.errstate(all="ignore"):
-        results = evaluated(vector, drawn, np.float64,
-                            lambda array: array.astype(np.float64)).results
+    results = evaluated_in(vector, drawn, np.float64).results
     return results.keys() == kept.results(vector).values.keys()
 
 

@@ -22,7 +22,7 @@ from refglow.validation.vectors.draws import weights_exponent
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
-from refglow.validation.vectors.results import evaluated
+from refglow.validation.vectors.results import evaluated_in
 from refglow.validation.vectors.vector import Vector
 
 FORMAT, VERSION = "refglow golden vector", 1
@@ -52,8 +52,7 @@ def exported(vector: Vector, kept: KeptVectors) -> Exported:
     """
     given, certified = kept.inputs(vector), kept.results(vector)
     # Evaluated once more, in float64, to have the cotangents and tangents, of the results' shapes.
-    with np.errstate(all="ignore"):
-        inputs = evaluated(vector, given, np.float64, lambda array: array.astype(np.float64)).inputs
+    inputs = evaluated_in(vector, given, np.float64).inputs
     arrays = {f"inputs/{name}": array for name, array in inputs.items()
               if not vector.is_generated(name)}
     for name, by_type in certified.values.items():

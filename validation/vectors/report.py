@@ -11,7 +11,7 @@ from refglow.validation.certified.certify import Certified
 from refglow.validation.compare import difference
 from refglow.validation.golden import DTYPES
 from refglow.validation.vectors.kept import KeptVectors
-from refglow.validation.vectors.results import Arrays, evaluated
+from refglow.validation.vectors.results import Arrays, evaluated_in
 from refglow.validation.vectors.vector import Vector
 
 BACKENDS = ("spec", "cpu")
@@ -44,9 +44,7 @@ def ulps_of(vector: Vector, inputs: Arrays, truth: dict[str, dict[str, Array]], 
       truth: its results, as `Certified.values`.
       dtype, backend: how.
     """
-    with np.errstate(all="ignore"):
-        results = evaluated(vector, inputs, np.dtype(dtype), lambda array: array.astype(dtype),
-                            backend).results
+    results = evaluated_in(vector, inputs, dtype, backend).results
     return {name: difference(array, truth[name]["float64"], dtype).ulps
             for name, array in results.items()}
 

@@ -6,12 +6,13 @@ Names of arrays, inputs first:
     D/input, D/value_bar, D/log_det_bar, D/input_dot              D: forward or inverse
     D/value, D/log_det
     D/vjp/input_bar, D/vjp/params/NAME                            the pullback of both cotangents;
-                                                                  not of generated parameters
+                                                                  params/ are left out where
+                                                                  kernels are generated
     D/jvp/value, D/jvp/log_det                                    along input_dot, parameters fixed
     D/jvp_of_params/value, D/jvp_of_params/log_det                along param_dots, input fixed
 
 Networks, densities and functions have only D = forward, and no log_det; functions have no
-derivatives, and D/NAME for each result. Where a value has two branches they are D/value/0 and /1.
+derivatives, and D/NAME for each result.
 
 Cotangents and tangents are numbers of the counter-based generator, in the stream of their own name
 (VECTOR/NAME).
@@ -29,7 +30,6 @@ from refglow.backend import use_backend
 from refglow.bijectors.bijector import Bijector
 from refglow.distributions.distribution import Distribution
 from refglow.dtypes import Array
-from refglow.structure import iterate, map_structure
 from refglow.validation.vectors.draws import uniform
 from refglow.validation.vectors.operations import is_function
 from refglow.validation.vectors.vector import Vector
@@ -72,6 +72,21 @@ def evaluated(vector: Vector, inputs: Mapping[str, Array], dtype: Any,
         for direction in vector.directions:
             walk.evaluate(direction)
     return Evaluation(walk.inputs, walk.results)
+
+
+def evaluated_in(vector: Vector, inputs: Mapping[str, Array], dtype: Any,
+                 backend: str = "spec") -> Evaluation:
+    """Evaluate a vector's operation in a floating-point type; overflow is a result like others.
+
+    Args:
+      vector, backend: as for `evaluated`.
+      inputs: its parameters and its D/input, of any floating-point type (ints stay ints).
+      dtype: float32 or float64.
+    """
+    number_type = np.dtype(dtype)
+    with np.errstate(all="ignore"):
+        return evaluated(vector, inputs, number_type, lambda array: array.astype(number_type),
+                         backend)
 
 
 def is_derivative(name: str) -> bool:
@@ -154,20 +169,17 @@ class _Walk:
             found.append(("jvp_of_params", (self._to_number(np.zeros(x.shape, np.float32)), dots)))
         return found
 
-    def _made(self, name: str, like: Any) -> Any:
-        """Numbers of the stream of a name, for each array of `like`; kept as inputs."""
+    def _made(self, name: str, like: Array | None) -> Array | None:
+        """Numbers of the stream of a name, as many as `like` has; kept as an input.
+
+        None for what there is not: the log-det of a map that is not injective.
+        """
         if like is None:
             return None
+        if name not in self.inputs:
+            self.inputs[name] = uniform(f"{self._vector.name}/{name}", np.shape(like))
+        return self._to_number(self.inputs[name])
 
-        def one(path: str, array: Array) -> Array:
-            full = f"{name}/{path}" if path else name
-            if full not in self.inputs:
-                self.inputs[full] = uniform(f"{self._vector.name}/{full}", np.shape(array))
-            return self._to_number(self.inputs[full])
-        made = iter([one(path, array) for path, array in iterate(like)])
-        return map_structure(like, lambda _: next(made), like)
-
-    def _keep(self, name: str, value: Any) -> None:
+    def _keep(self, name: str, value: Array | None) -> None:
         if value is not None:
-            self.results |= {f"{name}/{path}" if path else name: np.asarray(array)
-                             for path, array in iterate(value)}
+            self.results[name] = np.asarray(value)

@@ -11,3 +11,18 @@ from refglow.validation.vectors.vector import Vector
 
 VECTORS: tuple[Vector, ...] = (
     *ELEMENTWISE, *REARRANGEMENTS, *CHANNELS, *NETWORKS, *COMPOSITIONS, *DENSITIES, *GLOWS)
+BY_NAME: dict[str, Vector] = {vector.name: vector for vector in VECTORS}
+
+
+def beginning_with(only: str | None) -> list[Vector]:
+    """The vectors whose names begin so, in any case of letters; None for all.
+
+    Raises:
+      ValueError: if there are none; tells how names begin.
+    """
+    chosen = [vector for vector in VECTORS if only is None or vector.name.startswith(only.lower())]
+    if not chosen:
+        families = sorted({vector.name.partition("-")[0] for vector in VECTORS})
+        raise ValueError(f"No vector's name begins with {only!r}; they begin with "
+                         f"{', '.join(families)}.")
+    return chosen
