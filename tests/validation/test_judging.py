@@ -110,7 +110,13 @@ def test_a_bug_in_it_is_seen(right, wrong, flag, folder, kept):
     found = list(found_in(folder, kept).values())
     failed = [one for one in found if not one.passed]
     assert failed and len(failed) < len(found)
-    assert flag is None or flag in only_failed_catch(found)
+    suspects = only_failed_catch(found)
+    assert flag is None or flag in suspects
+    for one in found:
+        assert not one.passed or not set(one.flags) & suspects.keys()
+    for suspect, count in suspects.items():
+        assert count == sum(suspect in one.flags for one in failed)
+    assert list(suspects.values()) == sorted(suspects.values(), reverse=True)
 
 
 def test_the_step_in_c(folder, kept, tmp_path):
