@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from refglow.validation.cases import Case
-    from refglow.validation.certified.certify import Certified
+    from refglow.validation.certified.certified_results import Certified
     from refglow.validation.golden import Golden
     from refglow.validation.vectors.vector import Vector
 

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -310,6 +312,22 @@ def test_export_and_check(tmp_path):
     done = run("check", tmp_path / "out", "--json", "-")
     assert done.exit_code == 1 and not json.loads(done.stdout)["passed"]
     assert "tanh-ordinary: tanh-ordinary.json: 'bits' is not refglow's." in done.stderr
+
+
+def test_vectors_need_no_extra(tmp_path):
+    """Only certifying needs python-flint: who reads vectors installs the core alone."""
+    program = ("import sys; sys.modules['flint'] = None; from refglow.cli.main import main; "
+               "sys.argv = ['refglow', *sys.argv[1:]]; main()")
+    for arguments in (["vectors", "export", "out", "--only", "tanh-o"], ["vectors", "check", "out"],
+                      ["validate", "--results", "out"]):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=tmp_path, text=True,
+                              capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        if arguments[1] == "export":
+            truth = load_file(tmp_path / "out" / "vectors" / "tanh-ordinary.safetensors")
+            (tmp_path / "out" / "results").mkdir()
+            save_file({"forward/value": truth["results/float64/forward/value"]},
+                      tmp_path / "out" / "results" / "tanh-ordinary.safetensors")
 
 
 def test_export_of_nothing(tmp_path):

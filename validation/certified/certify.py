@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from refglow.dtypes import Array
 from refglow.validation.certified.ball import UndecidedError, precision
+from refglow.validation.certified.certified_results import Certified
 from refglow.validation.certified.nearest import nearest
 from refglow.validation.golden import DTYPES
 
 FIRST_BITS, MOST_BITS = 128, 8192
 
 Results = dict[str, Array]  # by name, object arrays of Balls
-
-
-@dataclass(frozen=True)
-class Certified:
-    """Correctly rounded results.
-
-    Attributes:
-      values: by name, then by number type ("float64", "float32").
-      bits: the precision at which all of them were decided.
-    """
-
-    values: dict[str, dict[str, Array]]
-    bits: int
 
 
 def certified(compute: Callable[[], Results], first_bits: int = FIRST_BITS) -> Certified:

@@ -22,7 +22,8 @@ from refglow.elementary import log
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.cases import Case
 from refglow.validation.certified.ball import Ball, balls
-from refglow.validation.certified.certify import FIRST_BITS, Certified, Results, certified
+from refglow.validation.certified.certified_results import Certified
+from refglow.validation.certified.certify import FIRST_BITS, Results, certified
 from refglow.validation.evaluate import evaluate
 from refglow.validation.golden import Golden
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from refglow.validation.against_golden import golden_results
 from refglow.validation.cases import Case
-from refglow.validation.certified.certify import Certified
+from refglow.validation.certified.certified_results import Certified
 from refglow.validation.certified.golden_values import CertifiedValues
 from refglow.validation.compare import difference
 from refglow.validation.golden import Golden

@@ -10,7 +10,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from refglow.dtypes import Array
 from refglow.validation.certified.ball import balls
-from refglow.validation.certified.certify import Certified, certified
+from refglow.validation.certified.certified_results import Certified
+from refglow.validation.certified.certify import certified
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.drawing import drawn_inputs
 from refglow.validation.vectors.kept import kept_vectors

@@ -19,7 +19,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.safetensors_file import SafetensorsFile, file_in_pieces, open_safetensors
-from refglow.validation.certified.certify import Certified
+from refglow.validation.certified.certified_results import Certified
 from refglow.validation.vectors.results import Arrays
 from refglow.validation.vectors.vector import Vector
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.certified.certify import Certified
+from refglow.validation.certified.certified_results import Certified
 from refglow.validation.compare import difference
 from refglow.validation.golden import DTYPES
 from refglow.validation.vectors.kept import KeptVectors
