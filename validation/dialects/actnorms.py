@@ -1,0 +1,112 @@
+"""ActNorm's forms: what is done with its two parameters m and v, towards the latent; its start.
+
+Names are TFP's: m the shift, v the log-scale. In the forms with v itself, "(x + m) v" and
+"x v + m", that array holds the scale, which may be negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from refglow.bijectors.activation_normalization import channel_statistics
+from refglow.dtypes import Array
+from refglow.elementary import exp, sqrt
+
+Map = Callable[[Array, Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class ActNorm:
+    """A map of each channel, and back; log_det(v) is the log-derivative of each channel."""
+
+    to_latent: Map
+    to_image: Map
+    log_det: Callable[[Array], Array]
+
+
+_LOG_SCALE: Callable[[Array], Array] = lambda v: v  # noqa: E731
+_MINUS: Callable[[Array], Array] = lambda v: -v  # noqa: E731
+
+ACTNORMS: dict[str, ActNorm] = {
+    "(x + m) exp(v)": ActNorm(lambda x, m, v: (x + m) * exp(v),
+                              lambda z, m, v: z / exp(v) - m, _LOG_SCALE),
+    "x exp(v) + m": ActNorm(lambda x, m, v: x * exp(v) + m,
+                            lambda z, m, v: (z - m) / exp(v), _LOG_SCALE),
+    "(x - m) exp(v)": ActNorm(lambda x, m, v: (x - m) * exp(v),
+                              lambda z, m, v: z / exp(v) + m, _LOG_SCALE),
+    "(x - m) exp(-v)": ActNorm(lambda x, m, v: (x - m) / exp(v),
+                               lambda z, m, v: z * exp(v) + m, _MINUS),
+    "(x + m) exp(-v)": ActNorm(lambda x, m, v: (x + m) / exp(v),
+                               lambda z, m, v: z * exp(v) - m, _MINUS),
+    "x exp(-v) - m": ActNorm(lambda x, m, v: x / exp(v) - m,
+                             lambda z, m, v: (z + m) * exp(v), _MINUS),
+    "x exp(-v) + m": ActNorm(lambda x, m, v: x / exp(v) + m,
+                             lambda z, m, v: (z - m) * exp(v), _MINUS),
+    "(x + m) exp(3 v)": ActNorm(lambda x, m, v: (x + m) * exp(3 * v),
+                                lambda z, m, v: z / exp(3 * v) - m, lambda v: 3 * v),
+    "(x + m) v": ActNorm(lambda x, m, v: (x + m) * v, lambda z, m, v: z / v - m,
+                         lambda v: np.log(np.abs(v))),
+    "x v + m": ActNorm(lambda x, m, v: x * v + m, lambda z, m, v: (z - m) / v,
+                       lambda v: np.log(np.abs(v))),
+    "x + m": ActNorm(lambda x, m, v: x + m, lambda z, m, v: z - m, np.zeros_like),
+    "x exp(v)": ActNorm(lambda x, m, v: x * exp(v), lambda z, m, v: z / exp(v), _LOG_SCALE),
+    "left out": ActNorm(lambda x, m, v: x, lambda z, m, v: z, np.zeros_like),
+}
+
+# The start from data. (batch, its epsilon as a name in EPSILONS) -> (mean, deviation) per channel.
+# "variance" stands for its root; "all channels together" have one mean and one deviation.
+DEVIATIONS: dict[str, Callable[[Array], Array]] = {
+    "population": lambda batch: channel_statistics(batch, 0.0)[1] ** 2,
+    "sample": lambda batch: _variance(batch, 1),
+    "variance": lambda batch: channel_statistics(batch, 0.0)[1] ** 4,
+    "all channels together": lambda batch: np.full(batch.shape[-1], batch.var()),
+}
+
+# (variance, eps of the number type) -> deviation.
+EPSILONS: dict[str, Callable[[Array, float], Array]] = {
+    "10 eps": lambda variance, eps: sqrt(variance) + 10 * eps,
+    "none": lambda variance, eps: sqrt(variance),
+    "1e-6": lambda variance, eps: sqrt(variance) + 1e-6,
+    "1e-3": lambda variance, eps: sqrt(variance) + 1e-3,
+    "1e-5 in the variance": lambda variance, eps: sqrt(variance + 1e-5),
+}
+
+
+def started(batch: Array, form: str, deviation: str, epsilon: str) -> tuple[Array, Array]:
+    """(m, v) that normalise a batch in ActNorm's form `form`.
+
+    Args:
+      batch: [..., C].
+      form: a name in ACTNORMS whose map can be any shift and positive scale.
+      deviation, epsilon: names in DEVIATIONS and EPSILONS.
+    """
+    eps = float(np.finfo(batch.dtype).eps)
+    spread = EPSILONS[epsilon](DEVIATIONS[deviation](batch.astype(np.float64)), eps)
+    together = deviation == "all channels together"
+    mean = (np.full(batch.shape[-1], batch.mean(dtype=np.float64)) if together
+            else channel_statistics(batch, 0.0)[0])
+    return _STARTS[form](mean, spread)
+
+
+_STARTS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
+    "(x + m) exp(v)": lambda mean, d: (-mean, -np.log(d)),
+    "x exp(v) + m": lambda mean, d: (-mean / d, -np.log(d)),
+    "(x - m) exp(v)": lambda mean, d: (mean, -np.log(d)),
+    "(x - m) exp(-v)": lambda mean, d: (mean, np.log(d)),
+    "(x + m) exp(-v)": lambda mean, d: (-mean, np.log(d)),
+    "x exp(-v) - m": lambda mean, d: (mean / d, np.log(d)),
+    "x exp(-v) + m": lambda mean, d: (-mean / d, np.log(d)),
+    "(x + m) exp(3 v)": lambda mean, d: (-mean, -np.log(d) / 3),
+    "(x + m) v": lambda mean, d: (-mean, 1 / d),
+    "x v + m": lambda mean, d: (-mean / d, 1 / d),
+    "x + m": lambda mean, d: (-mean, np.zeros_like(d)),
+    "x exp(v)": lambda mean, d: (np.zeros_like(d), -np.log(d)),
+}
+
+
+def _variance(batch: Array, fewer: int) -> Array:
+    count = batch[..., 0].size
+    return channel_statistics(batch, 0.0)[1] ** 2 * (count / (count - fewer))

@@ -1,0 +1,218 @@
+"""A Glow in any dialect, evaluated layer by layer.
+
+From the image to the latent, for block i = n-1 .. 0: squeeze, then for j = K-1 .. 0 the layers of
+step j in the dialect's order, then the exit. The arrays have refglow's names, and a dialect says
+how they are used; a second network of a coupling is `coupling.second`, a full matrix stands in
+`conv.lower_upper`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from refglow.bijectors import Glow
+from refglow.dtypes import Array
+from refglow.validation.dialects import stages
+from refglow.validation.dialects.dialect import Dialect
+from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
+from refglow.validation.dialects.log_dets import BATCHES, DENSITIES, SIGNS, TERMS, UNITS
+from refglow.validation.dialects.networks import Layers
+from refglow.validation.dialects.squeezes import SQUEEZES
+from refglow.validation.dialects.structure import Structure
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What one layer gives towards the latent.
+
+    Attributes:
+      name: "block1.step0.conv", "block0.squeeze", "block0.exit".
+      output: [B, h, w, c]; of an exit, first what goes on, then what leaves.
+      log_det: [B], in nats, as the layer itself has it.
+    """
+
+    name: str
+    output: Array
+    log_det: Array
+
+    @property
+    def kind(self) -> str:
+        """"squeeze", "actnorm", "conv", "coupling" or "exit"."""
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class DialectGlow:
+    """A Glow's structure and arrays, read in a dialect.
+
+    Attributes:
+      structure, dialect: as said there.
+      arrays: parameters by refglow's names, floating; permutations integer. A layer whose arrays
+        are not there is not there.
+    """
+
+    structure: Structure
+    dialect: Dialect
+    arrays: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, glow: Glow, dialect: Dialect | None = None) -> DialectGlow:
+        """One of refglow's, its arrays read as its own dialect or another."""
+        arrays = {name: value for name, value in glow.state_dict().items()
+                  if not name.endswith(".initialized")}
+        return cls(Structure.of(glow), dialect or Dialect(), arrays)
+
+    def layer_names(self) -> Iterator[str]:
+        """The layers in order, towards the latent."""
+        for i in reversed(range(len(self.structure.splits))):
+            yield f"block{i}.squeeze"
+            for j in reversed(range(self.structure.steps[i])):
+                for kind in self.dialect.step_order.split():
+                    if kind == "coupling" or self._has(f"{self._source(i, j)}.{kind}"):
+                        yield f"block{i}.step{j}.{kind}"
+            if self.structure.has_exit(i):
+                yield f"block{i}.exit"
+
+    def apply(self, name: str, x: Array, to_latent: bool = True) -> LayerResult:
+        """One layer, by its name, to any input.
+
+        Args:
+          name: one of `layer_names`.
+          x: [B, h, w, c], its input towards the latent (or towards the image).
+          to_latent: the direction.
+        """
+        block, kind = int(name.split(".")[0][5:]), name.rpartition(".")[2]
+        if kind == "squeeze":
+            maps = SQUEEZES[self.dialect.squeeze]
+            return LayerResult(name, (maps.squeeze if to_latent else maps.unsqueeze)(x),
+                               np.zeros(len(x)))
+        if kind == "exit":
+            return self._exit(name, block, x, to_latent)
+        step = re.fullmatch(r"block\d+\.step(\d+)\.\w+", name)
+        if step is None:
+            raise ValueError(f"A Glow has no layer {name!r}.")
+        place = f"{self._source(block, int(step[1]))}.{kind}"
+        if kind == "coupling":
+            networks = [self._network(place, side) for side in self._sides()]
+            return LayerResult(name, *stages.coupling(x, networks, self.dialect, to_latent))
+        layer = stages.actnorm if kind == "actnorm" else stages.conv
+        return LayerResult(name, *layer(x, self._arrays_of(place), self.dialect, to_latent))
+
+    def _exit(self, name: str, block: int, x: Array, to_latent: bool) -> LayerResult:
+        source = name if self.dialect.blocks == "in order" else (
+            f"block{len(self.structure.splits) - 1 - block}.exit")
+        layers = self._network(source, "") if self._has(source) else None
+        stays, leaves, log_det = stages.exit_(x, layers, self.structure.splits[block][1],
+                                              self.dialect, to_latent)
+        return LayerResult(name, np.concatenate([stays, leaves], axis=-1), log_det)
+
+    def towards_latent(self, x: Array) -> Iterator[LayerResult]:
+        """Every layer in turn, each on what goes on from the one before.
+
+        Args:
+          x: images [B, H, W, C].
+        """
+        for name in self.layer_names():
+            result = self.apply(name, x)
+            yield result
+            x = self.going_on(result)
+
+    def going_on(self, result: LayerResult) -> Array:
+        """What the next layer gets: at an exit, without what leaves."""
+        if result.kind != "exit":
+            return result.output
+        leave, _, _ = self.structure.splits[int(result.name.split(".")[0][5:])]
+        return result.output[..., :leave]
+
+    def scales(self, results: list[LayerResult]) -> list[Array]:
+        """The latents by scale, coarsest first, as `Glow.split_latents` gives them."""
+        (last_leave, last_grab, _) = self.structure.splits[0]
+        parts = []
+        for result in results:
+            block = int(result.name.split(".")[0][5:])
+            if result.kind == "exit":
+                parts.append(result.output[..., self.structure.splits[block][0]:])
+        final = results[-1].output
+        if last_leave and last_grab:
+            final = final[..., :last_leave]
+        return [final, *parts[::-1]]
+
+    def inverse(self, x: Array) -> tuple[Array, Array]:
+        """(latents in the dialect's order [B, D], the log-det as it adds it up [B]).
+
+        Args:
+          x: images [B, H, W, C].
+        """
+        results = list(self.towards_latent(x))
+        return self.latents(self.scales(results)), self.total(results)
+
+    def latents(self, scales: list[Array]) -> Array:
+        """The scales in the dialect's order."""
+        return LATENT_ORDERS[self.dialect.latents](scales, self.structure.image_shape,
+                                                   self.structure.splits)
+
+    def total(self, results: list[LayerResult]) -> Array:
+        """The model's log-det from its layers', [B]."""
+        total = np.zeros(len(results[0].output))
+        for result in results:
+            if result.kind != "squeeze":
+                total += TERMS[getattr(self.dialect, f"log_det_{result.kind}")] * result.log_det
+        total = SIGNS[self.dialect.log_det_sign] * total
+        return BATCHES[self.dialect.log_det_batch](
+            UNITS[self.dialect.log_det_unit](total, self.structure.dimensions))
+
+    def log_prob(self, scales: list[Array], log_det: Array) -> Array:
+        """log p of each image, [B], from its latents by scale and the log-det."""
+        square = sum((part.reshape(len(part), -1).astype(np.float64) ** 2).sum(axis=1)
+                     for part in scales)
+        return DENSITIES[self.dialect.density](np.asarray(square), log_det,
+                                               self.structure.dimensions)
+
+    def forward(self, z: Array) -> tuple[Array, Array]:
+        """(images [B, H, W, C], the log-det of latent -> image [B]) of latents in its order.
+
+        Args:
+          z: [B, D].
+        """
+        structure = self.structure
+        scales = latents_of(z, self.dialect.latents, structure.image_shape, structure.splits)
+        x, exited = scales[0], scales[1:]
+        results = []
+        for name in reversed(list(self.layer_names())):
+            if name.endswith(".exit"):
+                x = np.concatenate([x, exited.pop(0)], axis=-1)
+            results.append(self.apply(name, x, to_latent=False))
+            x = results[-1].output
+        return x, self.total(results)
+
+    def _sides(self) -> tuple[str, ...]:
+        return ("",) if self.dialect.sides == "one" else ("first.", "second.")
+
+    def _source(self, block: int, step: int) -> str:
+        """Where the weights of this step stand."""
+        if self.dialect.blocks == "reversed":
+            block = len(self.structure.splits) - 1 - block
+        if self.dialect.steps == "reversed":
+            step = self.structure.steps[block] - 1 - step
+        return f"block{block}.step{step}"
+
+    def _has(self, place: str) -> bool:
+        return any(name.startswith(place + ".") for name in self.arrays)
+
+    def _arrays_of(self, place: str) -> dict[str, Array]:
+        return {name[len(place) + 1:]: value for name, value in self.arrays.items()
+                if name.startswith(place + ".")}
+
+    def _network(self, place: str, side: str) -> Layers:
+        """A network's convolutions in order, each with its arrays by role."""
+        layers: dict[str, dict[str, Array]] = {}
+        prefix = f"{place}.{side}"
+        for name, value in self.arrays.items():
+            if name.startswith(prefix) and name[len(prefix)] != ".":
+                layer, _, role = name[len(prefix):].rpartition(".")
+                layers.setdefault(layer, {})[role] = value
+        return [layers[layer] for layer in layers if "kernel" in layers[layer]]

@@ -1,0 +1,159 @@
+"""The layers of a Glow in any dialect, towards the latent and back, as functions of arrays.
+
+Each takes x [B, h, w, c] and a layer's arrays by role and gives (result, log-det [B] in nats). The
+arithmetic is the specification's: its matrix from packed factors, its convolutions, its sigmoid;
+a dialect says how they are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.dialects.actnorms import ACTNORMS, started
+from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES
+from refglow.validation.dialects.dialect import Dialect
+from refglow.validation.dialects.halves import GOING_ON, HALVES, others
+from refglow.validation.dialects.log_dets import COUPLING_LOG_DETS, PIXELS
+from refglow.validation.dialects.matrices import CONV_LOG_DETS, FACTORS, MATRICES, log_det_of
+from refglow.validation.dialects.networks import Layers, NetworkConventions, network_output
+
+Arrays = Mapping[str, Array]
+AndLogDet = tuple[Array, Array]
+
+
+def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndLogDet:
+    """ActNorm with its m = arrays["shift"] and v = arrays["log_scale"], [c].
+
+    Args:
+      x: [B, h, w, c].
+      arrays: as said.
+      dialect: its `actnorm` and `log_det_pixels`.
+      to_latent: the direction.
+    """
+    form = ACTNORMS[dialect.actnorm]
+    m, v = arrays["shift"], arrays["log_scale"]
+    y = (form.to_latent if to_latent else form.to_image)(x, m, v)
+    return y, _times_pixels("actnorm", form.log_det(v).sum(), x, dialect, to_latent)
+
+
+def start_of_actnorm(batch: Array, dialect: Dialect) -> dict[str, Array]:
+    """The arrays with which ActNorm normalises a batch [B, h, w, c], before the first use."""
+    m, v = started(batch, dialect.actnorm, dialect.actnorm_deviation, dialect.actnorm_epsilon)
+    return {"shift": m.astype(batch.dtype), "log_scale": v.astype(batch.dtype)}
+
+
+def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndLogDet:
+    """The 1x1 convolution: y = W x + bias at every pixel; arrays lower_upper, permutation (, bias).
+
+    Args:
+      x: [B, h, w, c].
+      arrays: as said; of "full matrix" lower_upper is W.
+      dialect: its `factors`, `matrix`, `log_det_conv_formula`, `log_det_pixels`.
+      to_latent: the direction.
+    """
+    packed = arrays["lower_upper"]
+    permutation = arrays.get("permutation", np.arange(len(packed)))
+    used = MATRICES[dialect.matrix](FACTORS[dialect.factors](packed, permutation))
+    bias = arrays.get("bias", np.zeros(len(packed), packed.dtype))
+    y = x @ used.T + bias if to_latent else np.linalg.solve(used, (x - bias)[..., None])[..., 0]
+    log_det = (log_det_of(dialect.factors, dialect.matrix, packed, used)
+               if dialect.log_det_conv_formula == "log|det W|"
+               else CONV_LOG_DETS[dialect.log_det_conv_formula](packed, used))
+    return y, _times_pixels("conv", log_det, x, dialect, to_latent)
+
+
+def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool) -> AndLogDet:
+    """A coupling: one network, or two of which the second transforms what the first one saw.
+
+    Args:
+      x: [B, h, w, c].
+      networks: one for each of `dialect.sides`, in the order towards the latent.
+      dialect: the conventions of couplings and networks.
+      to_latent: the direction.
+    """
+    total = np.zeros(len(x))
+    passes = list(enumerate(networks))
+    for k, layers in passes if to_latent else passes[::-1]:
+        x, log_det = _coupled(x, layers, dialect, to_latent, second=k == 1)
+        total = total + log_det
+    return x, total
+
+
+def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
+             second: bool) -> AndLogDet:
+    channels, seen = x.shape[-1], layers[0]["kernel"].shape[2]
+    if dialect.padding == "border indicator":
+        seen -= 1
+    conditioning = HALVES[dialect.conditioning](channels, channels - seen if second else seen)
+    mapped = others(channels, conditioning)
+    if second:
+        conditioning, mapped = mapped, conditioning
+    output = network_output(x[..., conditioning], layers, conventions_of(dialect))
+    y = x.copy()
+    y[..., mapped], log_det = _affine(x[..., mapped], output, dialect.affine, dialect.scale,
+                                      dialect.layout, dialect, to_latent)
+    return y, log_det
+
+
+def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
+          to_latent: bool) -> tuple[Array, Array, Array]:
+    """(what goes on, what leaves, log-det) of an exit towards the latent.
+
+    Args:
+      x: [B, h, w, c].
+      layers: the exit's network; None if there is none.
+      grab: how many channels leave.
+      dialect: the conventions of exits and networks.
+      to_latent: the direction; towards the image x is [what goes on | what leaves], and the first
+        two results are one array in its place and an empty one.
+    """
+    channels = x.shape[-1]
+    going_on = HALVES[GOING_ON[dialect.exit_half]](channels, channels - grab)
+    leaving = others(channels, going_on)
+    if to_latent:
+        stays, leaves = x[..., going_on], x[..., leaving]
+    else:
+        stays, leaves = x[..., :channels - grab], x[..., channels - grab:]
+    log_det = np.zeros(len(x))
+    if layers is not None:
+        output = network_output(stays, layers, conventions_of(dialect))
+        leaves, log_det = _affine(leaves, output, dialect.exit_affine, dialect.exit_scale,
+                                  dialect.exit_layout, dialect, to_latent)
+    if to_latent:
+        return stays, leaves, log_det
+    whole = np.empty_like(x)
+    whole[..., going_on], whole[..., leaving] = stays, leaves
+    return whole, whole[..., :0], log_det
+
+
+def conventions_of(dialect: Dialect) -> NetworkConventions:
+    """The part of a dialect that concerns networks."""
+    return NetworkConventions(dialect.padding, dialect.activation, dialect.kernel, dialect.bias,
+                              dialect.gain)
+
+
+def _affine(x: Array, output: Array, affine: str, scale: str, layout: str, dialect: Dialect,
+            to_latent: bool) -> AndLogDet:
+    """The affine map of a network's output; of as many channels as x, they are a shift."""
+    if output.shape[-1] == x.shape[-1]:
+        if affine not in ("s x", "left out"):
+            shift = -output if "- t" in affine else output
+            x = x + shift if to_latent else x - shift
+        return x, np.zeros(len(x))
+    r, t = LAYOUTS[layout](output)
+    form, function = AFFINES[affine], SCALES[scale]
+    s, log_s = function.value(r), function.log(r)
+    y = (form.to_latent if to_latent else form.to_image)(x, s, t)
+    each = COUPLING_LOG_DETS[dialect.log_det_coupling_formula](log_s, s, r)
+    log_det = form.power * each.reshape(len(x), -1).sum(axis=1, dtype=np.float64)
+    return y, log_det if to_latent else -log_det
+
+
+def _times_pixels(kind: str, log_det: Array, x: Array, dialect: Dialect,
+                  to_latent: bool) -> Array:
+    pixels = 1 if kind in PIXELS[dialect.log_det_pixels] else x.shape[1] * x.shape[2]
+    value = float(log_det) * pixels
+    return np.full(len(x), value if to_latent else -value)
