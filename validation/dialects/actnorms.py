@@ -55,6 +55,8 @@ ACTNORMS: dict[str, ActNorm] = {
     "x exp(v)": ActNorm(lambda x, m, v: x * exp(v), lambda z, m, v: z / exp(v), _LOG_SCALE),
     "left out": ActNorm(lambda x, m, v: x, lambda z, m, v: z, np.zeros_like),
 }
+# Not a map of a pixel: the parameters are set anew from every batch, as TFP sets them at first.
+FROM_EVERY_BATCH = "this batch's statistics"
 
 # The start from data. (batch, its epsilon as a name in EPSILONS) -> (mean, deviation) per channel.
 # "variance" stands for its root; "all channels together" have one mean and one deviation.
@@ -75,15 +77,16 @@ EPSILONS: dict[str, Callable[[Array, float], Array]] = {
 }
 
 
-def started(batch: Array, form: str, deviation: str, epsilon: str) -> tuple[Array, Array]:
+def started(batch: Array, form: str, deviation: str, epsilon: str,
+            eps: float) -> tuple[Array, Array]:
     """(m, v) that normalise a batch in ActNorm's form `form`.
 
     Args:
       batch: [..., C].
       form: a name in ACTNORMS whose map can be any shift and positive scale.
       deviation, epsilon: names in DEVIATIONS and EPSILONS.
+      eps: the distance from 1 to the next number of the type that is meant.
     """
-    eps = float(np.finfo(batch.dtype).eps)
     spread = EPSILONS[epsilon](DEVIATIONS[deviation](batch.astype(np.float64)), eps)
     together = deviation == "all channels together"
     mean = (np.full(batch.shape[-1], batch.mean(dtype=np.float64)) if together

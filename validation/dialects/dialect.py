@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
-from refglow.validation.dialects.actnorms import ACTNORMS, DEVIATIONS, EPSILONS
+from refglow.validation.dialects.actnorms import (
+    ACTNORMS,
+    DEVIATIONS,
+    EPSILONS,
+    FROM_EVERY_BATCH,
+)
 from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES
 from refglow.validation.dialects.halves import GOING_ON, HALVES
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS
@@ -112,7 +117,7 @@ FIELDS: dict[str, Field] = {
     "steps": Field("whether a block's steps use the weights of their own places", ORDERS),
     "blocks": Field("whether blocks use the weights of their own places", ORDERS),
     "actnorm": Field("ActNorm towards the latent, m the shift, v the log-scale",
-                     tuple(ACTNORMS)),
+                     (*ACTNORMS, FROM_EVERY_BATCH)),
     "actnorm_deviation": Field("the deviation that ActNorm's start divides by",
                                tuple(DEVIATIONS)),
     "actnorm_epsilon": Field("what is added to it", tuple(EPSILONS)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from refglow.validation.dialects import stages
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import BATCHES, DENSITIES, SIGNS, TERMS, UNITS
-from refglow.validation.dialects.networks import Layers
+from refglow.validation.dialects.networks import Layers, Operands, as_they_are
 from refglow.validation.dialects.squeezes import SQUEEZES
 from refglow.validation.dialects.structure import Structure
 
@@ -53,11 +53,18 @@ class DialectGlow:
       structure, dialect: as said there.
       arrays: parameters by refglow's names, floating; permutations integer. A layer whose arrays
         are not there is not there.
+      operands: what is done to the operands of products towards the latent.
     """
 
     structure: Structure
     dialect: Dialect
     arrays: Mapping[str, Array]
+    operands: Operands = as_they_are
+    _placed: _Placed | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self._placed is None or self._placed.arrays is not self.arrays:
+            object.__setattr__(self, "_placed", _Placed(self.arrays))
 
     @classmethod
     def of(cls, glow: Glow, dialect: Dialect | None = None) -> DialectGlow:
@@ -65,6 +72,14 @@ class DialectGlow:
         arrays = {name: value for name, value in glow.state_dict().items()
                   if not name.endswith(".initialized")}
         return cls(Structure.of(glow), dialect or Dialect(), arrays)
+
+    def in_dialect(self, dialect: Dialect) -> DialectGlow:
+        """The same arrays, read in another dialect."""
+        return replace(self, dialect=dialect)
+
+    def with_products_of(self, operands: Operands) -> DialectGlow:
+        """The same, with something done to the operands of its products."""
+        return replace(self, operands=operands)
 
     def layer_names(self) -> Iterator[str]:
         """The layers in order, towards the latent."""
@@ -98,16 +113,19 @@ class DialectGlow:
         place = f"{self._source(block, int(step[1]))}.{kind}"
         if kind == "coupling":
             networks = [self._network(place, side) for side in self._sides()]
-            return LayerResult(name, *stages.coupling(x, networks, self.dialect, to_latent))
-        layer = stages.actnorm if kind == "actnorm" else stages.conv
-        return LayerResult(name, *layer(x, self._arrays_of(place), self.dialect, to_latent))
+            return LayerResult(name, *stages.coupling(x, networks, self.dialect, to_latent,
+                                                      self.operands))
+        arrays = self._arrays_of(place)
+        if kind == "actnorm":
+            return LayerResult(name, *stages.actnorm(x, arrays, self.dialect, to_latent))
+        return LayerResult(name, *stages.conv(x, arrays, self.dialect, to_latent, self.operands))
 
     def _exit(self, name: str, block: int, x: Array, to_latent: bool) -> LayerResult:
         source = name if self.dialect.blocks == "in order" else (
             f"block{len(self.structure.splits) - 1 - block}.exit")
         layers = self._network(source, "") if self._has(source) else None
         stays, leaves, log_det = stages.exit_(x, layers, self.structure.splits[block][1],
-                                              self.dialect, to_latent)
+                                              self.dialect, to_latent, self.operands)
         return LayerResult(name, np.concatenate([stays, leaves], axis=-1), log_det)
 
     def towards_latent(self, x: Array) -> Iterator[LayerResult]:
@@ -127,6 +145,10 @@ class DialectGlow:
             return result.output
         leave, _, _ = self.structure.splits[int(result.name.split(".")[0][5:])]
         return result.output[..., :leave]
+
+    def grabbed(self, result: LayerResult) -> int:
+        """How many channels leave at an exit."""
+        return self.structure.splits[int(result.name.split(".")[0][5:])][1]
 
     def scales(self, results: list[LayerResult]) -> list[Array]:
         """The latents by scale, coarsest first, as `Glow.split_latents` gives them."""
@@ -169,8 +191,11 @@ class DialectGlow:
         """log p of each image, [B], from its latents by scale and the log-det."""
         square = sum((part.reshape(len(part), -1).astype(np.float64) ** 2).sum(axis=1)
                      for part in scales)
-        return DENSITIES[self.dialect.density](np.asarray(square), log_det,
-                                               self.structure.dimensions)
+        return self.log_prob_of(np.asarray(square), log_det)
+
+    def log_prob_of(self, square: Array, log_det: Array) -> Array:
+        """log p of each image, [B], from |z|^2 and the log-det."""
+        return DENSITIES[self.dialect.density](square, log_det, self.structure.dimensions)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         """(images [B, H, W, C], the log-det of latent -> image [B]) of latents in its order.
@@ -201,18 +226,33 @@ class DialectGlow:
         return f"block{block}.step{step}"
 
     def _has(self, place: str) -> bool:
-        return any(name.startswith(place + ".") for name in self.arrays)
+        return place in self._by_place
 
     def _arrays_of(self, place: str) -> dict[str, Array]:
-        return {name[len(place) + 1:]: value for name, value in self.arrays.items()
-                if name.startswith(place + ".")}
+        return self._by_place[place]
+
+    @property
+    def _by_place(self) -> dict[str, dict[str, Array]]:
+        assert self._placed is not None
+        return self._placed.by_place
 
     def _network(self, place: str, side: str) -> Layers:
         """A network's convolutions in order, each with its arrays by role."""
         layers: dict[str, dict[str, Array]] = {}
-        prefix = f"{place}.{side}"
-        for name, value in self.arrays.items():
-            if name.startswith(prefix) and name[len(prefix)] != ".":
-                layer, _, role = name[len(prefix):].rpartition(".")
+        for name, value in self._by_place[place].items():
+            if name.startswith(side):
+                layer, _, role = name[len(side):].rpartition(".")
                 layers.setdefault(layer, {})[role] = value
-        return [layers[layer] for layer in layers if "kernel" in layers[layer]]
+        return [layer for layer in layers.values() if "kernel" in layer]
+
+
+class _Placed:
+    """Arrays by the layer that they belong to: {"block0.exit": {"conv1.kernel": ...}}."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays = arrays
+        self.by_place: dict[str, dict[str, Array]] = {}
+        for name, value in arrays.items():
+            parts = name.split(".")
+            depth = 3 if parts[1].startswith("step") else 2
+            self.by_place.setdefault(".".join(parts[:depth]), {})[".".join(parts[depth:])] = value

@@ -21,7 +21,7 @@ def _identity(packed: Array) -> Array:
 
 
 def _lower(packed: Array) -> Array:
-    return np.tril(packed, -1) + np.eye(len(packed), dtype=packed.dtype)
+    return np.asarray(np.tril(packed, -1) + np.eye(len(packed), dtype=packed.dtype))
 
 
 def _absolute_diagonal(packed: Array) -> Array:
@@ -32,7 +32,8 @@ def _absolute_diagonal(packed: Array) -> Array:
 
 def _unit_upper(packed: Array) -> Array:
     """L keeps the diagonal of the packed array, U's is ones."""
-    return np.tril(packed) @ (np.triu(packed, 1) + np.eye(len(packed), dtype=packed.dtype))
+    unit = np.triu(packed, 1) + np.eye(len(packed), dtype=packed.dtype)
+    return np.asarray(np.tril(packed) @ unit)
 
 
 # (packed [C, C], permutation [C]) -> W [C, C]
@@ -56,6 +57,7 @@ MATRICES: dict[str, Callable[[Array], Array]] = {
     "W^T": lambda w: w.T,
     "W^-1": np.linalg.inv,
     "W^-T": lambda w: np.linalg.inv(w).T,
+    "left out": lambda w: np.eye(len(w), dtype=w.dtype),
 }
 
 # (packed, W as used) -> the log-det of one pixel
@@ -71,6 +73,8 @@ CONV_LOG_DETS: dict[str, Callable[[Array, Array], Array]] = {
 
 def log_det_of(factors: str, matrix: str, packed: Array, used: Array) -> Array:
     """log|det| of one pixel: from U's diagonal where that is it, else by factoring W again."""
+    if matrix == "left out":
+        return np.zeros(())
     if factors in ("P L U", "P^-1 L U", "L U", "P U L", "L U P", "L U P^-1",
                    "unit diagonal in U", "absolute diagonal"):
         return lu_log_det(packed) * (-1 if "^-" in matrix else 1)

@@ -20,6 +20,12 @@ from refglow.elementary import exp, relu, sigmoid, softplus, tanh
 from refglow.networks.conv2d import conv2d
 
 Layers = list[Mapping[str, Array]]
+Operands = Callable[[Array], Array]  # what is done to the operands of a product
+
+
+def as_they_are(operand: Array) -> Array:
+    """Operands of products in the number type that they have."""
+    return operand
 
 
 @dataclass(frozen=True)
@@ -93,20 +99,22 @@ GAINS: dict[str, Callable[[Array], Array]] = {
 BIASES = ("added", "left out")
 
 
-def network_output(x: Array, layers: Layers, conventions: NetworkConventions) -> Array:
+def network_output(x: Array, layers: Layers, conventions: NetworkConventions,
+                   operands: Operands = as_they_are) -> Array:
     """What the network gives for x.
 
     Args:
       x: [B, H, W, I].
       layers: of each convolution its arrays by role.
       conventions: how they are used.
+      operands: what is done to images and kernels before they are multiplied.
 
     Returns:
       [B, H, W, O].
     """
     for k, layer in enumerate(layers):
         last = k == len(layers) - 1
-        x = _convolution(x, layer, conventions, last)
+        x = _convolution(operands(x), layer, conventions, last, operands)
         if "shift" in layer:
             x = (x + layer["shift"]) * exp(layer["log_scale"])
         if "gain" in layer:
@@ -117,8 +125,8 @@ def network_output(x: Array, layers: Layers, conventions: NetworkConventions) ->
 
 
 def _convolution(x: Array, layer: Mapping[str, Array], conventions: NetworkConventions,
-                 last: bool) -> Array:
-    kernel = KERNELS[conventions.kernel](layer["kernel"])
+                 last: bool, operands: Operands) -> Array:
+    kernel = operands(KERNELS[conventions.kernel](layer["kernel"]))
     bias = layer.get("bias", np.zeros(kernel.shape[-1], kernel.dtype))
     if conventions.bias == "left out":
         bias = np.zeros_like(bias)

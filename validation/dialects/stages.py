@@ -12,13 +12,19 @@ from collections.abc import Mapping
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.dialects.actnorms import ACTNORMS, started
+from refglow.validation.dialects.actnorms import ACTNORMS, FROM_EVERY_BATCH, started
 from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.halves import GOING_ON, HALVES, others
 from refglow.validation.dialects.log_dets import COUPLING_LOG_DETS, PIXELS
 from refglow.validation.dialects.matrices import CONV_LOG_DETS, FACTORS, MATRICES, log_det_of
-from refglow.validation.dialects.networks import Layers, NetworkConventions, network_output
+from refglow.validation.dialects.networks import (
+    Layers,
+    NetworkConventions,
+    Operands,
+    as_they_are,
+    network_output,
+)
 
 Arrays = Mapping[str, Array]
 AndLogDet = tuple[Array, Array]
@@ -33,19 +39,35 @@ def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndL
       dialect: its `actnorm` and `log_det_pixels`.
       to_latent: the direction.
     """
+    if dialect.actnorm == FROM_EVERY_BATCH:
+        if not to_latent:
+            raise ValueError("An ActNorm that is set anew by every batch has no inverse.")
+        dialect = dialect.but(actnorm="(x + m) exp(v)")
+        arrays = start_of_actnorm(x, dialect)
     form = ACTNORMS[dialect.actnorm]
     m, v = arrays["shift"], arrays["log_scale"]
     y = (form.to_latent if to_latent else form.to_image)(x, m, v)
     return y, _times_pixels("actnorm", form.log_det(v).sum(), x, dialect, to_latent)
 
 
-def start_of_actnorm(batch: Array, dialect: Dialect) -> dict[str, Array]:
-    """The arrays with which ActNorm normalises a batch [B, h, w, c], before the first use."""
-    m, v = started(batch, dialect.actnorm, dialect.actnorm_deviation, dialect.actnorm_epsilon)
+def start_of_actnorm(batch: Array, dialect: Dialect,
+                     eps: float | None = None) -> dict[str, Array]:
+    """The arrays with which ActNorm normalises a batch, before the first use.
+
+    Args:
+      batch: [B, h, w, c].
+      dialect: its `actnorm`, `actnorm_deviation` and `actnorm_epsilon`.
+      eps: of the number type that is meant; by default that of the batch.
+    """
+    if eps is None:
+        eps = float(np.finfo(batch.dtype).eps)
+    m, v = started(batch, dialect.actnorm, dialect.actnorm_deviation, dialect.actnorm_epsilon,
+                   eps)
     return {"shift": m.astype(batch.dtype), "log_scale": v.astype(batch.dtype)}
 
 
-def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndLogDet:
+def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool,
+         operands: Operands = as_they_are) -> AndLogDet:
     """The 1x1 convolution: y = W x + bias at every pixel; arrays lower_upper, permutation (, bias).
 
     Args:
@@ -53,19 +75,22 @@ def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndLogD
       arrays: as said; of "full matrix" lower_upper is W.
       dialect: its `factors`, `matrix`, `log_det_conv_formula`, `log_det_pixels`.
       to_latent: the direction.
+      operands: what is done to the operands of the product, towards the latent.
     """
     packed = arrays["lower_upper"]
     permutation = arrays.get("permutation", np.arange(len(packed)))
     used = MATRICES[dialect.matrix](FACTORS[dialect.factors](packed, permutation))
     bias = arrays.get("bias", np.zeros(len(packed), packed.dtype))
-    y = x @ used.T + bias if to_latent else np.linalg.solve(used, (x - bias)[..., None])[..., 0]
+    y = (operands(x) @ operands(used).T + bias if to_latent
+         else np.linalg.solve(used, (x - bias)[..., None])[..., 0])
     log_det = (log_det_of(dialect.factors, dialect.matrix, packed, used)
                if dialect.log_det_conv_formula == "log|det W|"
                else CONV_LOG_DETS[dialect.log_det_conv_formula](packed, used))
     return y, _times_pixels("conv", log_det, x, dialect, to_latent)
 
 
-def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool) -> AndLogDet:
+def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool,
+             operands: Operands = as_they_are) -> AndLogDet:
     """A coupling: one network, or two of which the second transforms what the first one saw.
 
     Args:
@@ -73,17 +98,18 @@ def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool
       networks: one for each of `dialect.sides`, in the order towards the latent.
       dialect: the conventions of couplings and networks.
       to_latent: the direction.
+      operands: what is done to the operands of the networks' products.
     """
     total = np.zeros(len(x))
     passes = list(enumerate(networks))
     for k, layers in passes if to_latent else passes[::-1]:
-        x, log_det = _coupled(x, layers, dialect, to_latent, second=k == 1)
+        x, log_det = _coupled(x, layers, dialect, to_latent, k == 1, operands)
         total = total + log_det
     return x, total
 
 
 def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
-             second: bool) -> AndLogDet:
+             second: bool, operands: Operands) -> AndLogDet:
     channels, seen = x.shape[-1], layers[0]["kernel"].shape[2]
     if dialect.padding == "border indicator":
         seen -= 1
@@ -91,7 +117,7 @@ def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
     mapped = others(channels, conditioning)
     if second:
         conditioning, mapped = mapped, conditioning
-    output = network_output(x[..., conditioning], layers, conventions_of(dialect))
+    output = network_output(x[..., conditioning], layers, conventions_of(dialect), operands)
     y = x.copy()
     y[..., mapped], log_det = _affine(x[..., mapped], output, dialect.affine, dialect.scale,
                                       dialect.layout, dialect, to_latent)
@@ -99,7 +125,7 @@ def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
 
 
 def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
-          to_latent: bool) -> tuple[Array, Array, Array]:
+          to_latent: bool, operands: Operands = as_they_are) -> tuple[Array, Array, Array]:
     """(what goes on, what leaves, log-det) of an exit towards the latent.
 
     Args:
@@ -109,6 +135,7 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
       dialect: the conventions of exits and networks.
       to_latent: the direction; towards the image x is [what goes on | what leaves], and the first
         two results are one array in its place and an empty one.
+      operands: what is done to the operands of the network's products.
     """
     channels = x.shape[-1]
     going_on = HALVES[GOING_ON[dialect.exit_half]](channels, channels - grab)
@@ -119,7 +146,7 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
         stays, leaves = x[..., :channels - grab], x[..., channels - grab:]
     log_det = np.zeros(len(x))
     if layers is not None:
-        output = network_output(stays, layers, conventions_of(dialect))
+        output = network_output(stays, layers, conventions_of(dialect), operands)
         leaves, log_det = _affine(leaves, output, dialect.exit_affine, dialect.exit_scale,
                                   dialect.exit_layout, dialect, to_latent)
     if to_latent:

@@ -26,7 +26,7 @@ class Structure:
     def of(cls, glow: Glow) -> Structure:
         """That of one of refglow's."""
         h, w, c = (int(size) for size in glow.parameters["output_shape"])
-        splits = [(leave, grab, passed) for leave, grab, passed in glow.blockwise_splits]
+        splits = tuple((leave, grab, passed) for leave, grab, passed in glow.blockwise_splits)
         return cls((h, w, c), splits, (glow.parameters["num_steps_per_block"],) * len(splits))
 
     @property

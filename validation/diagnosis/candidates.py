@@ -1,0 +1,47 @@
+"""Which answers to which questions could explain a layer that differs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from refglow.validation.dialects.dialect import FIELDS, Dialect
+
+_NETWORK = ("padding", "activation", "kernel", "bias")
+_PLACES = ("steps", "blocks")
+
+# The questions on which a kind of layer's output depends.
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "squeeze": ("squeeze",),
+    "actnorm": ("actnorm", *_PLACES),
+    "conv": ("matrix", "factors", *_PLACES),
+    "coupling": ("conditioning", "affine", "scale", "layout", *_NETWORK, *_PLACES),
+    "exit": ("exit_half", "exit_affine", "exit_scale", "exit_layout", *_NETWORK, "blocks"),
+}
+# Those on which its log-det depends besides.
+LOG_DET_QUESTIONS: dict[str, tuple[str, ...]] = {
+    "squeeze": (),
+    "actnorm": ("log_det_pixels",),
+    "conv": ("log_det_conv_formula", "log_det_pixels"),
+    "coupling": ("log_det_coupling_formula",),
+    "exit": ("log_det_coupling_formula",),
+}
+# Answers that need arrays which a Glow in TFP's dialect does not have.
+_OTHER_ARRAYS = {"padding": ("border indicator",)}
+
+
+def one_answer(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """{question: answer} for every other answer to one question."""
+    for question in questions:
+        for answer in FIELDS[question].answers:
+            if answer != getattr(base, question) and (
+                    answer not in _OTHER_ARRAYS.get(question, ())):
+                yield {question: answer}
+
+
+def two_answers(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """{question: answer, question: answer} for every pair of questions."""
+    for first, second in itertools.combinations(questions, 2):
+        for one in one_answer(base, (first,)):
+            for other in one_answer(base, (second,)):
+                yield one | other

@@ -1,0 +1,147 @@
+"""The layers that differ, kind by kind, and what explains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
+from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.finding import Finding
+from refglow.validation.diagnosis.precision import EPS, explained_by_precision
+from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
+from refglow.validation.diagnosis.segments import Segment, evaluated, limits
+from refglow.validation.dialects.dialect import Dialect
+from refglow.validation.dialects.dialect_glow import DialectGlow
+
+KINDS = tuple(QUESTIONS)
+
+
+@dataclass
+class Explained:
+    """What is known so far of an implementation's dialect, kind by kind.
+
+    Attributes:
+      dialects: for each kind of layer the dialect that explains it (or TFP's where none does).
+      step_order: of the dialect, which has no kind.
+      findings: in the order in which they were made.
+      eps_grown: how much coarser than its number type the implementation's roundings are known
+        to be.
+    """
+
+    dialects: dict[str, Dialect]
+    step_order: str = "actnorm conv coupling"
+    findings: list[Finding] = field(default_factory=list)
+    eps_grown: float = 1.0
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, unless all that it says was said of another layer already."""
+        said = self.known_answers().items()
+        if not finding.explanation or not finding.explanation.items() <= said:
+            self.findings.append(finding)
+
+    def widened(self, limit: float) -> float:
+        """A limit of errors for the roundings that the implementation is known to have."""
+        return limit * self.eps_grown
+
+    def with_answers(self, kinds: tuple[str, ...], answers: Answers) -> dict[str, Dialect]:
+        """The dialects, with other answers for these kinds where the questions concern them."""
+        return self.dialects | {
+            kind: self.dialects[kind].but(**{
+                question: answer for question, answer in answers.items()
+                if question in QUESTIONS[kind]}) for kind in set(kinds)}
+
+    def known_answers(self) -> Answers:
+        """All answers found, to try first on the next kind."""
+        return {question: answer for finding in self.findings
+                for question, answer in finding.explanation.items()}
+
+
+def search_layers(reference: DialectGlow, segments: list[Segment], explained: Explained,
+                  deadline: Deadline) -> None:
+    """Find what explains the outputs of each kind of segment; adds to `explained`."""
+    groups: dict[tuple[str, ...], list[Segment]] = {}
+    for segment in segments:
+        groups.setdefault(segment.kinds, []).append(segment)
+    for kinds, group in groups.items():
+        _search_group(reference, kinds, group, explained, deadline)
+
+
+def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Segment],
+                  explained: Explained, deadline: Deadline) -> None:
+    shares = _Shares(reference, group, kinds, explained)
+    bad = shares.bad({})
+    if not bad:
+        return
+    shares.start_with = bad[0]
+    questions = tuple(dict.fromkeys(q for kind in kinds for q in QUESTIONS[kind]))
+    base = explained.dialects[kinds[-1]]
+    known = {q: a for q, a in explained.known_answers().items() if q in questions}
+    ones = [*([known] if known else []), *one_answer(base, questions)]
+    found = explanations(shares, ones, pairs(one_answer(base, questions)), deadline)
+    before = shares.error(bad[0], {})
+    if not found:
+        found = explained_by_precision(reference, group, explained.dialects, shares.limit)
+    if not found:
+        explained.add(Finding(kinds[-1], bad[0].names[-1], {}, error_before=before))
+        return
+    answers, share = found[0]
+    if "precision" in answers:
+        explained.eps_grown = EPS[answers["precision"]] / float(
+            np.finfo(group[0].seen.output.dtype).eps)
+    explained.dialects = explained.with_answers(kinds, answers)
+    explained.add(Finding(
+        kinds[-1], bad[0].names[-1], answers, tuple(other for other, _ in found[1:]), before,
+        share * shares.limit(bad[0])[0], len(group)))
+
+
+class _Shares:
+    """Judges answers by the outputs of a group of segments."""
+
+    def __init__(self, reference: DialectGlow, group: list[Segment], kinds: tuple[str, ...],
+                 explained: Explained) -> None:
+        self._reference, self._group, self._kinds = reference, group, kinds
+        self._explained, self._limits = explained, dict[str, tuple[float, float]]()
+        self.start_with = group[0]
+
+    def limit(self, segment: Segment) -> tuple[float, float]:
+        """The largest errors of output and log-det that are rounding."""
+        if segment.names[-1] not in self._limits:
+            self._limits[segment.names[-1]] = limits(self._reference, segment,
+                                                     self._explained.dialects)
+        return self._limits[segment.names[-1]]
+
+    def error(self, segment: Segment, answers: Answers) -> float:
+        """The relative error of a segment's output with these answers."""
+        dialects = self._explained.with_answers(self._kinds, answers)
+        return relative_error(segment.seen.output,
+                              evaluated(self._reference, segment, dialects)[0])
+
+    def bad(self, answers: Answers) -> list[Segment]:
+        """The segments that differ."""
+        with np.errstate(all="ignore"):
+            return [segment for segment in self._group
+                    if not self.error(segment, answers) <= self.limit(segment)[0]]
+
+    def __call__(self, answers: Answers) -> float:
+        """The largest share of its limit, over the segments; of the first one that is above."""
+        worst = 0.0
+        for segment in (self.start_with, *self._group):
+            share = self._share(segment, answers)
+            worst = max(worst, share)
+            if not share <= 1:
+                return float("inf") if np.isnan(share) else share
+        return worst
+
+    def _share(self, segment: Segment, answers: Answers) -> float:
+        error = self.error(segment, answers)
+        share = error / self.limit(segment)[0]
+        if share <= 1 or not error < _NEAR:
+            return share
+        # Near, but not within the limit of the map as it should be: by the limit of this one.
+        dialects = self._explained.with_answers(self._kinds, answers)
+        return error / limits(self._reference, segment, dialects)[0]
+
+
+_NEAR = 1e-2

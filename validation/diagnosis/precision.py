@@ -1,0 +1,101 @@
+"""Reduced precision, recognised by what it does to numbers.
+
+    results    every number of the layers that differ is one of the narrower type's
+    products   the layer's matrix product or convolutions, with their operands rounded to that type,
+               give what was seen, far nearer than with operands as they are
+
+TF32, with 10 bits of mantissa, is a type of products only: what comes out of them is float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.searching import Answers
+from refglow.validation.diagnosis.segments import Dialects, Segment, evaluated
+from refglow.validation.dialects.dialect_glow import DialectGlow
+
+_NEARER = 8.0  # times: how much nearer rounded operands must bring the result
+
+
+def to_mantissa(array: Array, bits: int) -> Array:
+    """float64 numbers rounded to `bits` bits after the leading one, ties to even."""
+    mantissa, exponent = np.frexp(array)
+    return np.ldexp(np.rint(mantissa * 2.0 ** (bits + 1)) / 2.0 ** (bits + 1), exponent)
+
+
+def _through(dtype: type) -> Callable[[Array], Array]:
+    def rounded(array: Array) -> Array:
+        with np.errstate(over="ignore"):
+            return np.asarray(array.astype(dtype).astype(np.float64))
+    return rounded
+
+
+NARROW: dict[str, Callable[[Array], Array]] = {
+    "float16": _through(np.float16),
+    "bfloat16": lambda array: to_mantissa(array, 7),
+    "float32": _through(np.float32),
+}
+OPERANDS: dict[str, Callable[[Array], Array]] = {
+    "tf32": lambda array: to_mantissa(array, 10),
+    "bfloat16": NARROW["bfloat16"],
+    "float16": NARROW["float16"],
+}
+
+EPS = {"float16": 2.0**-10, "tf32": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+
+
+def explained_by_precision(reference: DialectGlow, group: list[Segment], dialects: Dialects,
+                           limit: Callable[[Segment], tuple[float, float]]
+                           ) -> list[tuple[Answers, float]]:
+    """[({"precision": type}, share of the limit 1)] if a narrower type explains the group's errors.
+
+    Args:
+      reference: in float64.
+      group: segments of one kind.
+      dialects: what is known of the kinds' dialects.
+      limit: of a segment's errors.
+    """
+    for name, rounded in NARROW.items():
+        if _holds_only(group, rounded) and _is_plausible(reference, group, dialects, name, limit):
+            return [({"precision": name}, 1.0)]
+    for name, rounded in OPERANDS.items():
+        if all(_is_nearer(reference, segment, dialects, rounded) for segment in group):
+            return [({"precision": name}, 1.0)]
+    return []
+
+
+def _holds_only(group: list[Segment], rounded: Callable[[Array], Array]) -> bool:
+    """Whether all outputs are numbers of that type."""
+    for segment in group:
+        output = segment.seen.output.astype(np.float64)
+        if not np.array_equal(rounded(output), output):
+            return False
+    return True
+
+
+
+def _is_plausible(reference: DialectGlow, group: list[Segment], dialects: Dialects, name: str,
+                  limit: Callable[[Segment], tuple[float, float]]) -> bool:
+    """Whether the errors are of the size that the type's roundings have."""
+    for segment in group:
+        eps = float(np.finfo(segment.seen.output.dtype).eps)
+        error = relative_error(segment.seen.output, evaluated(reference, segment, dialects)[0])
+        if eps >= EPS[name] or not error <= limit(segment)[0] / eps * EPS[name]:
+            return False
+    return True
+
+
+def _is_nearer(reference: DialectGlow, segment: Segment, dialects: Dialects,
+               rounded: Callable[[Array], Array]) -> bool:
+    """Whether rounding the operands of the segment's products brings the result much nearer."""
+    if not set(segment.kinds) & {"conv", "coupling", "exit"}:
+        return False
+    before = relative_error(segment.seen.output, evaluated(reference, segment, dialects)[0])
+    after = relative_error(segment.seen.output,
+                           evaluated(reference.with_products_of(rounded), segment, dialects)[0])
+    return after * _NEARER < before

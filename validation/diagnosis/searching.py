@@ -1,0 +1,75 @@
+"""The search for the one answer, or the two, with which refglow gives what was seen."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Answers = dict[str, str]
+# The largest error with these answers, as a share of what is rounding: at most 1 if they explain.
+Judge = Callable[[Answers], float]
+
+
+@dataclass
+class Deadline:
+    """When a search has to end.
+
+    Attributes:
+      seconds: how long it may take.
+      passed: whether a search was cut short.
+    """
+
+    seconds: float
+    passed: bool = False
+    _end: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._end = time.monotonic() + self.seconds
+
+    def over(self) -> bool:
+        """Whether the time is over."""
+        self.passed = self.passed or time.monotonic() > self._end
+        return self.passed
+
+
+def explanations(judge: Judge, ones: Iterable[Answers], twos: Iterable[Answers],
+                 deadline: Deadline) -> list[tuple[Answers, float]]:
+    """The answers that explain: the single ones if there are any, else the pairs.
+
+    Args:
+      judge: of answers; those with which nothing can be computed it refuses by a ValueError.
+      ones, twos: what to try.
+      deadline: when to stop.
+
+    Returns:
+      (answers, error as a share of the limit), in the order of trying.
+    """
+    for candidates in (ones, twos):
+        found = [(answers, share) for answers, share in _judged(judge, candidates, deadline)
+                 if share <= 1]
+        if found:
+            return found
+    return []
+
+
+def _judged(judge: Judge, candidates: Iterable[Answers],
+            deadline: Deadline) -> Iterator[tuple[Answers, float]]:
+    for answers in candidates:
+        if deadline.over():
+            return
+        try:
+            with np.errstate(all="ignore"):
+                yield answers, judge(answers)
+        except (ValueError, IndexError, np.linalg.LinAlgError, KeyError):
+            continue  # these answers do not go with this model: odd channels, singular matrices
+
+
+def pairs(ones: Iterable[Answers]) -> Iterator[Answers]:
+    """Every two of them that answer different questions."""
+    for first, second in itertools.combinations(list(ones), 2):
+        if first.keys().isdisjoint(second.keys()):
+            yield first | second

@@ -1,0 +1,124 @@
+"""The layers of an implementation, each on the input that the implementation itself gave it.
+
+A segment is what lies between two results that were seen: one layer, or several where some were not
+given. Its input is the implementation's own, so a mistake shows where it is made and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.diagnosis.closeness import (
+    LAYERS_OF_A_COUPLING,
+    conditions,
+    relative_error,
+    tolerance,
+)
+from refglow.validation.diagnosis.observed import Observed, ObservedLayer
+from refglow.validation.dialects.dialect import STEP_ORDERS, Dialect
+from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
+
+Dialects = Mapping[str, Dialect]  # by kind of layer
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Layers from one result that was seen to the next.
+
+    Attributes:
+      names: of the layers, towards the latent; the last one's result was seen.
+      x: the input, [B, h, w, c], float64.
+      seen: the last layer's result.
+    """
+
+    names: tuple[str, ...]
+    x: Array
+    seen: ObservedLayer
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its layers."""
+        return tuple(name.rpartition(".")[2] for name in self.names)
+
+    @property
+    def rounding_layers(self) -> int:
+        """L of its tolerance."""
+        return LAYERS_OF_A_COUPLING * len(self.names)
+
+
+def step_order_of(names: list[str]) -> str | None:
+    """The order of a step's layers in a list of layers; None if it is not one order throughout."""
+    steps: dict[str, list[str]] = {}
+    for name in names:
+        if ".step" in name:
+            step, _, kind = name.rpartition(".")
+            steps.setdefault(step, []).append(kind)
+    fitting = [order for order in STEP_ORDERS
+               if all(kinds == [kind for kind in order.split() if kind in kinds]
+                      for kinds in steps.values())]
+    return fitting[0] if fitting else None
+
+
+def segments_of(reference: DialectGlow, observed: Observed) -> list[Segment]:
+    """The segments of an implementation's layers, towards the latent.
+
+    Args:
+      reference: with the step order that the implementation has.
+      observed: with layers under refglow's names.
+    """
+    by_name = {layer.name: layer for layer in observed.layers}
+    found: list[Segment] = []
+    x, names = observed.images.astype(np.float64), []
+    for name in reference.layer_names():
+        names.append(name)
+        if name not in by_name:
+            continue
+        seen = by_name[name]
+        found.append(Segment(tuple(names), x, seen))
+        x, names = reference.going_on(_result(seen)), []
+    return found
+
+
+def _result(seen: ObservedLayer) -> LayerResult:
+    output = np.asarray(seen.output, np.float64)
+    return LayerResult(seen.name, output, np.zeros(len(output)))
+
+
+def evaluated(reference: DialectGlow, segment: Segment,
+              dialects: Dialects) -> tuple[Array, Array]:
+    """(the last layer's output, its log-det) of a segment, in each kind's own dialect."""
+    return _evaluated(reference, segment.names, segment.x, dialects)
+
+
+def _evaluated(reference: DialectGlow, names: tuple[str, ...], x: Array,
+               dialects: Dialects) -> tuple[Array, Array]:
+    for name in names:
+        layer = reference.in_dialect(dialects[name.rpartition(".")[2]])
+        result = layer.apply(name, x)
+        x = layer.going_on(result)
+    return result.output, result.log_det
+
+
+def limits(reference: DialectGlow, segment: Segment, dialects: Dialects) -> tuple[float, float]:
+    """The largest relative errors of a segment's output and log-det that are rounding."""
+    blocks = {name.split(".")[0] for name in segment.names}
+    arrays = {name: value for name, value in reference.arrays.items()
+              if dialects["coupling"].blocks == "reversed" or name.split(".")[0] in blocks}
+
+    def evaluate(x: Array, moved: Mapping[str, Array]) -> list[Array]:
+        return list(_evaluated(replace(reference, arrays=moved), segment.names, x, dialects))
+    kappas = conditions(evaluate, segment.x, arrays)
+    output, log_det = (tolerance(np.dtype(segment.seen.output.dtype), segment.rounding_layers, k)
+                       for k in kappas)
+    return output, log_det
+
+
+def errors(reference: DialectGlow, segments: list[Segment], dialects: Dialects
+           ) -> Iterator[float]:
+    """The relative error of each segment's output."""
+    for segment in segments:
+        yield relative_error(segment.seen.output, evaluated(reference, segment, dialects)[0])

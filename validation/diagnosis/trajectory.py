@@ -1,0 +1,42 @@
+"""The layers' results of refglow's Glow in the dialects found so far, one dialect for each kind.
+
+On an implementation's own layer outputs where they were seen, else from the images on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.diagnosis.segments import Dialects, Segment
+from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
+
+
+def trajectory(reference: DialectGlow, segments: list[Segment], images: Array, dialects: Dialects,
+               arrays: Mapping[str, Array] | None = None) -> Iterator[LayerResult]:
+    """Every layer's result towards the latent, in turn.
+
+    Args:
+      reference: in float64; its dialect has the step order.
+      segments: what was seen of the layers; may be empty.
+      images: [B, H, W, C], float64.
+      dialects: by kind of layer.
+      arrays: in place of the reference's.
+
+    Returns:
+      one for each layer. Where a layer's output was seen, the next layer starts from that.
+    """
+    seen = {segment.names[-1]: segment.seen.output for segment in segments}
+    x = images
+    if arrays is not None:
+        reference = replace(reference, arrays=arrays)
+    for name in reference.layer_names():
+        layer = reference.in_dialect(dialects[name.rpartition(".")[2]])
+        result = layer.apply(name, x)
+        if name in seen:
+            result = LayerResult(name, np.asarray(seen[name], np.float64), result.log_det)
+        yield result
+        x = layer.going_on(result)
