@@ -57,9 +57,28 @@ def changed(**methods: Any) -> Change:
     return type("Changed", (PortedGlow,), methods)
 
 
+# Methods that others are called from: where these are replaced, a mistake in the others may not
+# be reached.
+_CALLED_FROM = {
+    "network": {"convolutions", "convolution", "last_convolution", "activation", "last_activation"},
+    "matrix": {"factors", "permuted"}, "deviation": {"variance"},
+    "statistics": {"deviation", "variance", "epsilon"},
+    "exit_applied": {"exit_affine", "exit_unaffine", "exit_elements", "exit_scale",
+                     "exit_parts_of", "counted_exit", "exit_place"},
+    "exit": {"exit_halves", "exit_joined"}, "prior": {"squares", "count"},
+    "log_det_out": {"forward_log_det_out"}}
+
+
 def can_combine(a: Mutant, b: Mutant) -> bool:
-    """Whether two mistakes can be made at once: they touch other methods and other conventions."""
-    return not a.methods & b.methods and not a.fields & b.fields
+    """Whether two mistakes can be made at once: they decide other things, and reach each other."""
+    return not _shared(a, b)
+
+
+def _shared(a: Mutant, b: Mutant) -> set[str]:
+    """The methods and conventions that both decide."""
+    reached = [m.methods | {called for name in m.methods for called in _CALLED_FROM.get(name, ())}
+               for m in (a, b)]
+    return (reached[0] & b.methods) | (reached[1] & a.methods) | (a.fields & b.fields)
 
 
 def combined(a: Mutant, b: Mutant) -> Mutant:
@@ -68,8 +87,8 @@ def combined(a: Mutant, b: Mutant) -> Mutant:
     Raises:
       ValueError: if both replace the same decision.
     """
-    if not can_combine(a, b):
-        shared = sorted((a.methods & b.methods) | (a.fields & b.fields))
+    shared = sorted(_shared(a, b))
+    if shared:
         raise ValueError(f"The mistakes {a.name!r} and {b.name!r} cannot be combined; both decide "
                          f"{', '.join(shared)}.")
     order = ["squeeze", "actnorm", "conv", "coupling", "exit", ""]

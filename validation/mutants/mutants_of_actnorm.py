@@ -31,8 +31,7 @@ class LeftOut(PortedGlow):
 
 
 class BatchStatistics(PortedGlow):
-    """Every batch of images is normalised by its own statistics; the way back uses what is stored.
-    """
+    """A batch of images is normalised by its own statistics; the way back uses what is stored."""
 
     def actnorm_parameters(self, run: Run, place: str, x: Tensor,
                            encode: bool) -> tuple[Tensor, Tensor]:
@@ -70,7 +69,8 @@ def _form(do: Callable[..., Tensor], undo: Callable[..., Tensor],
                    actnorm_start=start)
 
 
-# (name, bug, origin, alternative, towards the latent, towards the image, log-det of a number, start from data)
+# (name, bug, origin, alternative, (towards the latent, towards the image, log-det of a number,
+#                                   start from data))
 _FORMS = (
     ("actnorm-scale-first", "The shift is added after the scale: x exp(v) + m.", "nflows",
      "x exp(v) + m", _form(

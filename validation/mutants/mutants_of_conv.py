@@ -124,8 +124,8 @@ MUTANTS = (
            ("lu=L U P", "lu=rows of x permuted first"), "conv", _product(columns=True)),
     Mutant("lu-unit-upper", "The diagonal is given to L, the ones to U.",
            "classic: Crout's convention", ("lu=unit diagonal in U",), "conv", UnitUpper),
-    Mutant("lu-packed-as-matrix", "The packed array is used as the matrix itself, log-det included.",
-           "classic", ("lu=packed array as W",), "conv", PackedAsMatrix),
+    Mutant("lu-packed-as-matrix", "The packed array is used as the matrix itself, log-det "
+           "included.", "classic", ("lu=packed array as W",), "conv", PackedAsMatrix),
     Mutant("lu-absolute-diagonal", "The signs of U's diagonal are lost.",
            "rosinality, normflows, y0ast store sign and log apart", ("lu=absolute diagonal",),
            "conv", AbsoluteDiagonal),

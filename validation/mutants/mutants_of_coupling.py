@@ -89,7 +89,9 @@ def interleaved(even: Tensor, odd: Tensor) -> Tensor:
 
 def _form(name: str) -> Change:
     affine, unaffine, elements = FORMS[name]
-    return changed(affine=affine, unaffine=unaffine, affine_elements=elements)
+    # Where the scale is not used, no mistake in it can be seen: it is decided here too.
+    unused = {"scale": PortedGlow.scale} if name == "x + t" else {}
+    return changed(**unused, affine=affine, unaffine=unaffine, affine_elements=elements)
 
 
 _AFFINE = (

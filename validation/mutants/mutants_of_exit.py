@@ -82,7 +82,9 @@ def _check_halves(leave: int, grab: int) -> None:
 
 def _form(name: str) -> Change:
     affine, unaffine, elements = FORMS[name]
-    return changed(exit_affine=affine, exit_unaffine=unaffine, exit_elements=elements)
+    # Where the scale is not used, no mistake in it can be seen: it is decided here too.
+    unused = {"exit_scale": PortedGlow.exit_scale} if name == "x + t" else {}
+    return changed(**unused, exit_affine=affine, exit_unaffine=unaffine, exit_elements=elements)
 
 
 _AFFINE = (

@@ -46,7 +46,7 @@ class LastPaddedWithOnes(PortedGlow):
     """The last convolution's border is 1, the others' 0."""
 
     def last_convolution(self, weights: Weights, layer: str, x: Tensor) -> Tensor:
-        """Zero padding of x - 1, plus what a 1 everywhere gives inside and outside."""
+        """The convolution of the image with a border of ones, cut to the image."""
         kernel = self.kernel_of(weights[f"{layer}.kernel"])
         rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
         if not rows and not columns:
