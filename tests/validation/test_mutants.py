@@ -84,9 +84,9 @@ CONVENTIONS = {"squeeze", "conditioning", "affine", "scale", "layout", "actnorm"
 ONE_WAY = {"latents-dropped", "latents-dropped-from-density", "actnorm-batch-statistics",
            "actnorm-started-after-load"}
 NOTICEABLE = 1e-3
-# What a rounding to fewer digits shows in the latents, at least; the number type's eps and more.
-NOTICEABLE_PRECISION = {"precision-float32": 1e-8, "precision-float16": 1e-4,
-                        "precision-bfloat16": 1e-3, "precision-tf32": 1e-5}
+# What a rounding to fewer digits shows, at least; and log2(255) = 7.9944 for 8.
+SMALL = {"precision-float32": 1e-8, "precision-float16": 1e-4, "precision-tf32": 1e-5,
+         "bits-log2-255": 4e-4}
 BY_NAME = pytest.mark.parametrize("mutant", ALL_MUTANTS, ids=lambda mutant: mutant.name)
 
 
@@ -151,14 +151,14 @@ FIXED = (
 
 
 def _cases():
-    for k in range(5):
+    for k in range(4):
         rng = np.random.default_rng([11, k])
         yield random_architecture(rng), rng
     for k, arguments in enumerate(FIXED):
         yield arguments, np.random.default_rng([12, k])
 
 
-@pytest.mark.parametrize("case", _cases(), ids=lambda case: str(case[0]["output_shape"]))
+@pytest.mark.parametrize("case", list(_cases()), ids=lambda case: str(case[0]["output_shape"]))
 def test_port_agrees_with_refglow(case):
     arguments, rng = case
     glow = random_glow(arguments, rng, np.float64)
@@ -198,7 +198,7 @@ def _assert_layers_agree(glow, port, x):
         if layer.name == "reshape":
             continue
         part = y if layer.channels is None else y[..., :layer.channels]
-        moved, log_det = layer.bijector.inverse_and_log_det(part)
+        moved, log_det = layer.bijector.inverse_and_log_det(part, event_ndims=3)
         y = moved if layer.channels is None else np.concatenate(
             [moved, y[..., layer.channels:]], axis=-1)
         block, _, name = layer.name.partition(".")
@@ -300,7 +300,7 @@ def departure(mutant):
 
 @BY_NAME
 def test_every_mistake_shows(mutant):
-    limit = NOTICEABLE_PRECISION.get(mutant.name, NOTICEABLE)
+    limit = SMALL.get(mutant.name, NOTICEABLE)
     name, found = departure(mutant)
     assert found > limit, name
 
@@ -310,11 +310,8 @@ def first_wrong_layer(mutant):
     with np.errstate(all="ignore"):
         found = mutant.build(*which()).layers(images(8, 2))
     expected = PortedGlow(*which()).layers(images(8, 2))
-    limit = min(NOTICEABLE_PRECISION.get(mutant.name, 1e-9), 1e-9)
     for ours, theirs in zip(expected, found, strict=False):
-        if ours[0] != theirs[0]:
-            return theirs[0].rpartition(".")[2]
-        if largest(theirs[1:], ours[1:]) > limit:
+        if ours[0] != theirs[0] or largest(theirs[1:], ours[1:]) > 1e-9:
             return ours[0].rpartition(".")[2]
     return ""
 

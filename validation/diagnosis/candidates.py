@@ -12,10 +12,10 @@ _PLACES = ("steps", "blocks")
 
 # The questions on which a kind of layer's output depends.
 QUESTIONS: dict[str, tuple[str, ...]] = {
-    "squeeze": ("squeeze",),
+    "squeeze": ("squeeze", "images"),
     "actnorm": ("actnorm", *_PLACES),
     "conv": ("matrix", "factors", *_PLACES),
-    "coupling": ("conditioning", "affine", "scale", "layout", *_NETWORK, *_PLACES),
+    "coupling": ("conditioning", "joined", "affine", "scale", "layout", *_NETWORK, *_PLACES),
     "exit": ("exit_half", "exit_affine", "exit_scale", "exit_layout", *_NETWORK, "blocks"),
 }
 # Those on which its log-det depends besides.
@@ -24,7 +24,7 @@ LOG_DET_QUESTIONS: dict[str, tuple[str, ...]] = {
     "actnorm": ("log_det_pixels",),
     "conv": ("log_det_conv_formula", "log_det_pixels"),
     "coupling": ("log_det_coupling_formula",),
-    "exit": ("log_det_coupling_formula",),
+    "exit": ("log_det_exit_formula",),
 }
 # Answers that need arrays which a Glow in TFP's dialect does not have.
 _OTHER_ARRAYS = {"padding": ("border indicator",)}

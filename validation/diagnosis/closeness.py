@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,6 +24,19 @@ def relative_error(actual: Array, expected: Array) -> float:
     if np.isinf(found) and not np.abs(expected).max(initial=0.0):
         return float(np.abs(np.asarray(actual, np.float64)).max(initial=0.0))
     return found
+
+
+def log_det_error(actual: Array, expected: Array, elements: int) -> float:
+    """As `relative_error`, for a sum over elements whose terms may cancel.
+
+    Each term log s of a scale near 1 is known to an ulp of 1 only, and the roundings of n terms add
+    up to sqrt(n) at random: the error is relative to the sum or to that, whichever is larger.
+    """
+    if np.shape(actual) != np.shape(expected):
+        return float("inf")
+    size = max(float(np.abs(expected).max(initial=0.0)), math.sqrt(elements))
+    error = float(np.abs(np.asarray(actual, np.float64) - expected).max(initial=0.0))
+    return error / size if np.isfinite(size) else float("inf")
 
 
 def conditions(evaluate: Evaluate, inputs: Array, arrays: Mapping[str, Array]) -> list[float]:

@@ -39,6 +39,9 @@ from refglow.validation.dialects.dialect_glow import DialectGlow
 _OFFERED = ("latents", "inverse_log_det", "log_prob", "layers", "started", "gradients",
             "bits_per_dim", "forward_images", "forward_log_det")
 
+# Findings with which the gradients are those of another function.
+_VALUES = (*QUESTIONS, "order of layers", "latents", "log-det", "log_prob")
+
 
 def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis:
     """What an implementation does differently from refglow's Glow.
@@ -50,6 +53,8 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
     """
     wide = glow.astype(np.float64)
     explained = Explained({kind: Dialect() for kind in QUESTIONS})
+    if observed.directions_exchanged:
+        explained.add(Finding("direction", "forward", {"direction": "forward makes latents"}))
     reference, segments = _layers(DialectGlow.of(wide), observed, explained)
     deadline = Deadline(seconds)
     images = observed.images.astype(np.float64)
@@ -66,7 +71,7 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
     if observed.forward_inputs is not None:
         search_forward(_ordered(reference, explained), observed.forward_inputs,
                        observed.forward_images, observed.forward_log_det, explained, deadline)
-    if observed.gradients and not explained.known_answers():
+    if observed.gradients and not any(f.subject in _VALUES for f in explained.findings):
         search_gradients(wide, images, observed.gradients, explained)
     return Diagnosis(tuple(explained.findings), _dialect(explained),
                      tuple(name for name in _OFFERED if _was_offered(observed, name)))

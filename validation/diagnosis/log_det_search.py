@@ -11,7 +11,7 @@ from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, QUESTIONS
 from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
     conditions,
-    relative_error,
+    log_det_error,
     tolerance,
 )
 from refglow.validation.diagnosis.finding import Finding
@@ -88,10 +88,10 @@ class _KindOfLogDets:
         dialect = self._explained.dialects[self._kind].but(**answers)
         _, log_det = evaluated(self._reference, segment,
                                self._explained.dialects | {self._kind: dialect})
-        return relative_error(
+        return log_det_error(
             np.asarray(segment.seen.log_det, np.float64),
             as_given(TERMS[getattr(dialect, TERM_OF[self._kind])] * log_det, dialect,
-                     self._reference.structure.dimensions))
+                     self._reference.structure.dimensions), segment.x[0].size)
 
 
 def as_given(log_det: Array, dialect: Dialect, size: int) -> Array:
@@ -156,7 +156,8 @@ def search_total(reference: DialectGlow, segments: list[Segment], images: Array,
     limit = explained.widened(tolerance(np.dtype(seen.dtype), layers, total.condition()))
 
     def judge(answers: Answers) -> float:
-        share = relative_error(np.asarray(seen, np.float64), total.with_answers(answers)) / limit
+        share = log_det_error(np.asarray(seen, np.float64), total.with_answers(answers),
+                              reference.structure.dimensions) / limit
         return float("inf") if np.isnan(share) else share
     before = judge({})
     if before <= 1:

@@ -39,6 +39,7 @@ class Observed:
       forward_inputs: latents that `forward` was given, [B, D].
       forward_images: what it gave.
       forward_log_det: [B], the log-det of latent -> image.
+      directions_exchanged: whether what makes latents is called `forward`.
     """
 
     images: Array
@@ -52,3 +53,4 @@ class Observed:
     forward_inputs: Array | None = None
     forward_images: Array | None = None
     forward_log_det: Array | None = None
+    directions_exchanged: bool = False

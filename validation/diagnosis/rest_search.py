@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.validation.diagnosis.candidates import one_answer
 from refglow.validation.diagnosis.closeness import relative_error, tolerance
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
-from refglow.validation.dialects.actnorms import DEVIATIONS, EPSILONS
+from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
+from refglow.validation.dialects.actnorms import STARTS
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.log_dets import BITS_PER_DIM, DENSITIES
@@ -53,7 +55,8 @@ def search_bits_per_dim(reference: DialectGlow, log_prob: Array, seen: Array,
 def _search_formula(subject: str, question: str, seen: Array, values: Mapping[str, Array],
                     condition: float, explained: Explained) -> None:
     """Which of some formulas gives what was seen; the first one is as it should be."""
-    limit = explained.widened(tolerance(np.dtype(seen.dtype), _ROUNDINGS, max(condition, 1.0)))
+    condition = condition if 1 <= condition < np.inf else 1.0
+    limit = explained.widened(tolerance(np.dtype(seen.dtype), _ROUNDINGS, condition))
     errors = {name: relative_error(np.asarray(seen, np.float64), value)
               for name, value in values.items()}
     right = next(iter(errors))
@@ -67,7 +70,7 @@ def _search_formula(subject: str, question: str, seen: Array, values: Mapping[st
 
 
 def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Array],
-                 explained: Explained) -> None:
+                 explained: Explained, deadline: Deadline) -> None:
     """Find how ActNorms were started; adds to `explained`.
 
     Each ActNorm's batch is computed with what the implementation gave the ones before it.
@@ -77,16 +80,18 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
       images: the batch, [B, H, W, C], in its own number type.
       started: shift and log_scale by refglow's names.
       explained: what is known.
+      deadline: when to stop.
     """
+    if explained.dialects["actnorm"].actnorm not in STARTS:
+        return  # a start of its own: said already
     batches = _batches(reference, images, started, explained)
     if not batches:
         return
     dtype = np.dtype(next(iter(started.values())).dtype)
     eps = float(np.finfo(dtype).eps)
 
-    def error(deviation: str, epsilon: str) -> float:
-        dialect = explained.dialects["actnorm"].but(actnorm_deviation=deviation,
-                                                    actnorm_epsilon=epsilon)
+    def error(answers: Answers) -> float:
+        dialect = explained.dialects["actnorm"].but(**answers)
         worst = 0.0
         for place, batch in batches.items():
             for role, value in start_of_actnorm(batch, dialect, eps).items():
@@ -94,30 +99,15 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
                 worst = max(worst, float(np.abs(seen - value).max()))
         return worst
     limit = explained.widened(tolerance(dtype, _ROUNDINGS, _CONDITION_OF_DEVIATIONS))
-    right = Dialect()
-    before = error(right.actnorm_deviation, right.actnorm_epsilon)
+    before = error({})
     if before <= limit:
         return
-    fitting = sorted(
-        ((error(deviation, epsilon), deviation, epsilon)
-         for deviation in DEVIATIONS for epsilon in EPSILONS),
-        key=lambda found: (_differences(found[1], found[2]), found[0]))
-    fitting = [found for found in fitting if found[0] <= limit]
-    where = next(iter(batches))
-    if not fitting:
-        explained.add(Finding("start of actnorm", where, {}, error_before=before))
-        return
-    all_answers = [{question: answer for question, answer in
-                    (("actnorm_deviation", deviation), ("actnorm_epsilon", epsilon))
-                    if answer != getattr(right, question)}
-                   for _, deviation, epsilon in fitting]
-    explained.add(Finding("start of actnorm", where, all_answers[0], tuple(all_answers[1:]),
-                          before, fitting[0][0], len(batches)))
-
-
-def _differences(deviation: str, epsilon: str) -> int:
-    right = Dialect()
-    return (deviation != right.actnorm_deviation) + (epsilon != right.actnorm_epsilon)
+    ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation", "actnorm_epsilon")))
+    found = explanations(lambda answers: error(answers) / limit, ones, pairs(ones), deadline)
+    answers, share = found[0] if found else ({}, float("nan"))
+    explained.add(Finding("start of actnorm", next(iter(batches)), answers,
+                          tuple(other for other, _ in found[1:]), before, share * limit,
+                          len(batches)))
 
 
 def _batches(reference: DialectGlow, images: Array, started: Mapping[str, Array],
@@ -131,7 +121,9 @@ def _batches(reference: DialectGlow, images: Array, started: Mapping[str, Array]
     for name in reference.layer_names():
         kind = name.rpartition(".")[2]
         layer = with_start.in_dialect(explained.dialects[kind])
-        if kind == "actnorm" and f"{name}.shift" in started and f"{name}.log_scale" in started:
-            batches[name] = x
+        place = layer.weights_of(name)
+        if kind == "actnorm" and f"{place}.shift" in started and (
+                f"{place}.log_scale" in started):
+            batches[place] = x
         x = layer.going_on(layer.apply(name, x))
     return batches

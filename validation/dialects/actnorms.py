@@ -58,13 +58,21 @@ ACTNORMS: dict[str, ActNorm] = {
 # Not a map of a pixel: the parameters are set anew from every batch, as TFP sets them at first.
 FROM_EVERY_BATCH = "this batch's statistics"
 
-# The start from data. (batch, its epsilon as a name in EPSILONS) -> (mean, deviation) per channel.
-# "variance" stands for its root; "all channels together" have one mean and one deviation.
-DEVIATIONS: dict[str, Callable[[Array], Array]] = {
-    "population": lambda batch: channel_statistics(batch, 0.0)[1] ** 2,
-    "sample": lambda batch: _variance(batch, 1),
-    "variance": lambda batch: channel_statistics(batch, 0.0)[1] ** 4,
-    "all channels together": lambda batch: np.full(batch.shape[-1], batch.var()),
+# The start from data: the mean of each channel, the deviation and what is added to it.
+# "variance" stands for its root; "all channels together" have one deviation.
+# The mean.
+MEANS: dict[str, Callable[[Array], Array]] = {
+    "of each channel": lambda batch: channel_statistics(batch, 0.0)[0],
+    "of all channels": lambda batch: np.full(batch.shape[-1], batch.mean(dtype=np.float64)),
+}
+
+# (batch, its channels' means) -> the variance of each channel
+DEVIATIONS: dict[str, Callable[[Array, Array], Array]] = {
+    "population": lambda batch, mean: _variance(batch, mean, 0),
+    "sample": lambda batch, mean: _variance(batch, mean, 1),
+    "variance": lambda batch, mean: _variance(batch, mean, 0) ** 2,
+    "all channels together": lambda batch, mean: np.full(
+        batch.shape[-1], _variance(batch, mean, 0).mean()),
 }
 
 # (variance, eps of the number type) -> deviation.
@@ -77,24 +85,22 @@ EPSILONS: dict[str, Callable[[Array, float], Array]] = {
 }
 
 
-def started(batch: Array, form: str, deviation: str, epsilon: str,
+def started(batch: Array, form: str, means: str, deviation: str, epsilon: str,
             eps: float) -> tuple[Array, Array]:
     """(m, v) that normalise a batch in ActNorm's form `form`.
 
     Args:
       batch: [..., C].
       form: a name in ACTNORMS whose map can be any shift and positive scale.
-      deviation, epsilon: names in DEVIATIONS and EPSILONS.
+      means, deviation, epsilon: names in MEANS, DEVIATIONS and EPSILONS.
       eps: the distance from 1 to the next number of the type that is meant.
     """
-    spread = EPSILONS[epsilon](DEVIATIONS[deviation](batch.astype(np.float64)), eps)
-    together = deviation == "all channels together"
-    mean = (np.full(batch.shape[-1], batch.mean(dtype=np.float64)) if together
-            else channel_statistics(batch, 0.0)[0])
-    return _STARTS[form](mean, spread)
+    wide = batch.astype(np.float64)
+    mean = MEANS[means](wide)
+    return STARTS[form](mean, EPSILONS[epsilon](DEVIATIONS[deviation](wide, mean), eps))
 
 
-_STARTS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
+STARTS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
     "(x + m) exp(v)": lambda mean, d: (-mean, -np.log(d)),
     "x exp(v) + m": lambda mean, d: (-mean / d, -np.log(d)),
     "(x - m) exp(v)": lambda mean, d: (mean, -np.log(d)),
@@ -105,11 +111,12 @@ _STARTS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
     "(x + m) exp(3 v)": lambda mean, d: (-mean, -np.log(d) / 3),
     "(x + m) v": lambda mean, d: (-mean, 1 / d),
     "x v + m": lambda mean, d: (-mean / d, 1 / d),
-    "x + m": lambda mean, d: (-mean, np.zeros_like(d)),
-    "x exp(v)": lambda mean, d: (np.zeros_like(d), -np.log(d)),
+    "x + m": lambda mean, d: (-mean, -np.log(d)),
+    "x exp(v)": lambda mean, d: (-mean, -np.log(d)),
 }
 
 
-def _variance(batch: Array, fewer: int) -> Array:
-    count = batch[..., 0].size
-    return channel_statistics(batch, 0.0)[1] ** 2 * (count / (count - fewer))
+def _variance(batch: Array, mean: Array, fewer: int) -> Array:
+    """Of each channel [..., C] around its mean, of all pixels but `fewer`."""
+    axes = tuple(range(batch.ndim - 1))
+    return np.asarray(((batch - mean) ** 2).sum(axis=axes) / (batch[..., 0].size - fewer))

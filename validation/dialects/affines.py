@@ -45,6 +45,8 @@ AFFINES: dict[str, Affine] = {
     "x / s - t": Affine(lambda x, s, t: x / s - t, lambda z, s, t: (z + t) * s, -1),
     "x + t": Affine(lambda x, s, t: x + t, lambda z, s, t: z - t, 0),
     "x - t": Affine(lambda x, s, t: x - t, lambda z, s, t: z + t, 0),
+    "s x + t / 10": Affine(lambda x, s, t: s * x + t / 10, lambda z, s, t: (z - t / 10) / s, 1),
+    "s^2 x + t": Affine(lambda x, s, t: s * s * x + t, lambda z, s, t: (z - t) / (s * s), 1),
     "s x": Affine(lambda x, s, t: s * x, lambda z, s, t: z / s, 1),
     "left out": Affine(lambda x, s, t: x, lambda z, s, t: z, 0),
 }

@@ -15,9 +15,11 @@ from refglow.validation.dialects.actnorms import (
     DEVIATIONS,
     EPSILONS,
     FROM_EVERY_BATCH,
+    MEANS,
 )
 from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES
 from refglow.validation.dialects.halves import GOING_ON, HALVES
+from refglow.validation.dialects.images import READINGS
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS
 from refglow.validation.dialects.log_dets import (
     BATCHES,
@@ -36,23 +38,27 @@ from refglow.validation.dialects.squeezes import SQUEEZES
 STEP_ORDERS = ("actnorm conv coupling", "actnorm coupling conv", "conv actnorm coupling",
                "conv coupling actnorm", "coupling actnorm conv", "coupling conv actnorm")
 ORDERS = ("in order", "reversed")
+STEPS = (*ORDERS, "all of them step 0's", "last one left out")
 
 
 @dataclass(frozen=True)
 class Dialect:
     """The answers; see FIELDS for the questions and for all answers."""
 
+    images: str = "as given"
     squeeze: str = "c a b"
     step_order: str = "actnorm conv coupling"
     steps: str = "in order"
     blocks: str = "in order"
     actnorm: str = "(x + m) exp(v)"
+    actnorm_mean: str = "of each channel"
     actnorm_deviation: str = "population"
     actnorm_epsilon: str = "10 eps"
     factors: str = "P L U"
     matrix: str = "W"
     conditioning: str = "low half"
     sides: str = "one"
+    joined: str = "in place"
     affine: str = "s x + t"
     scale: str = "sigmoid(r + 2)"
     layout: str = "[r, t]"
@@ -70,6 +76,7 @@ class Dialect:
     direction: str = "forward makes images"
     log_det_conv_formula: str = "log|det W|"
     log_det_coupling_formula: str = "sum log s"
+    log_det_exit_formula: str = "sum log s"
     log_det_pixels: str = "all"
     log_det_actnorm: str = "added"
     log_det_conv: str = "added"
@@ -111,13 +118,15 @@ class Field:
 
 _TERMS = tuple(TERMS)
 FIELDS: dict[str, Field] = {
+    "images": Field("what is done to images first", tuple(READINGS)),
     "squeeze": Field("the order of channel c, row a and column b of a 2 x 2 tile among the "
                      "squeezed channels, the slowest first", tuple(SQUEEZES)),
     "step_order": Field("the order in a step, towards the latent", STEP_ORDERS),
-    "steps": Field("whether a block's steps use the weights of their own places", ORDERS),
+    "steps": Field("whether a block's steps use the weights of their own places", STEPS),
     "blocks": Field("whether blocks use the weights of their own places", ORDERS),
     "actnorm": Field("ActNorm towards the latent, m the shift, v the log-scale",
                      (*ACTNORMS, FROM_EVERY_BATCH)),
+    "actnorm_mean": Field("the mean that ActNorm's start takes away", tuple(MEANS)),
     "actnorm_deviation": Field("the deviation that ActNorm's start divides by",
                                tuple(DEVIATIONS)),
     "actnorm_epsilon": Field("what is added to it", tuple(EPSILONS)),
@@ -125,6 +134,7 @@ FIELDS: dict[str, Field] = {
     "matrix": Field("what multiplies a pixel's channels, towards the latent", tuple(MATRICES)),
     "conditioning": Field("which channels a coupling's network sees", tuple(HALVES)),
     "sides": Field("whether the other channels are then transformed too", ("one", "both")),
+    "joined": Field("where the two halves stand after a coupling", ("in place", "exchanged")),
     "affine": Field("the coupling towards the latent, s its scale, t its shift", tuple(AFFINES)),
     "scale": Field("the coupling's scale s of the network's raw scale r", tuple(SCALES)),
     "layout": Field("r and t in the coupling network's output", tuple(LAYOUTS)),
@@ -136,7 +146,7 @@ FIELDS: dict[str, Field] = {
     "padding": Field("what stands around an image in a convolution", tuple(PADDINGS)),
     "activation": Field("between a network's convolutions", tuple(ACTIVATIONS)),
     "kernel": Field("how a convolution's kernel is read", tuple(KERNELS)),
-    "bias": Field("a convolution's bias", BIASES),
+    "bias": Field("a convolution's bias", tuple(BIASES)),
     "gain": Field("a factor after a network's last convolution", tuple(GAINS)),
     "hidden_norm": Field("what follows a hidden convolution", ("none", "actnorm")),
     "latents": Field("the order of the latents", tuple(LATENT_ORDERS)),
@@ -145,6 +155,7 @@ FIELDS: dict[str, Field] = {
     "log_det_conv_formula": Field("a 1x1 convolution's log-det at one pixel",
                                   tuple(CONV_LOG_DETS)),
     "log_det_coupling_formula": Field("a coupling's log-det", tuple(COUPLING_LOG_DETS)),
+    "log_det_exit_formula": Field("an exit's log-det", tuple(COUPLING_LOG_DETS)),
     "log_det_pixels": Field("which log-dets of one pixel are multiplied by H W", tuple(PIXELS)),
     "log_det_actnorm": Field("what ActNorms' log-dets are in the total", _TERMS),
     "log_det_conv": Field("what 1x1 convolutions' log-dets are in the total", _TERMS),

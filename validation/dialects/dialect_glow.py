@@ -18,6 +18,7 @@ from refglow.bijectors import Glow
 from refglow.dtypes import Array
 from refglow.validation.dialects import stages
 from refglow.validation.dialects.dialect import Dialect
+from refglow.validation.dialects.images import READINGS
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import BATCHES, DENSITIES, SIGNS, TERMS, UNITS
 from refglow.validation.dialects.networks import Layers, Operands, as_they_are
@@ -85,7 +86,8 @@ class DialectGlow:
         """The layers in order, towards the latent."""
         for i in reversed(range(len(self.structure.splits))):
             yield f"block{i}.squeeze"
-            for j in reversed(range(self.structure.steps[i])):
+            last = self.dialect.steps == "last one left out" and self.structure.steps[i] > 1
+            for j in reversed(range(int(last), self.structure.steps[i])):
                 for kind in self.dialect.step_order.split():
                     if kind == "coupling" or self._has(f"{self._source(i, j)}.{kind}"):
                         yield f"block{i}.step{j}.{kind}"
@@ -102,9 +104,7 @@ class DialectGlow:
         """
         block, kind = int(name.split(".")[0][5:]), name.rpartition(".")[2]
         if kind == "squeeze":
-            maps = SQUEEZES[self.dialect.squeeze]
-            return LayerResult(name, (maps.squeeze if to_latent else maps.unsqueeze)(x),
-                               np.zeros(len(x)))
+            return LayerResult(name, self._squeezed(block, x, to_latent), np.zeros(len(x)))
         if kind == "exit":
             return self._exit(name, block, x, to_latent)
         step = re.fullmatch(r"block\d+\.step(\d+)\.\w+", name)
@@ -116,9 +116,24 @@ class DialectGlow:
             return LayerResult(name, *stages.coupling(x, networks, self.dialect, to_latent,
                                                       self.operands))
         arrays = self._arrays_of(place)
+        h, w, _ = self.structure.image_shape
         if kind == "actnorm":
-            return LayerResult(name, *stages.actnorm(x, arrays, self.dialect, to_latent))
-        return LayerResult(name, *stages.conv(x, arrays, self.dialect, to_latent, self.operands))
+            return LayerResult(name, *stages.actnorm(x, arrays, self.dialect, to_latent, h * w))
+        return LayerResult(name, *stages.conv(x, arrays, self.dialect, to_latent, h * w,
+                                              self.operands))
+
+    def _squeezed(self, block: int, x: Array, to_latent: bool) -> Array:
+        """The squeeze; before the first one (after the last one back) the images are read."""
+        maps, images = SQUEEZES[self.dialect.squeeze], READINGS[self.dialect.images]
+        first = block == len(self.structure.splits) - 1
+        if to_latent:
+            return maps.squeeze(images.to_latent(x) if first else x)
+        return images.to_image(maps.unsqueeze(x)) if first else maps.unsqueeze(x)
+
+    def weights_of(self, name: str) -> str:
+        """Where the weights of a layer stand: at another place, if steps or blocks are reversed."""
+        step = re.fullmatch(r"block(\d+)\.step(\d+)\.(\w+)", name)
+        return name if step is None else f"{self._source(int(step[1]), int(step[2]))}.{step[3]}"
 
     def _exit(self, name: str, block: int, x: Array, to_latent: bool) -> LayerResult:
         source = name if self.dialect.blocks == "in order" else (
@@ -223,6 +238,8 @@ class DialectGlow:
             block = len(self.structure.splits) - 1 - block
         if self.dialect.steps == "reversed":
             step = self.structure.steps[block] - 1 - step
+        if self.dialect.steps == "all of them step 0's":
+            step = 0
         return f"block{block}.step{step}"
 
     def _has(self, place: str) -> bool:

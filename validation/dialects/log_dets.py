@@ -18,15 +18,21 @@ COUPLING_LOG_DETS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "sum log s": lambda log_s, s, r: log_s,
     "sum s": lambda log_s, s, r: s,
     "sum r": lambda log_s, s, r: r,
+    "sum log(s + 0.01)": lambda log_s, s, r: np.log(s + 0.01),
+    "mean over channels of log s": lambda log_s, s, r: log_s / log_s.shape[-1],
     "mean log s": lambda log_s, s, r: log_s / log_s[0].size,
 }
 
-# Which layers' log-dets of one pixel are not multiplied by how many there are.
-PIXELS: dict[str, tuple[str, ...]] = {
-    "all": (),
-    "conv not times H W": ("conv",),
-    "actnorm not times H W": ("actnorm",),
-    "actnorm and conv not times H W": ("actnorm", "conv"),
+# (how many pixels the layer has, how many the image has) -> by how many a kind of layer's log-det
+# of one pixel is multiplied, where that is not the first
+PIXELS: dict[str, dict[str, Callable[[int, int], int]]] = {
+    "all": {},
+    "conv not times H W": {"conv": lambda here, image: 1},
+    "actnorm not times H W": {"actnorm": lambda here, image: 1},
+    "actnorm and conv not times H W": {"actnorm": lambda here, image: 1,
+                                       "conv": lambda here, image: 1},
+    "conv times the image's H W": {"conv": lambda here, image: image},
+    "actnorm times the image's H W": {"actnorm": lambda here, image: image},
 }
 
 # What a kind of layer contributes to the total, as a factor of its log-det.

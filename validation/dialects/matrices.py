@@ -47,6 +47,8 @@ FACTORS: dict[str, FromArrays] = {
     "L U P^-1": lambda packed, p: lu_reconstruct(packed, _identity(packed))[:, np.argsort(p)],
     "unit diagonal in U": lambda packed, p: _unit_upper(packed)[np.argsort(p)],
     "absolute diagonal": lambda packed, p: lu_reconstruct(_absolute_diagonal(packed), p),
+    "packed array transposed": lambda packed, p: lu_reconstruct(packed.T, p),
+    "P": lambda packed, p: lu_reconstruct(np.eye(len(packed), dtype=packed.dtype), p),
     "U's diagonal 1": lambda packed, p: lu_reconstruct(
         packed - np.diag(packed.diagonal()) + np.eye(len(packed), dtype=packed.dtype), p),
 }
@@ -65,6 +67,8 @@ CONV_LOG_DETS: dict[str, Callable[[Array, Array], Array]] = {
     "log|det W|": lambda packed, w: np.linalg.slogdet(w)[1],
     "sum u": lambda packed, w: packed.diagonal().sum(),
     "sum |u|": lambda packed, w: np.abs(packed.diagonal()).sum(),
+    "half of U's diagonal": lambda packed, w: np.log(
+        np.abs(packed.diagonal()[:len(packed) // 2])).sum(),
     "sum of log|diag W|": lambda packed, w: np.log(np.abs(w.diagonal())).sum(),
     "log|det| of the packed array": lambda packed, w: np.linalg.slogdet(packed)[1],
     "det W": lambda packed, w: np.linalg.det(w),
@@ -76,6 +80,6 @@ def log_det_of(factors: str, matrix: str, packed: Array, used: Array) -> Array:
     if matrix == "left out":
         return np.zeros(())
     if factors in ("P L U", "P^-1 L U", "L U", "P U L", "L U P", "L U P^-1",
-                   "unit diagonal in U", "absolute diagonal"):
+                   "unit diagonal in U", "absolute diagonal", "packed array transposed"):
         return lu_log_det(packed) * (-1 if "^-" in matrix else 1)
     return CONV_LOG_DETS["log|det W|"](packed, used)

@@ -80,12 +80,16 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softplus": softplus,
     "none": lambda x: x,
     "relu also at the end": relu,
+    "residual middle layer": relu,
+    "none after the second": relu,
 }
 
 KERNELS: dict[str, Callable[[Array], Array]] = {
     "as given": lambda kernel: kernel,
     "rotated by 180 degrees": lambda kernel: kernel[::-1, ::-1],
     "height and width exchanged": lambda kernel: np.swapaxes(kernel, 0, 1),
+    "reshaped as [out, in, kh, kw]": lambda kernel: kernel.reshape(
+        kernel.shape[3], kernel.shape[2], *kernel.shape[:2]).transpose(2, 3, 1, 0),
     "inputs and outputs exchanged": lambda kernel: (
         np.swapaxes(kernel, 2, 3) if kernel.shape[2] == kernel.shape[3] else kernel),
 }
@@ -96,7 +100,12 @@ GAINS: dict[str, Callable[[Array], Array]] = {
     "exp(gain)": exp,
 }
 
-BIASES = ("added", "left out")
+BIASES: dict[str, Callable[[Array], Array]] = {
+    "added": lambda bias: bias,
+    "left out": np.zeros_like,
+    "twice": lambda bias: 2 * bias,
+    "the first for all": lambda bias: np.full_like(bias, bias[0]),
+}
 
 
 def network_output(x: Array, layers: Layers, conventions: NetworkConventions,
@@ -114,11 +123,15 @@ def network_output(x: Array, layers: Layers, conventions: NetworkConventions,
     """
     for k, layer in enumerate(layers):
         last = k == len(layers) - 1
-        x = _convolution(operands(x), layer, conventions, last, operands)
+        y = _convolution(operands(x), layer, conventions, last, operands)
+        residual = conventions.activation == "residual middle layer" and k > 0 and not last
+        x = x + y if residual else y
         if "shift" in layer:
             x = (x + layer["shift"]) * exp(layer["log_scale"])
         if "gain" in layer:
             x = x * GAINS[conventions.gain](layer["gain"])
+        if conventions.activation == "none after the second" and k == 1:
+            continue
         if not last or conventions.activation == "relu also at the end":
             x = ACTIVATIONS[conventions.activation](x)
     return x
@@ -128,8 +141,7 @@ def _convolution(x: Array, layer: Mapping[str, Array], conventions: NetworkConve
                  last: bool, operands: Operands) -> Array:
     kernel = operands(KERNELS[conventions.kernel](layer["kernel"]))
     bias = layer.get("bias", np.zeros(kernel.shape[-1], kernel.dtype))
-    if conventions.bias == "left out":
-        bias = np.zeros_like(bias)
+    bias = BIASES[conventions.bias](bias)
     padding = conventions.padding
     if padding == "ones, last" and not last:
         padding = "zeros"

@@ -2,11 +2,13 @@
 
 With y[h, w, k] the squeezed image and a, b the row and column inside a tile, an order such as
 "c a b" says how k counts channel, row and column, the slowest first: k = (c 2 + a) 2 + b. That is
-refglow's `expand_inverse`; the other orders are that with its channels exchanged. Three more are
-what ports do by mistake, reshaping without moving axes or cutting the image in four.
+refglow's `expand_inverse`; the other orders are that with its channels exchanged. The others are
+a checkerboard's, and what ports do by mistake: reshaping without moving axes, or cutting the image
+in four.
 
     "reshape NHWC"   x [H, W, C] read in memory order as [H/2, W/2, 4C]
     "reshape NCHW"   x [C, H, W] read in memory order as [4C, H/2, W/2]
+    "c diagonal"     "c a b" with a tile's diagonal first: (0, 0), (1, 1), (0, 1), (1, 0)
     "quadrants"      (a h)(b w) c -> h w (c a b): a, b say in which half of the image a pixel is
 """
 
@@ -80,9 +82,17 @@ def _quadrants_back(y: Array) -> Array:
     return parts.transpose(0, 4, 1, 5, 2, 3).reshape(b, 2 * h, 2 * w, c // 4)
 
 
+def _diagonal_first(y: Array) -> Array:
+    """Where each channel stands in "c a b"."""
+    return np.array([4 * (k // 4) + (0, 3, 1, 2)[k % 4] for k in range(y.shape[-1])])
+
+
 SQUEEZES: dict[str, Squeeze] = {
     **{order: _ordered(order) for order in (
         "c a b", *sorted({" ".join(p) for p in itertools.permutations("cab")} - {"c a b"}))},
+    "c diagonal": Squeeze(
+        lambda x: expand_inverse(x, 2)[0][..., _diagonal_first(np.empty(4 * x.shape[-1]))],
+        lambda y: expand_forward(y[..., np.argsort(_diagonal_first(y))], 2)[0]),
     "reshape NHWC": Squeeze(_reshape_nhwc, _reshape_nhwc_back),
     "reshape NCHW": Squeeze(_reshape_nchw, _reshape_nchw_back),
     "quadrants": Squeeze(_quadrants, _quadrants_back),

@@ -30,7 +30,8 @@ Arrays = Mapping[str, Array]
 AndLogDet = tuple[Array, Array]
 
 
-def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndLogDet:
+def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool,
+            image_pixels: int) -> AndLogDet:
     """ActNorm with its m = arrays["shift"] and v = arrays["log_scale"], [c].
 
     Args:
@@ -38,6 +39,7 @@ def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndL
       arrays: as said.
       dialect: its `actnorm` and `log_det_pixels`.
       to_latent: the direction.
+      image_pixels: how many pixels the model's images have.
     """
     if dialect.actnorm == FROM_EVERY_BATCH:
         if not to_latent:
@@ -47,7 +49,7 @@ def actnorm(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool) -> AndL
     form = ACTNORMS[dialect.actnorm]
     m, v = arrays["shift"], arrays["log_scale"]
     y = (form.to_latent if to_latent else form.to_image)(x, m, v)
-    return y, _times_pixels("actnorm", form.log_det(v).sum(), x, dialect, to_latent)
+    return y, _times_pixels("actnorm", form.log_det(v).sum(), x, dialect, image_pixels, to_latent)
 
 
 def start_of_actnorm(batch: Array, dialect: Dialect,
@@ -61,12 +63,12 @@ def start_of_actnorm(batch: Array, dialect: Dialect,
     """
     if eps is None:
         eps = float(np.finfo(batch.dtype).eps)
-    m, v = started(batch, dialect.actnorm, dialect.actnorm_deviation, dialect.actnorm_epsilon,
-                   eps)
+    m, v = started(batch, dialect.actnorm, dialect.actnorm_mean, dialect.actnorm_deviation,
+                   dialect.actnorm_epsilon, eps)
     return {"shift": m.astype(batch.dtype), "log_scale": v.astype(batch.dtype)}
 
 
-def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool,
+def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool, image_pixels: int,
          operands: Operands = as_they_are) -> AndLogDet:
     """The 1x1 convolution: y = W x + bias at every pixel; arrays lower_upper, permutation (, bias).
 
@@ -75,6 +77,7 @@ def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool,
       arrays: as said; of "full matrix" lower_upper is W.
       dialect: its `factors`, `matrix`, `log_det_conv_formula`, `log_det_pixels`.
       to_latent: the direction.
+      image_pixels: how many pixels the model's images have.
       operands: what is done to the operands of the product, towards the latent.
     """
     packed = arrays["lower_upper"]
@@ -86,7 +89,7 @@ def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool,
     log_det = (log_det_of(dialect.factors, dialect.matrix, packed, used)
                if dialect.log_det_conv_formula == "log|det W|"
                else CONV_LOG_DETS[dialect.log_det_conv_formula](packed, used))
-    return y, _times_pixels("conv", log_det, x, dialect, to_latent)
+    return y, _times_pixels("conv", log_det, x, dialect, image_pixels, to_latent)
 
 
 def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool,
@@ -117,10 +120,14 @@ def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
     mapped = others(channels, conditioning)
     if second:
         conditioning, mapped = mapped, conditioning
+    if dialect.joined == "exchanged" and not to_latent:
+        x = np.roll(x, channels // 2, axis=-1)
     output = network_output(x[..., conditioning], layers, conventions_of(dialect), operands)
     y = x.copy()
     y[..., mapped], log_det = _affine(x[..., mapped], output, dialect.affine, dialect.scale,
-                                      dialect.layout, dialect, to_latent)
+                                      dialect.layout, dialect.log_det_coupling_formula, to_latent)
+    if dialect.joined == "exchanged" and to_latent:
+        y = np.roll(y, channels // 2, axis=-1)
     return y, log_det
 
 
@@ -148,7 +155,7 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
     if layers is not None:
         output = network_output(stays, layers, conventions_of(dialect), operands)
         leaves, log_det = _affine(leaves, output, dialect.exit_affine, dialect.exit_scale,
-                                  dialect.exit_layout, dialect, to_latent)
+                                  dialect.exit_layout, dialect.log_det_exit_formula, to_latent)
     if to_latent:
         return stays, leaves, log_det
     whole = np.empty_like(x)
@@ -162,7 +169,7 @@ def conventions_of(dialect: Dialect) -> NetworkConventions:
                               dialect.gain)
 
 
-def _affine(x: Array, output: Array, affine: str, scale: str, layout: str, dialect: Dialect,
+def _affine(x: Array, output: Array, affine: str, scale: str, layout: str, formula: str,
             to_latent: bool) -> AndLogDet:
     """The affine map of a network's output; of as many channels as x, they are a shift."""
     if output.shape[-1] == x.shape[-1]:
@@ -174,13 +181,14 @@ def _affine(x: Array, output: Array, affine: str, scale: str, layout: str, diale
     form, function = AFFINES[affine], SCALES[scale]
     s, log_s = function.value(r), function.log(r)
     y = (form.to_latent if to_latent else form.to_image)(x, s, t)
-    each = COUPLING_LOG_DETS[dialect.log_det_coupling_formula](log_s, s, r)
+    each = COUPLING_LOG_DETS[formula](log_s, s, r)
     log_det = form.power * each.reshape(len(x), -1).sum(axis=1, dtype=np.float64)
     return y, log_det if to_latent else -log_det
 
 
-def _times_pixels(kind: str, log_det: Array, x: Array, dialect: Dialect,
+def _times_pixels(kind: str, log_det: Array, x: Array, dialect: Dialect, image_pixels: int,
                   to_latent: bool) -> Array:
-    pixels = 1 if kind in PIXELS[dialect.log_det_pixels] else x.shape[1] * x.shape[2]
-    value = float(log_det) * pixels
+    here = x.shape[1] * x.shape[2]
+    factor = PIXELS[dialect.log_det_pixels].get(kind, lambda here, image: here)
+    value = float(log_det) * factor(here, image_pixels)
     return np.full(len(x), value if to_latent else -value)

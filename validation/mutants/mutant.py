@@ -22,8 +22,9 @@ class Mutant:
       origin: the project or the issue that does it so; "classic" for what anyone may do.
       explains: the convention keys "field=alternative" that are this function, any of them; none
         for a mistake that no convention describes.
-      layer: the kind of layer that first gives something else on the way to the latent: "squeeze",
-        "actnorm", "conv", "coupling", "exit"; "" where all layers' outputs and log-dets are right.
+      layer: the kind of the first of refglow's layers, on the way to the latent, whose output or
+        log-det the port does not give at its place: "squeeze", "actnorm", "conv", "coupling",
+        "exit"; "" where all are right.
       change: the port with this mistake; a subclass that replaces methods.
     """
 

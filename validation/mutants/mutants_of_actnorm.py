@@ -152,7 +152,8 @@ MUTANTS = (
     Mutant("actnorm-all-channels", "One deviation is computed for all channels.", "classic",
            ("actnorm_deviation=all channels together",), "", changed(variance=_all_channels)),
     Mutant("actnorm-one-mean", "One mean and deviation are computed for all channels.", "classic",
-           (), "", WholeBatchMean),
+           ("actnorm_mean=of all channels", "actnorm_deviation=all channels together"), "",
+           WholeBatchMean),
     Mutant("actnorm-no-epsilon", "Nothing is added to the deviation; a constant channel gets an "
            "infinite scale.", "nflows, InvertibleNetworks.jl (rosinality#46, FrEIA#121)",
            ("actnorm_epsilon=none",), "", changed(epsilon=lambda self, x: 0.0)),

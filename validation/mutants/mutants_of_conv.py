@@ -115,28 +115,28 @@ MUTANTS = (
            InvertedTransposed),
     Mutant("lu-permutation-inverted", "The rows of L U are permuted by p, not by its inverse.",
            "classic: p is LAPACK's in one library and its inverse in another",
-           ("lu=P^-1 L U",), "conv", _product(columns=False)),
+           ("factors=P^-1 L U",), "conv", _product(columns=False)),
     Mutant("lu-permutation-ignored", "The permutation is not loaded.", "distrax: L U + b",
-           ("lu=L U",), "conv", changed(permuted=lambda self, product, p: product)),
+           ("factors=L U",), "conv", changed(permuted=lambda self, product, p: product)),
     Mutant("lu-upper-first", "U and L are multiplied in the wrong order.", "classic",
-           ("lu=P U L",), "conv", UpperFirst),
+           ("factors=P U L",), "conv", UpperFirst),
     Mutant("lu-permutes-inputs", "The permutation acts on the inputs: L U P.", "nflows",
-           ("lu=L U P", "lu=rows of x permuted first"), "conv", _product(columns=True)),
+           ("factors=L U P", "factors=L U P"), "conv", _product(columns=True)),
     Mutant("lu-unit-upper", "The diagonal is given to L, the ones to U.",
-           "classic: Crout's convention", ("lu=unit diagonal in U",), "conv", UnitUpper),
+           "classic: Crout's convention", ("factors=unit diagonal in U",), "conv", UnitUpper),
     Mutant("lu-packed-as-matrix", "The packed array is used as the matrix itself, log-det "
-           "included.", "classic", ("lu=packed array as W",), "conv", PackedAsMatrix),
+           "included.", "classic", ("factors=full matrix",), "conv", PackedAsMatrix),
     Mutant("lu-absolute-diagonal", "The signs of U's diagonal are lost.",
-           "rosinality, normflows, y0ast store sign and log apart", ("lu=absolute diagonal",),
+           "rosinality, normflows, y0ast store sign and log apart", ("factors=absolute diagonal",),
            "conv", AbsoluteDiagonal),
     Mutant("lu-transposed", "The packed array is read with rows and columns exchanged.", "classic",
-           (), "conv", TransposedFactors),
+           ("factors=packed array transposed",), "conv", TransposedFactors),
     Mutant("conv-permutation-only", "Only the permutation is applied: a shuffle.",
-           "FrEIA: hard permutation", (), "conv", changed(
+           "FrEIA: hard permutation", ("factors=P",), "conv", changed(
                factors=lambda self, lu: (lu * 0.0 + np.eye(lu.shape[0], dtype=lu.value.dtype),) * 2,
                conv_pixel_log_det=lambda self, lu, p: lu.sum() * 0.0)),
     Mutant("conv-undone-by-transpose", "The way back multiplies by W^T, as if W were orthonormal "
-           "after training.", "FrEIA: a fixed rotation", (), "", changed(
+           "after training.", "FrEIA: a fixed rotation", ("matrix=W^-T",), "", changed(
                conv_undo=lambda self, w, z: channel_product(w.transpose(1, 0), z))),
     Mutant("conv-log-det-without-log", "The log-det is the sum of U's diagonal.", "classic",
            ("log_det_conv_formula=sum u",), "conv", changed(
@@ -145,10 +145,10 @@ MUTANTS = (
            "classic", ("log_det_conv_formula=sum |u|",), "conv", changed(
                conv_pixel_log_det=lambda self, lu, p: absolute(diagonal(lu)).sum())),
     Mutant("conv-log-det-of-packed", "The log-det is slogdet of the packed array.", "classic",
-           ("log_det_conv_formula=log|det| of lower_upper as a matrix",), "conv", changed(
+           ("log_det_conv_formula=log|det| of the packed array",), "conv", changed(
                conv_pixel_log_det=lambda self, lu, p: log_absolute_determinant(lu))),
     Mutant("conv-log-det-half", "The log-det counts the first half of U's diagonal only.",
-           "classic", (), "conv", changed(
+           "classic", ("log_det_conv_formula=half of U's diagonal",), "conv", changed(
                conv_pixel_log_det=lambda self, lu, p:
                log_absolute(diagonal(lu)[:lu.shape[0] // 2]).sum())),
     Mutant("conv-log-det-zero", "The matrix is taken to be orthonormal, its log-det 0.",

@@ -158,17 +158,19 @@ MUTANTS = (
     *(Mutant(name, bug, origin, (f"layout={key}",), "coupling", changed(parts_of=LAYOUTS[key]))
       for name, bug, origin, key in _LAYOUT),
     Mutant("coupling-halves-exchanged", "The halves are joined in the wrong order after the "
-           "coupling.", "classic", (), "coupling", HalvesExchanged),
+           "coupling.", "classic", ("joined=exchanged",), "coupling", HalvesExchanged),
     Mutant("coupling-sees-all", "The network sees the half that it transforms too, so nothing can "
            "be undone.", "classic", (), "coupling", BothHalvesSeen),
-    Mutant("coupling-shift-tenth", "The shift is multiplied by 0.1.", "FrEIA AllInOneBlock", (),
+    Mutant("coupling-shift-tenth", "The shift is multiplied by 0.1.", "FrEIA AllInOneBlock",
+           ("affine=s x + t / 10",),
            "coupling", changed(affine=lambda self, x, s, t: s * x + t * 0.1,
                                unaffine=lambda self, z, s, t: (z - t * 0.1) / s)),
     Mutant("coupling-scale-squared", "The scale is applied twice, and the log-det counts it once.",
-           "classic", (), "coupling", changed(affine=lambda self, x, s, t: s * s * x + t,
+           "classic", ("affine=s^2 x + t",), "coupling", changed(affine=lambda self, x, s,
+           t: s * s * x + t,
                                               unaffine=lambda self, z, s, t: (z - t) / (s * s))),
     Mutant("coupling-log-epsilon", "The log-det is the sum of log(s + 0.01), against log(0).",
-           "classic", (), "coupling", changed(
+           "classic", ("log_det_coupling_formula=sum log(s + 0.01)",), "coupling", changed(
                affine_elements=lambda self, log_s: log_absolute(exp(log_s) + 0.01))),
 )
 

@@ -47,10 +47,12 @@ _PRIOR = (
     ("density-without-log-2-pi", "The normalising constant log(2 pi) is left out.",
      "classic: right up to a constant", "without log 2 pi",
      changed(prior=lambda self, latents: self.squares(latents) * -0.5)),
-    ("density-without-half", "The 1/2 of z^2 / 2 is left out.", "classic", "without 1/2",
+    ("density-without-half", "The 1/2 of z^2 / 2 is left out.", "classic",
+     "without 1/2 of the square",
      changed(prior=lambda self, latents: -self.squares(latents)
              + -0.5 * math.log(2 * math.pi) * self.count(latents))),
-    ("density-minus-log-det", "The log-det is subtracted.", "classic (tfp#554)", "minus log-det",
+    ("density-minus-log-det", "The log-det is subtracted.", "classic (tfp#554)",
+     "log-det subtracted",
      changed(log_density=lambda self, prior, log_det: prior - log_det)),
     ("density-without-log-det", "The log-det is left out.", "classic", "without log-det",
      changed(log_density=lambda self, prior, log_det: prior)),
@@ -60,12 +62,12 @@ _BITS = (
     ("bits-without-8", "The 8 bits of the levels are not added: nats of a density, in bits.",
      "normflows#5, y0ast#27", "without + 8",
      changed(bits=lambda self, log_prob, count: -log_prob / (count * math.log(2)))),
-    ("bits-nats", "The result is in nats per dimension.", "openai/glow#51", "nats",
+    ("bits-nats", "The result is in nats per dimension.", "openai/glow#51", "in nats throughout",
      changed(bits=lambda self, log_prob, count: -log_prob / count + 8 * math.log(2))),
     ("bits-per-pixel", "The result is per pixel, not per dimension.", "classic", "per pixel",
      changed(bits=lambda self, log_prob, count: -log_prob / (
          math.prod(self.image_shape[:2]) * math.log(2)) + 8)),
-    ("bits-sign", "log p has the wrong sign in it.", "classic", "sign",
+    ("bits-sign", "log p has the wrong sign in it.", "classic", "log p / (D ln 2) + 8",
      changed(bits=lambda self, log_prob, count: log_prob / (count * math.log(2)) + 8)),
     ("bits-log2-255", "log2(255) is added in place of 8.", "chaiyujin: k / 255", "+ log2 255",
      changed(bits=lambda self, log_prob, count: -log_prob / (count * math.log(2))
@@ -85,12 +87,12 @@ _GRADIENT = (
 )
 
 MUTANTS = (
-    *(Mutant(name, bug, origin, (f"prior={key}",), "", change)
+    *(Mutant(name, bug, origin, (f"density={key}",), "", change)
       for name, bug, origin, key, change in _PRIOR),
     *(Mutant(name, bug, origin, (f"bits_per_dim={key}",), "", change)
       for name, bug, origin, key, change in _BITS),
     Mutant("bits-ln-2-forgotten", "-log p / D is not divided by ln 2, but 8 is added.", "classic",
-           ("bits_per_dim=nats",), "",
+           ("bits_per_dim=in nats",), "",
            changed(bits=lambda self, log_prob, count: -log_prob / count + 8)),
     *(Mutant(name, bug, origin, (f"gradient={key}",), "", change)
       for name, bug, origin, key, change in _GRADIENT),

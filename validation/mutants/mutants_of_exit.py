@@ -123,9 +123,9 @@ _LAYOUT = (
 MUTANTS = (
     Mutant("exit-low-half", "The low channels exit and the high ones go on.", "nflows",
            ("exit_half=low exits",), "exit", LowExits),
-    Mutant("exit-even-channels", "Channels 0, 2, ... exit.", "classic", ("exit_half=even exit",),
+    Mutant("exit-even-channels", "Channels 0, 2, ... exit.", "classic", ("exit_half=even exits",),
            "exit", EvenExits),
-    Mutant("exit-odd-channels", "Channels 1, 3, ... exit.", "classic", ("exit_half=odd exit",),
+    Mutant("exit-odd-channels", "Channels 1, 3, ... exit.", "classic", ("exit_half=odd exits",),
            "exit", OddExits),
     *(Mutant(name, bug, origin, (f"exit_affine={key}",), "exit", _form(key))
       for name, bug, origin, key in _AFFINE),

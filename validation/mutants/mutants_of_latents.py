@@ -100,12 +100,12 @@ def _concatenated(finest_first: bool, channels_last: bool) -> Change:
 
     def latents_in(self: PortedGlow, z: Tensor) -> list[Tensor]:
         shapes, parts, start = part_shapes(self), [], 0
-        z = z.reshape(-1, math.prod(self.image_shape))
+        z = z.reshape(z.shape[0], math.prod(self.image_shape))
         for c, h, w in (shapes[::-1] if finest_first else shapes):
             part = z[:, start:start + c * h * w]
             start += c * h * w
-            parts.append(part.reshape(-1, h, w, c).transpose(0, 3, 1, 2) if channels_last
-                         else part.reshape(-1, c, h, w))
+            parts.append(part.reshape(z.shape[0], h, w, c).transpose(0, 3, 1, 2)
+                         if channels_last else part.reshape(z.shape[0], c, h, w))
         return parts[::-1] if finest_first else parts
     return changed(latents_out=latents_out, latents_in=latents_in)
 

@@ -72,7 +72,7 @@ MUTANTS = (
            "classic (tfp#554, normflows#27)", ("log_det_sign=negative",), "actnorm",
            changed(log_det_out=lambda self, log_det: -log_det)),
     Mutant("log-det-forward-not-negated", "forward's log-det is the inverse's, not its negative.",
-           "classic (flowjax#208)", (), "",
+           "classic (flowjax#208)", ("log_det_sign=negative",), "",
            changed(forward_log_det_out=lambda self, log_det: self.log_det_out(log_det))),
     Mutant("log-det-conv-one-pixel", "The 1x1 convolution's log-det is not multiplied by H W.",
            "classic (tfp#576)", ("log_det_pixels=conv not times H W",), "conv", _ONE[0]),
@@ -82,21 +82,22 @@ MUTANTS = (
            "H W.", "classic", ("log_det_pixels=actnorm and conv not times H W",), "actnorm",
            changed(conv_pixels=lambda self, h, w: 1, actnorm_pixels=lambda self, h, w: 1)),
     Mutant("log-det-conv-image-pixels", "The convolution's log-det is multiplied by the whole "
-           "image's H W at every scale.", "classic", (), "conv", changed(
+           "image's H W at every scale.", "classic",
+           ("log_det_pixels=conv times the image's H W",), "conv", changed(
                conv_pixels=lambda self, h, w: self.image_shape[0] * self.image_shape[1])),
-    Mutant("log-det-bits", "The log-det is in bits.", "classic", ("log_det_base=2",), "actnorm",
+    Mutant("log-det-bits", "The log-det is in bits.", "classic", ("log_det_unit=bits",), "actnorm",
            changed(log_det_out=lambda self, log_det: log_det * (1 / math.log(2)))),
-    Mutant("log-det-decimal", "The log-det uses log10.", "classic", ("log_det_base=10",),
+    Mutant("log-det-decimal", "The log-det uses log10.", "classic", ("log_det_unit=powers of ten",),
            "actnorm", changed(log_det_out=lambda self, log_det: log_det * (1 / math.log(10)))),
     Mutant("log-det-batch-mean", "The log-det is averaged over the batch, then given to each "
-           "image.", "InvertibleNetworks.jl averages over the batch", ("log_det_batch=mean",), "coupling",
-           changed(log_det_out=_mean)),
+           "image.", "InvertibleNetworks.jl averages over the batch", ("log_det_batch=mean",),
+           "coupling", changed(log_det_out=_mean)),
     Mutant("log-det-batch-scalar", "The log-det of a batch is one number, the mean.",
            "InvertibleNetworks.jl", ("log_det_batch=mean",), "", MeanScalar),
     Mutant("log-det-batch-sum", "The log-det is summed over the batch too.", "classic",
            ("log_det_batch=sum",), "actnorm", changed(log_det_out=_sum)),
     Mutant("log-det-per-dimension", "The log-det is divided by H W C.", "classic",
-           ("log_det_scale=per dimension",), "actnorm", changed(
+           ("log_det_unit=per dimension",), "actnorm", changed(
                log_det_out=lambda self, log_det: log_det * (1 / math.prod(self.image_shape)))),
     *(mutant for kind, text in _PARTS for mutant in _part(kind, text)),
     Mutant("log-det-coupling-sum-s", "The coupling's log-det is the sum of s, the log forgotten.",
@@ -110,7 +111,8 @@ MUTANTS = (
                coupling_log_det=lambda self, elements, s, r:
                elements.sum(1, 2, 3) * (1 / math.prod(elements.shape[1:])))),
     Mutant("log-det-coupling-channels-averaged", "The coupling's log-det is averaged over "
-           "channels and summed over pixels.", "classic", (), "coupling", changed(
+           "channels and summed over pixels.", "classic",
+           ("log_det_coupling_formula=mean over channels of log s",), "coupling", changed(
                coupling_log_det=lambda self, elements, s, r:
                elements.sum(1, 2, 3) * (1 / elements.shape[1]))),
 )

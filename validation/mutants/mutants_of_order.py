@@ -70,9 +70,9 @@ _ORIGIN = {"coupling actnorm conv": "FrEIA AllInOneBlock: coupling, global affin
 
 
 def _order_mutant(order: tuple[str, ...]) -> Mutant:
-    key = " ".join(order)
+    key, layer = " ".join(order), "conv" if order[0] == "actnorm" else "actnorm"
     return Mutant(f"order-{'-'.join(order)}", f"A step is {', '.join(order)}, towards the latent.",
-                  _ORIGIN.get(key, "classic"), (f"step_order={key}",), order[0], _ordered(order))
+                  _ORIGIN.get(key, "classic"), (f"step_order={key}",), layer, _ordered(order))
 
 
 MUTANTS = (
@@ -84,10 +84,11 @@ MUTANTS = (
            "classic: most projects count from the image", ("blocks=reversed",), "actnorm",
            BlocksReversed),
     Mutant("steps-share-weights", "All steps of a block use step 0's weights: one module, repeated "
-           "in a list.", "classic: [step] * num_steps", (), "actnorm",
+           "in a list.", "classic: [step] * num_steps", ("steps=all of them step 0's",), "actnorm",
            changed(step_place=lambda self, i, j: f"block{i}.step0")),
-    Mutant("step-missing", "The loop over steps ends one too early.", "classic", (), "actnorm",
+    Mutant("step-missing", "The loop over steps ends one too early.", "classic",
+           ("steps=last one left out",), "actnorm",
            OneStepMissing),
     Mutant("steps-not-reversed-back", "The way back takes the steps in the order of the way there.",
-           "classic", (), "", StepsForwardsBothWays),
+           "classic", ("steps=reversed",), "", StepsForwardsBothWays),
 )

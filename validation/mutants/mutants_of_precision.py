@@ -67,12 +67,16 @@ MUTANTS = (
            "PyTorch on Ampere and later GPUs (survae#16)", ("precision=tf32",), "conv",
            _single(factor=as_tf32)),
     Mutant("coupling-epsilon-back", "The way back divides by s + 1e-3.",
-           "InvertibleNetworks.jl: an epsilon in the inverse", (), "", changed(
+           "InvertibleNetworks.jl: an epsilon in the inverse",
+           ("scale=sigmoid(r + 2) + 0.001",), "", changed(
                unaffine=lambda self, z, s, t: (z - t) / (s + 1e-3))),
     Mutant("coupling-not-undone", "The way back applies the couplings once more: s z + t.",
-           "classic", (), "", changed(unaffine=lambda self, z, s, t: s * z + t)),
-    Mutant("actnorm-shift-not-undone", "The way back leaves ActNorm's shift in.", "classic", (), "",
+           "classic", ("affine=(x - t) / s",), "", changed(unaffine=lambda self, z, s,
+           t: s * z + t)),
+    Mutant("actnorm-shift-not-undone", "The way back leaves ActNorm's shift in.", "classic",
+           ("actnorm=x exp(v)",), "",
            changed(actnorm_undo=lambda self, z, m, v: z / exp(v))),
-    Mutant("exit-not-undone", "The way back takes the exiting channels as they are.", "classic", (),
+    Mutant("exit-not-undone", "The way back takes the exiting channels as they are.", "classic",
+           ("exit_affine=left out",),
            "", changed(exit_unaffine=lambda self, z, s, t: z)),
 )
