@@ -53,9 +53,16 @@ class Mutant:
         return self.change(architecture, parameters)
 
 
-def changed(**methods: Any) -> Change:
-    """PortedGlow with these methods in place of its own."""
-    return type("Changed", (PortedGlow,), methods)
+def changed(_hides: tuple[str, ...] = (), **methods: Any) -> Change:
+    """PortedGlow with these methods in place of its own.
+
+    Args:
+      _hides: methods in which no other mistake can be seen behind this one; they stay as they are,
+        and count as decided here.
+      **methods: the replacements.
+    """
+    hidden = {name: getattr(PortedGlow, name) for name in _hides}
+    return type("Changed", (PortedGlow,), hidden | methods)
 
 
 # Methods that others are called from: where these are replaced, a mistake in the others may not
@@ -71,7 +78,11 @@ _CALLED_FROM = {
 
 
 def can_combine(a: Mutant, b: Mutant) -> bool:
-    """Whether two mistakes can be made at once: they decide other things, and reach each other."""
+    """Whether two mistakes can be made at once: they decide other things.
+
+    A few of the pairs still show one mistake only, by their values: a gradient that is 0 by the
+    first cannot be three times too large by the second.
+    """
     return not _shared(a, b)
 
 

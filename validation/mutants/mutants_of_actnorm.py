@@ -26,8 +26,11 @@ class LeftOut(PortedGlow):
         return z
 
     def actnorm_elements(self, v: Tensor) -> Tensor:
-        """No log-det."""
+        """No log-det, however it is counted."""
         return v * 0.0
+
+    actnorm_pixels = PortedGlow.actnorm_pixels
+    counted_actnorm = PortedGlow.counted_actnorm
 
 
 class BatchStatistics(PortedGlow):
@@ -64,8 +67,9 @@ def _from_batch(port: PortedGlow, run: Run, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _form(do: Callable[..., Tensor], undo: Callable[..., Tensor],
-          elements: Callable[..., Tensor], start: Callable[..., tuple[Array, Array]]) -> Any:
-    return changed(actnorm_do=do, actnorm_undo=undo, actnorm_elements=elements,
+          elements: Callable[..., Tensor], start: Callable[..., tuple[Array, Array]],
+          hides: tuple[str, ...] = ()) -> Any:
+    return changed(hides, actnorm_do=do, actnorm_undo=undo, actnorm_elements=elements,
                    actnorm_start=start)
 
 
@@ -102,7 +106,8 @@ _FORMS = (
          lambda self, v: log_absolute(v), lambda self, mu, sd: (-mu, 1 / sd))),
     ("actnorm-shift-only", "The scale is not applied: x + m.", "classic", "x + m", _form(
         lambda self, x, m, v: x + m, lambda self, z, m, v: z - m,
-        lambda self, v: v * 0.0, lambda self, mu, sd: (-mu, -np.log(sd)))),
+        lambda self, v: v * 0.0, lambda self, mu, sd: (-mu, -np.log(sd)),
+        ("actnorm_pixels", "counted_actnorm"))),
     ("actnorm-scale-only", "The shift is not applied: x exp(v).", "classic", "x exp(v)", _form(
         lambda self, x, m, v: x * exp(v), lambda self, z, m, v: z / exp(v),
         lambda self, v: v, lambda self, mu, sd: (-mu, -np.log(sd)))),

@@ -121,7 +121,7 @@ MUTANTS = (
     Mutant("lu-upper-first", "U and L are multiplied in the wrong order.", "classic",
            ("factors=P U L",), "conv", UpperFirst),
     Mutant("lu-permutes-inputs", "The permutation acts on the inputs: L U P.", "nflows",
-           ("factors=L U P", "factors=L U P"), "conv", _product(columns=True)),
+           ("factors=L U P",), "conv", _product(columns=True)),
     Mutant("lu-unit-upper", "The diagonal is given to L, the ones to U.",
            "classic: Crout's convention", ("factors=unit diagonal in U",), "conv", UnitUpper),
     Mutant("lu-packed-as-matrix", "The packed array is used as the matrix itself, log-det "
@@ -133,6 +133,7 @@ MUTANTS = (
            ("factors=packed array transposed",), "conv", TransposedFactors),
     Mutant("conv-permutation-only", "Only the permutation is applied: a shuffle.",
            "FrEIA: hard permutation", ("factors=P",), "conv", changed(
+               ("conv_pixels", "counted_conv"),
                factors=lambda self, lu: (lu * 0.0 + np.eye(lu.shape[0], dtype=lu.value.dtype),) * 2,
                conv_pixel_log_det=lambda self, lu, p: lu.sum() * 0.0)),
     Mutant("conv-undone-by-transpose", "The way back multiplies by W^T, as if W were orthonormal "
@@ -153,5 +154,6 @@ MUTANTS = (
                log_absolute(diagonal(lu)[:lu.shape[0] // 2]).sum())),
     Mutant("conv-log-det-zero", "The matrix is taken to be orthonormal, its log-det 0.",
            "InvertibleNetworks.jl's Householder reflections", ("log_det_conv=left out",), "conv",
-           changed(conv_pixel_log_det=lambda self, lu, p: lu.sum() * 0.0)),
+           changed(("conv_pixels", "counted_conv"),
+                   conv_pixel_log_det=lambda self, lu, p: lu.sum() * 0.0)),
 )

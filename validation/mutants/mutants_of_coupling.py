@@ -89,9 +89,8 @@ def interleaved(even: Tensor, odd: Tensor) -> Tensor:
 
 def _form(name: str) -> Change:
     affine, unaffine, elements = FORMS[name]
-    # Where the scale is not used, no mistake in it can be seen: it is decided here too.
-    unused = {"scale": PortedGlow.scale} if name == "x + t" else {}
-    return changed(**unused, affine=affine, unaffine=unaffine, affine_elements=elements)
+    hides = ("scale", "coupling_log_det", "counted_coupling") if name == "x + t" else ()
+    return changed(hides, affine=affine, unaffine=unaffine, affine_elements=elements)
 
 
 _AFFINE = (

@@ -82,9 +82,8 @@ def _check_halves(leave: int, grab: int) -> None:
 
 def _form(name: str) -> Change:
     affine, unaffine, elements = FORMS[name]
-    # Where the scale is not used, no mistake in it can be seen: it is decided here too.
-    unused = {"exit_scale": PortedGlow.exit_scale} if name == "x + t" else {}
-    return changed(**unused, exit_affine=affine, exit_unaffine=unaffine, exit_elements=elements)
+    hides = ("exit_scale", "counted_exit") if name == "x + t" else ()
+    return changed(hides, exit_affine=affine, exit_unaffine=unaffine, exit_elements=elements)
 
 
 _AFFINE = (
@@ -108,6 +107,18 @@ _SCALE = (
     ("exit-scale-softplus", "The exit's scale is softplus(r).", "classic", "softplus(r)"),
     ("exit-scale-exp-tanh", "The exit's log-scale is bounded: exp(tanh(r)).", "classic",
      "exp(tanh(r))"),
+    ("exit-scale-sigmoid-plus-1", "The exit's scale is sigmoid(r + 1).", "classic",
+     "sigmoid(r + 1)"),
+    ("exit-scale-sigmoid-minus-2", "The exit's scale is sigmoid(r - 2).", "classic",
+     "sigmoid(r - 2)"),
+    ("exit-scale-sigmoid-2r", "The exit's scale is sigmoid(2 r).", "classic", "sigmoid(2 r)"),
+    ("exit-scale-nflows", "The exit uses nflows' scale, sigmoid(r + 2) + 1e-3.", "nflows",
+     "sigmoid(r + 2) + 0.001"),
+    ("exit-scale-exp-atan", "The exit's log-scale is bounded: exp(2 * 0.636 atan(r)).", "FrEIA",
+     "exp(1.272 atan(r))"),
+    ("exit-scale-all-in-one", "The exit's log-scale is 2 tanh(0.1 r / 2).", "FrEIA AllInOneBlock",
+     "exp(2 tanh(r / 20))"),
+    ("exit-scale-2-sigmoid", "The exit's scale is 2 sigmoid(r).", "classic", "2 sigmoid(r)"),
     ("exit-scale-linear", "The exit's scale is 1 + r.", "classic", "1 + r"),
 )
 

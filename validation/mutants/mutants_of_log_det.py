@@ -58,12 +58,10 @@ def _part(kind: str, text: str) -> tuple[Mutant, ...]:
               else "classic")
     found = []
     for key, function, slug, says in _COUNTED:
-        # Where nothing is counted, no mistake in what would be can be seen: it is decided here too.
-        hidden = _FORMULAS[kind] if key == "left out" else ()
-        methods = {name: getattr(PortedGlow, name) for name in hidden}
+        hides = _FORMULAS[kind] if key == "left out" else ()
         found.append(Mutant(
             f"log-det-{kind}-{slug}", f"{text} {says}.", origin, (f"log_det_{kind}={key}",), kind,
-            changed(**{f"counted_{kind}": function}, **methods)))
+            changed(hides, **{f"counted_{kind}": function})))
     return tuple(found)
 
 

@@ -79,10 +79,10 @@ def channel_product(matrix: Tensor, x: Tensor) -> Tensor:
     m, v = factor(matrix.value), factor(x.value)
 
     def to_matrix(bar: Array) -> Array:
-        return np.einsum("bohw,bihw->oi", bar, v, optimize=True)
+        return np.asarray(np.einsum("bohw,bihw->oi", bar, v, optimize=True))
 
     def to_x(bar: Array) -> Array:
-        return np.einsum("oi,bohw->bihw", m, bar, optimize=True)
+        return np.asarray(np.einsum("oi,bohw->bihw", m, bar, optimize=True))
     return x.tape.record(np.einsum("oi,bihw->bohw", m, v, optimize=True),
                          (matrix, to_matrix), (x, to_x))
 
@@ -93,7 +93,7 @@ def channel_solution(matrix: Tensor, y: Tensor) -> Tensor:
     x = _solved(m, y.value)
 
     def to_matrix(bar: Array) -> Array:
-        return -np.einsum("bohw,bihw->oi", _solved(m.T, bar), x, optimize=True)
+        return np.asarray(-np.einsum("bohw,bihw->oi", _solved(m.T, bar), x, optimize=True))
     return y.tape.record(x, (matrix, to_matrix), (y, lambda bar: _solved(m.T, bar)))
 
 

@@ -127,7 +127,7 @@ class Tensor:
 
     def __rsub__(self, other: Any) -> Tensor:
         """Other - self."""
-        return -self + other
+        return self.lifted(other) + -self
 
     def __getitem__(self, index: Any) -> Tensor:
         """Part of the array; slices and whole numbers only."""
