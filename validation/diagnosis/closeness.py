@@ -34,9 +34,13 @@ def log_det_error(actual: Array, expected: Array, elements: int) -> float:
     """
     if np.shape(actual) != np.shape(expected):
         return float("inf")
-    size = max(float(np.abs(expected).max(initial=0.0)), math.sqrt(elements))
-    error = float(np.abs(np.asarray(actual, np.float64) - expected).max(initial=0.0))
-    return error / size if np.isfinite(size) else float("inf")
+    a, b = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    finite = np.isfinite(b)
+    same_elsewhere = np.array_equal(a[~finite], b[~finite], equal_nan=True)
+    if not same_elsewhere or not np.isfinite(a[finite]).all():
+        return float("inf")
+    size = max(float(np.abs(b[finite]).max(initial=0.0)), math.sqrt(elements))
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)) / size
 
 
 def conditions(evaluate: Evaluate, inputs: Array, arrays: Mapping[str, Array]) -> list[float]:

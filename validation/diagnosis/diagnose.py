@@ -39,9 +39,6 @@ from refglow.validation.dialects.dialect_glow import DialectGlow
 _OFFERED = ("latents", "inverse_log_det", "log_prob", "layers", "started", "gradients",
             "bits_per_dim", "forward_images", "forward_log_det")
 
-# Findings with which the gradients are those of another function.
-_VALUES = (*QUESTIONS, "order of layers", "latents", "log-det", "log_prob")
-
 
 def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis:
     """What an implementation does differently from refglow's Glow.
@@ -61,63 +58,80 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
     search_layers(reference, segments, explained, deadline)
     if observed.latents is not None:
         search_latents(reference, segments, images, observed.latents, explained, deadline)
+    reference = reference.in_dialect(explained.frame)
     search_layer_log_dets(reference, segments, explained, deadline)
-    if observed.inverse_log_det is not None:
-        search_total(_ordered(reference, explained), segments, images, observed.inverse_log_det,
-                     explained, deadline)
-    _search_densities(_ordered(reference, explained), segments, observed, images, explained)
-    if observed.started:
-        search_start(_ordered(reference, explained), observed.images, observed.started, explained)
-    if observed.forward_inputs is not None:
-        search_forward(_ordered(reference, explained), observed.forward_inputs,
-                       observed.forward_images, observed.forward_log_det, explained, deadline)
-    if observed.gradients and not any(f.subject in _VALUES for f in explained.findings):
+    if explained.values_are_known:
+        _search_what_follows(reference, segments, observed, explained, deadline)
+    if observed.gradients and not any(_concerns_log_prob(f) for f in explained.findings):
         search_gradients(wide, images, observed.gradients, explained)
     return Diagnosis(tuple(explained.findings), _dialect(explained),
                      tuple(name for name in _OFFERED if _was_offered(observed, name)))
 
 
+def _search_what_follows(reference: DialectGlow, segments: list[Segment], observed: Observed,
+                         explained: Explained, deadline: Deadline) -> None:
+    """What can only be judged where the values are known."""
+    images = observed.images.astype(np.float64)
+    if observed.inverse_log_det is not None:
+        search_total(reference, segments, images, observed.inverse_log_det, explained, deadline)
+    _search_densities(reference, segments, observed, images, explained)
+    if observed.started and "precision" not in explained.known_answers():
+        search_start(reference, observed.start_images, observed.started, explained, deadline)
+    if observed.forward_inputs is not None:
+        search_forward(reference, observed.forward_inputs, observed.forward_images,
+                       observed.forward_log_det, explained, deadline)
+
+
+def _concerns_log_prob(finding: Finding) -> bool:
+    """Whether the gradients of log p are those of another function because of it."""
+    return not finding.subject.startswith(("start", "forward", "bits", "direction", "gradients"))
+
+
 def _layers(reference: DialectGlow, observed: Observed,
             explained: Explained) -> tuple[DialectGlow, list[Segment]]:
-    """The reference with the implementation's step order, and its segments."""
-    order = step_order_of([layer.name for layer in observed.layers])
-    if order is not None and order != explained.step_order:
-        first = next(layer.name for layer in observed.layers if ".step" in layer.name)
-        explained.step_order = order
+    """The reference with the implementation's layers in its order, and its segments."""
+    names = [layer.name for layer in observed.layers]
+    order = step_order_of(names)
+    if order is not None and order != explained.frame.step_order:
+        first = next(name for name in names if ".step" in name)
+        explained.frame = explained.frame.but(step_order=order)
         explained.add(Finding("order of layers", first, {"step_order": order}))
-    reference = _ordered(reference, explained)
+    missing = _missing(reference, names)
+    if missing:
+        explained.frame = explained.frame.but(steps="last one left out")
+        explained.add(Finding("layers", missing, {"steps": "last one left out"}))
+    reference = reference.in_dialect(explained.frame)
     return reference, segments_of(reference, observed)
 
 
-def _ordered(reference: DialectGlow, explained: Explained) -> DialectGlow:
-    return reference.in_dialect(reference.dialect.but(step_order=explained.step_order))
+def _missing(reference: DialectGlow, names: list[str]) -> str | None:
+    """The first layer that is not there, if those of every block's last step are and no others."""
+    expected = {name for name in reference.layer_names() if ".step" in name}
+    fewer = reference.in_dialect(reference.dialect.but(steps="last one left out"))
+    steps = {name for name in names if ".step" in name}
+    if steps == expected or steps != {name for name in fewer.layer_names() if ".step" in name}:
+        return None
+    return next(name for name in reference.layer_names() if name in expected - steps)
 
 
 def _search_densities(reference: DialectGlow, segments: list[Segment], observed: Observed,
                       images: Array, explained: Explained) -> None:
     log_prob = observed.log_prob
+    results = list(trajectory(reference, segments, images, explained.dialects))
+    whole = observed.latents is not None and observed.latents[0].size == images[0].size
+    scales = ([np.asarray(observed.latents, np.float64)]
+              if whole and not explained.known_answers().get("latents")
+              else reference.scales(results))
+    log_dets = [sum((result.log_det for result in results), np.zeros(len(images)))]
+    if observed.inverse_log_det is not None:
+        log_dets.insert(0, np.asarray(observed.inverse_log_det, np.float64))
     if log_prob is not None:
-        square, log_det = _square_and_log_det(reference, segments, observed, images, explained)
-        search_density(reference, square, log_det, log_prob, explained)
+        search_density(reference, scales, log_dets, log_prob, explained)
     if observed.bits_per_dim is not None:
         if log_prob is None:
-            square, log_det = _square_and_log_det(reference, segments, observed, images, explained)
-            log_prob = reference.log_prob_of(square, log_det)
+            log_prob = reference.log_prob(scales, log_dets[0])
         search_bits_per_dim(reference, np.asarray(log_prob, np.float64), observed.bits_per_dim,
                             explained)
-
-
-def _square_and_log_det(reference: DialectGlow, segments: list[Segment], observed: Observed,
-                        images: Array, explained: Explained) -> tuple[Array, Array]:
-    """|z|^2 and the log-det as the implementation gave them, or as refglow computes them."""
-    results = list(trajectory(reference, segments, images, explained.dialects))
-    scales = ([np.asarray(observed.latents, np.float64)] if observed.latents is not None
-              else reference.scales(results))
-    square = sum((part.reshape(len(part), -1) ** 2).sum(axis=1) for part in scales)
-    log_det = (np.asarray(observed.inverse_log_det, np.float64)
-               if observed.inverse_log_det is not None
-               else sum((result.log_det for result in results), np.zeros(len(images))))
-    return np.asarray(square), log_det
 
 
 def _dialect(explained: Explained) -> Dialect:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.diagnosis.candidates import one_answer
+from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, one_answer
 from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
     conditions,
+    log_det_error,
     relative_error,
     tolerance,
 )
 from refglow.validation.diagnosis.finding import Finding
-from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS
+from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS, framed
 from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.log_det_search import TERM_OF, as_given, total_questions
-from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
+from refglow.validation.diagnosis.searching import Answers, Deadline, Judge, explanations, pairs
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
 from refglow.validation.dialects.latent_orders import latents_of
 from refglow.validation.dialects.log_dets import TERMS
+from refglow.validation.dialects.squeezes import SQUEEZES
 
 
 class Forward:
@@ -36,15 +38,20 @@ class Forward:
     def results(self, answers: Answers, arrays: Mapping[str, Array] | None = None,
                 z: Array | None = None) -> list[LayerResult]:
         """The layers' results, from the latent on, the last one the image."""
+        return [result for _, result in self._way(answers, arrays, z)]
+
+    def _way(self, answers: Answers, arrays: Mapping[str, Array] | None = None,
+             z: Array | None = None) -> list[tuple[Array, LayerResult]]:
+        """(input, result) of every layer."""
         known = self._explained.known_answers() | answers
         order = known.get("latents", "interleaved")
         structure = self._reference.structure
-        reference = self._reference.in_dialect(Dialect(
-            step_order=known.get("step_order", self._explained.step_order)))
+        reference = self._reference.in_dialect(framed(self._explained.frame, answers))
         if arrays is not None:
             reference = replace(reference, arrays=arrays)
+        squeeze = self._explained.with_answers(("squeeze",), answers)["squeeze"].squeeze
         scales = latents_of(self._z if z is None else z, order, structure.image_shape,
-                            structure.splits)
+                            structure.splits, SQUEEZES[squeeze].squeeze)
         x, exited = scales[0], list(scales[1:])
         results = []
         for name in reversed(list(reference.layer_names())):
@@ -53,23 +60,30 @@ class Forward:
             kind = name.rpartition(".")[2]
             dialect = self._explained.with_answers((kind,), answers)[kind]
             layer = reference.in_dialect(dialect)
-            results.append(layer.apply(name, x, to_latent=False))
-            x = results[-1].output
+            results.append((x, layer.apply(name, x, to_latent=False)))
+            x = results[-1][1].output
         return results
 
-    def log_det(self, answers: Answers) -> Array:
-        """The log-det of latent -> image, as the implementation adds it up."""
-        inside = {q: a for q, a in answers.items() if not q.startswith("log_det")
-                  or q in ("log_det_pixels", "log_det_conv_formula", "log_det_coupling_formula")}
-        dialects = {kind: dialect.but(**inside)
-                    for kind, dialect in self._explained.dialects.items()}
-        there = Forward(self._reference, self._z, replace(self._explained, dialects=dialects))
-        whole = Dialect().but(**{
-            q: a for q, a in (self._explained.known_answers() | answers).items()
-            if q in Dialect.__dataclass_fields__})
-        total = sum((TERMS[getattr(whole, TERM_OF[result.kind])] * result.log_det
-                     for result in there.results({}) if result.kind != "squeeze"),
-                    np.zeros(len(self._z)))
+    def log_det(self, answers: Answers, along: Answers, weights: Answers) -> Array:
+        """The log-det of latent -> image, as the implementation adds it up.
+
+        Args:
+          answers: about log-dets.
+          along: about the images: on the way that they describe, each layer's log-det is taken.
+          weights: which of those answers hold for the log-dets too.
+        """
+        known = self._explained.known_answers() | answers
+        whole = Dialect().but(**{q: a for q, a in known.items()
+                                 if q in Dialect.__dataclass_fields__})
+        total = np.zeros(len(self._z))
+        for x, result in self._way(along):
+            if result.kind == "squeeze":
+                continue
+            dialect = self._explained.with_answers((result.kind,), weights)[result.kind].but(
+                **{q: a for q, a in answers.items() if q in LOG_DET_QUESTIONS[result.kind]})
+            layer = self._reference.in_dialect(dialect)
+            total += TERMS[getattr(whole, TERM_OF[result.kind])] * (
+                layer.apply(result.name, x, to_latent=False).log_det)
         return as_given(total, whole, self._reference.structure.dimensions)
 
     def limits(self) -> tuple[float, float]:
@@ -99,27 +113,41 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
     except ValueError:
         return  # what is known has no inverse: dropped latents, a batch's own statistics
     layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
+    along: Answers = {}
     if images is not None:
         limit = explained.widened(tolerance(np.dtype(images.dtype), layers, kappas[0]))
         seen = np.asarray(images, np.float64)
-        _search("forward", seen, lambda answers: forward.results(answers)[-1].output, limit,
-                [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))],
-                explained, deadline)
+
+        def of_images(answers: Answers) -> float:
+            return relative_error(seen, forward.results(answers)[-1].output) / limit
+        ones = [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))]
+        finding = _searched("forward", of_images, ones, [], limit, deadline)
+        if finding is not None:
+            explained.add(finding)
+            if not finding.is_explained:
+                return
+            along = dict(finding.explanation)
     if log_det is not None:
         limit = explained.widened(tolerance(np.dtype(log_det.dtype), layers, kappas[1]))
-        _search("forward log-det", np.asarray(log_det, np.float64), forward.log_det, limit,
-                list(one_answer(Dialect(), total_questions())), explained, deadline)
+        seen_log_det = np.asarray(log_det, np.float64)
+
+        def of_log_det(answers: Answers) -> float:
+            return min(log_det_error(seen_log_det, forward.log_det(answers, along, weights),
+                                     reference.structure.dimensions) / limit
+                       for weights in ({}, along))
+        ones = list(one_answer(Dialect(), total_questions()))
+        finding = _searched("forward log-det", of_log_det, ones, pairs(ones), limit, deadline)
+        if finding is not None:
+            explained.add(finding)
 
 
-def _search(subject: str, seen: Array, value: object, limit: float, ones: list[Answers],
-            explained: Explained, deadline: Deadline) -> None:
-    def judge(answers: Answers) -> float:
-        share = relative_error(seen, value(answers)) / limit  # type: ignore[operator]
-        return float("inf") if np.isnan(share) else share
+def _searched(subject: str, judge: Judge, ones: list[Answers], twos: Iterable[Answers],
+              limit: float, deadline: Deadline) -> Finding | None:
+    """The finding if there is a difference."""
     before = judge({})
     if before <= 1:
-        return
-    found = explanations(judge, ones, pairs(ones) if subject != "forward" else [], deadline)
+        return None
+    found = explanations(judge, ones, twos, deadline)
     answers, share = found[0] if found else ({}, float("nan"))
-    explained.add(Finding(subject, "latent -> image", answers,
-                          tuple(other for other, _ in found[1:]), before * limit, share * limit))
+    return Finding(subject, "latent -> image", answers, tuple(other for other, _ in found[1:]),
+                   before * limit, share * limit)

@@ -17,7 +17,7 @@ _CONDITION = 1e4  # of a gradient: sums over images and pixels that cancel
 _ROUNDINGS = 64
 
 Gradients = dict[str, Array]
-# (gradient, gradient of the prior's part alone, batch size) -> what is given instead
+# (gradient, gradient of the prior's part alone, batch size) -> what is given instead, of everything
 INSTEAD: dict[str, Callable[[Array, Array, int], Array]] = {
     "mean": lambda bar, prior, batch: bar,
     "sum over the batch": lambda bar, prior, batch: bar * batch,
@@ -25,6 +25,20 @@ INSTEAD: dict[str, Callable[[Array, Array, int], Array]] = {
     "of the summed loss": lambda bar, prior, batch: -bar * batch,
     "without the log-det": lambda bar, prior, batch: prior,
     "zero": lambda bar, prior, batch: np.zeros_like(bar),
+}
+# gradient -> what is given instead, of one kind of parameter
+OF_ONE_KIND: dict[str, Callable[[Array], Array]] = {
+    "minus": lambda bar: -bar,
+    "zero": np.zeros_like,
+    "twice": lambda bar: 2 * bar,
+    "half": lambda bar: bar / 2,
+    "three times": lambda bar: 3 * bar,
+    "a third of": lambda bar: bar / 3,
+    "transposed": lambda bar: bar.T if bar.ndim == 2 else bar,
+    "strictly lower part": lambda bar: np.tril(bar, -1) if bar.ndim == 2 else bar,
+    "upper part": lambda bar: np.triu(bar) if bar.ndim == 2 else bar,
+    "rotated by 180 degrees": lambda bar: bar[::-1, ::-1] if bar.ndim == 4 else bar,
+    "height and width exchanged": lambda bar: np.swapaxes(bar, 0, 1) if bar.ndim == 4 else bar,
 }
 
 
@@ -66,10 +80,22 @@ def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
     bad = [name for name in names if not error(name, "mean") <= limit]
     if not bad:
         return
-    fitting = [instead for instead in INSTEAD if all(error(name, instead) <= limit
-                                                     for name in bad)]
-    before = max(error(name, "mean") for name in bad)
+    kinds = sorted({_kind(name) for name in bad})
+
+    def error_of_one_kind(name: str, instead: str) -> float:
+        return relative_error(np.asarray(seen[name], np.float64),
+                              OF_ONE_KIND[instead](whole[name]))
+    of_all = [instead for instead in INSTEAD if all(error(name, instead) <= limit
+                                                    for name in names)]
+    of_kind = [instead for instead in OF_ONE_KIND if len(kinds) == 1 and all(
+        error_of_one_kind(name, instead) <= limit for name in names if _kind(name) in kinds)]
+    fitting = [*of_all, *(f"{instead}, by {kinds[0]}" for instead in of_kind)]
     explained.add(Finding(
         "gradients", bad[0], {"gradient": fitting[0]} if fitting else {},
-        tuple({"gradient": instead} for instead in fitting[1:]), before,
-        max(error(name, fitting[0]) for name in bad) if fitting else float("nan"), len(bad)))
+        tuple({"gradient": instead} for instead in fitting[1:]),
+        max(error(name, "mean") for name in bad), limit if fitting else float("nan"), len(bad)))
+
+
+def _kind(name: str) -> str:
+    """What a parameter is: "log_scale", "kernel", "x"."""
+    return name.rpartition(".")[2]

@@ -22,9 +22,17 @@ from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS
+from refglow.validation.dialects.squeezes import SQUEEZES
 
 WHOLE_QUESTIONS = tuple(dict.fromkeys(
     ["step_order", *(question for questions in QUESTIONS.values() for question in questions)]))
+
+_FRAME = ("step_order", "steps")  # the questions on which depends which layers there are
+
+
+def framed(dialect: Dialect, answers: Answers) -> Dialect:
+    """The dialect with those of some answers that decide which layers there are."""
+    return dialect.but(**{q: a for q, a in answers.items() if q in _FRAME})
 
 
 class Latents:
@@ -52,8 +60,8 @@ class Latents:
 
     def in_order(self, scales: list[Array], order: str) -> Array:
         """The scales as one array [B, ...] in an order."""
-        structure = self._reference.structure
-        return LATENT_ORDERS[order](scales, structure.image_shape, structure.splits)
+        squeeze = SQUEEZES[self._explained.dialects["squeeze"].squeeze].squeeze
+        return LATENT_ORDERS[order](scales, self._reference.structure.splits, squeeze)
 
     def order_found(self, scales: list[Array]) -> tuple[str | None, float]:
         """(the order in which the latents are those, or None; the error in TFP's)."""
@@ -64,11 +72,8 @@ class Latents:
 
     def share(self, answers: Answers) -> float:
         """Judges answers by the latents in any order: as sorted numbers."""
-        order = answers.get("step_order")
-        reference = self._reference if order is None else self._reference.in_dialect(
-            self._reference.dialect.but(step_order=order))
-        concerning = {q: a for q, a in answers.items() if q != "step_order"}
-        dialects = self._explained.with_answers(tuple(QUESTIONS), concerning)
+        reference = self._reference.in_dialect(framed(self._reference.dialect, answers))
+        dialects = self._explained.with_answers(tuple(QUESTIONS), answers)
         if self._seen.shape[1] == self._images[0].size and (
                 not self._holds_first_exit(reference, dialects)):
             return float("inf")
@@ -120,8 +125,8 @@ def search_latents(reference: DialectGlow, segments: list[Segment], images: Arra
             explained.add(Finding("latents", "image -> latent", answers,
                                   tuple(other for other, _ in found[1:]), before,
                                   share * latents.limit))
-            explained.step_order = answers.get("step_order", explained.step_order)
-            there = reference.in_dialect(Dialect(step_order=explained.step_order))
+            explained.frame = framed(explained.frame, answers)
+            there = reference.in_dialect(explained.frame)
             order, _ = latents.order_found(latents.scales(explained.dialects, there))
             if order == "interleaved":
                 return

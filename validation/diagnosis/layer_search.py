@@ -24,14 +24,14 @@ class Explained:
 
     Attributes:
       dialects: for each kind of layer the dialect that explains it (or TFP's where none does).
-      step_order: of the dialect, which has no kind.
+      frame: the dialect's order of layers and which steps there are, which have no kind.
       findings: in the order in which they were made.
       eps_grown: how much coarser than its number type the implementation's roundings are known
         to be.
     """
 
     dialects: dict[str, Dialect]
-    step_order: str = "actnorm conv coupling"
+    frame: Dialect = field(default_factory=Dialect)
     findings: list[Finding] = field(default_factory=list)
     eps_grown: float = 1.0
 
@@ -40,6 +40,12 @@ class Explained:
         said = self.known_answers().items()
         if not finding.explanation or not finding.explanation.items() <= said:
             self.findings.append(finding)
+
+    @property
+    def values_are_known(self) -> bool:
+        """Whether every difference of values was explained, so that the rest can be judged."""
+        return all(finding.is_explained for finding in self.findings
+                   if finding.subject in (*QUESTIONS, "latents"))
 
     def widened(self, limit: float) -> float:
         """A limit of errors for the roundings that the implementation is known to have."""

@@ -33,7 +33,8 @@ class Observed:
       inverse_log_det: [B], the log-det of image -> latent.
       log_prob: [B].
       layers: in the implementation's order, towards the latent.
-      started: ActNorms' parameters after a data-dependent start from `images`, by refglow's names.
+      started: ActNorms' parameters after a data-dependent start, by refglow's names.
+      start_images: the images of that start.
       gradients: of the mean of log_prob, by refglow's names; "x" is that of the images.
       bits_per_dim: [B].
       forward_inputs: latents that `forward` was given, [B, D].
@@ -48,6 +49,7 @@ class Observed:
     log_prob: Array | None = None
     layers: tuple[ObservedLayer, ...] = ()
     started: Mapping[str, Array] = field(default_factory=dict)
+    start_images: Array | None = None
     gradients: Mapping[str, Array] = field(default_factory=dict)
     bits_per_dim: Array | None = None
     forward_inputs: Array | None = None

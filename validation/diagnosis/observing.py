@@ -10,6 +10,9 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.observed import Observed, ObservedLayer
 
+# Of the first channel's, in the images of a start: what is added to a deviation shows there.
+SMALL_DEVIATION = 1e-4
+
 
 def observe(implementation: Any, images: Array, latents: Array) -> Observed:
     """Call what an implementation offers and keep what it returns.
@@ -30,6 +33,8 @@ def observe(implementation: Any, images: Array, latents: Array) -> Observed:
     def offered(name: str, *arguments: Any) -> Any:
         function = getattr(implementation, name, None)
         return None if function is None else function(*arguments)
+    start_images = images.copy()
+    start_images[..., 0] *= SMALL_DEVIATION
     exchanged = _are_exchanged(implementation, images, latents)
     towards_latent, towards_image = (("forward", "inverse") if exchanged
                                      else ("inverse", "forward"))
@@ -38,13 +43,15 @@ def observe(implementation: Any, images: Array, latents: Array) -> Observed:
     forward_images = _given_up(lambda: offered(towards_image, z_in))
     return Observed(
         images=images, directions_exchanged=exchanged, latents=z,
-        inverse_log_det=_array(offered(f"{towards_latent}_log_det_jacobian", images)),
+        inverse_log_det=_per_image(offered(f"{towards_latent}_log_det_jacobian", images), images),
         log_prob=_array(offered("log_prob", images)),
-        layers=_layers(offered("layers", images)), started=_arrays(offered("initialize", images)),
+        layers=_layers(offered("layers", images)),
+        started=_arrays(offered("initialize", start_images)), start_images=start_images,
         gradients=_arrays(offered("gradients", images)),
         bits_per_dim=_array(offered("bits_per_dim", images)),
         forward_inputs=None if forward_images is None else z_in, forward_images=forward_images,
-        forward_log_det=_given_up(lambda: offered(f"{towards_image}_log_det_jacobian", z_in)))
+        forward_log_det=_given_up(
+            lambda: _per_image(offered(f"{towards_image}_log_det_jacobian", z_in), z_in)))
 
 
 def _are_exchanged(implementation: Any, images: Array, latents: Array) -> bool:
@@ -72,6 +79,12 @@ def _array(value: Any) -> Array | None:
     return None if value is None else np.asarray(value)
 
 
+def _per_image(value: Any, batch: Array) -> Array | None:
+    """A log-det of each image; one number stands for all."""
+    array = _array(value)
+    return np.full(len(batch), array) if array is not None and array.ndim == 0 else array
+
+
 def _arrays(value: Mapping[str, Any] | None) -> dict[str, Array]:
     return {} if value is None else {name: np.asarray(array) for name, array in value.items()}
 
@@ -82,5 +95,6 @@ def _layers(value: Any) -> tuple[ObservedLayer, ...]:
     items: Iterable[Any] = (
         ((name, *(given if isinstance(given, tuple) else (given,)))
          for name, given in value.items()) if isinstance(value, Mapping) else value)
-    return tuple(ObservedLayer(name, np.asarray(output), *(np.asarray(each) for each in log_det))
+    return tuple(ObservedLayer(name, np.asarray(output), *(np.asarray(each).reshape(-1)
+                                                     for each in log_det))
                  for name, output, *log_det in items)

@@ -16,30 +16,40 @@ from refglow.validation.diagnosis.searching import Answers, Deadline, explanatio
 from refglow.validation.dialects.actnorms import STARTS
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
-from refglow.validation.dialects.log_dets import BITS_PER_DIM, DENSITIES
+from refglow.validation.dialects.log_dets import BITS_PER_DIM, DENSITIES, ONLY_COARSEST
 from refglow.validation.dialects.stages import start_of_actnorm
 
 _ROUNDINGS = 16  # L of a sum and a few products
 _CONDITION_OF_DEVIATIONS = 100.0  # of a batch's mean and deviation, whose sums may cancel
 
 
-def search_density(reference: DialectGlow, square: Array, log_det: Array, seen: Array,
-                   explained: Explained) -> None:
+def search_density(reference: DialectGlow, scales: list[Array], log_dets: list[Array],
+                   seen: Array, explained: Explained) -> None:
     """Find how log p comes from |z|^2 and the log-det; adds to `explained`.
 
     Args:
       reference: for the number of dimensions.
-      square: |z|^2 of each image, [B].
-      log_det: [B], in nats, as the implementation has it.
+      scales: the latents by scale, the coarsest first.
+      log_dets: [B], as the implementation gives it and as it should be; either may be meant.
       seen: log p as it was given.
       explained: what is known.
     """
     size = reference.structure.dimensions
-    terms = square / 2 + size * np.log(2 * np.pi) / 2 + np.abs(log_det)
-    _search_formula(
-        "log_prob", "density", seen,
-        {name: formula(square, log_det, size) for name, formula in DENSITIES.items()},
-        float(terms.max() / max(np.abs(np.asarray(seen)).max(), 1e-300)), explained)
+    square = sum_of_squares(scales)
+    kept, coarsest = sum_of_squares(scales[:1]), scales[0][0].size
+    values: dict[str, list[Array]] = {}
+    for log_det in log_dets:
+        for name, formula in DENSITIES.items():
+            values.setdefault(name, []).append(formula(square, log_det, size))
+        values.setdefault(ONLY_COARSEST, []).append(DENSITIES["normal"](kept, log_det, coarsest))
+    terms = square / 2 + size * np.log(2 * np.pi) / 2 + np.abs(log_dets).max(axis=0)
+    _search_formula("log_prob", "density", seen, values,
+                    float(terms.max() / max(np.abs(np.asarray(seen)).max(), 1e-300)), explained)
+
+
+def sum_of_squares(parts: list[Array]) -> Array:
+    """|z|^2 of each image, [B], from its latents in parts."""
+    return sum(((part.reshape(len(part), -1) ** 2).sum(axis=1) for part in parts), np.zeros(1))
 
 
 def search_bits_per_dim(reference: DialectGlow, log_prob: Array, seen: Array,
@@ -48,17 +58,17 @@ def search_bits_per_dim(reference: DialectGlow, log_prob: Array, seen: Array,
     h, w, _ = reference.structure.image_shape
     size = reference.structure.dimensions
     _search_formula("bits_per_dim", "bits_per_dim", seen,
-                    {name: formula(log_prob, size, h * w)
+                    {name: [formula(log_prob, size, h * w)]
                      for name, formula in BITS_PER_DIM.items()}, 16.0, explained)
 
 
-def _search_formula(subject: str, question: str, seen: Array, values: Mapping[str, Array],
+def _search_formula(subject: str, question: str, seen: Array, values: Mapping[str, list[Array]],
                     condition: float, explained: Explained) -> None:
     """Which of some formulas gives what was seen; the first one is as it should be."""
     condition = condition if 1 <= condition < np.inf else 1.0
     limit = explained.widened(tolerance(np.dtype(seen.dtype), _ROUNDINGS, condition))
-    errors = {name: relative_error(np.asarray(seen, np.float64), value)
-              for name, value in values.items()}
+    errors = {name: min(relative_error(np.asarray(seen, np.float64), value) for value in some)
+              for name, some in values.items()}
     right = next(iter(errors))
     if errors[right] <= limit:
         return
@@ -82,13 +92,14 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
       explained: what is known.
       deadline: when to stop.
     """
-    if explained.dialects["actnorm"].actnorm not in STARTS:
-        return  # a start of its own: said already
+    if explained.dialects["actnorm"].actnorm not in STARTS or (
+            explained.dialects["actnorm"].steps == "all of them step 0's"):
+        return  # what starts then is another thing: said already
     batches = _batches(reference, images, started, explained)
     if not batches:
         return
     dtype = np.dtype(next(iter(started.values())).dtype)
-    eps = float(np.finfo(dtype).eps)
+    eps = explained.widened(float(np.finfo(dtype).eps))
 
     def error(answers: Answers) -> float:
         dialect = explained.dialects["actnorm"].but(**answers)
@@ -96,7 +107,8 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
         for place, batch in batches.items():
             for role, value in start_of_actnorm(batch, dialect, eps).items():
                 seen = np.asarray(started[f"{place}.{role}"], np.float64)
-                worst = max(worst, float(np.abs(seen - value).max()))
+                size = max(1.0, float(np.abs(value).max()))
+                worst = max(worst, float(np.abs(seen - value).max()) / size)
         return worst
     limit = explained.widened(tolerance(dtype, _ROUNDINGS, _CONDITION_OF_DEVIATIONS))
     before = error({})

@@ -63,7 +63,8 @@ def _judged(judge: Judge, candidates: Iterable[Answers],
             return
         try:
             with np.errstate(all="ignore"):
-                yield answers, judge(answers)
+                share = judge(answers)
+            yield answers, float("inf") if np.isnan(share) else share
         except (ValueError, IndexError, np.linalg.LinAlgError, KeyError):
             continue  # these answers do not go with this model: odd channels, singular matrices
 

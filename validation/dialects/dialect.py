@@ -26,6 +26,7 @@ from refglow.validation.dialects.log_dets import (
     BITS_PER_DIM,
     COUPLING_LOG_DETS,
     DENSITIES,
+    ONLY_COARSEST,
     PIXELS,
     SIGNS,
     TERMS,
@@ -164,6 +165,6 @@ FIELDS: dict[str, Field] = {
     "log_det_sign": Field("the total's sign", tuple(SIGNS)),
     "log_det_unit": Field("the total's unit", tuple(UNITS)),
     "log_det_batch": Field("the total of which image", tuple(BATCHES)),
-    "density": Field("log p of an image, from |z|^2 and the log-det", tuple(DENSITIES)),
+    "density": Field("log p of an image, from |z|^2 and the log-det", (*DENSITIES, ONLY_COARSEST)),
     "bits_per_dim": Field("bits per dimension, from log p", tuple(BITS_PER_DIM)),
 }

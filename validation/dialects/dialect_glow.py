@@ -20,7 +20,14 @@ from refglow.validation.dialects import stages
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.images import READINGS
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
-from refglow.validation.dialects.log_dets import BATCHES, DENSITIES, SIGNS, TERMS, UNITS
+from refglow.validation.dialects.log_dets import (
+    BATCHES,
+    DENSITIES,
+    ONLY_COARSEST,
+    SIGNS,
+    TERMS,
+    UNITS,
+)
 from refglow.validation.dialects.networks import Layers, Operands, as_they_are
 from refglow.validation.dialects.squeezes import SQUEEZES
 from refglow.validation.dialects.structure import Structure
@@ -189,8 +196,8 @@ class DialectGlow:
 
     def latents(self, scales: list[Array]) -> Array:
         """The scales in the dialect's order."""
-        return LATENT_ORDERS[self.dialect.latents](scales, self.structure.image_shape,
-                                                   self.structure.splits)
+        return LATENT_ORDERS[self.dialect.latents](scales, self.structure.splits,
+                                                   SQUEEZES[self.dialect.squeeze].squeeze)
 
     def total(self, results: list[LayerResult]) -> Array:
         """The model's log-det from its layers', [B]."""
@@ -204,13 +211,12 @@ class DialectGlow:
 
     def log_prob(self, scales: list[Array], log_det: Array) -> Array:
         """log p of each image, [B], from its latents by scale and the log-det."""
+        density, size = self.dialect.density, self.structure.dimensions
+        if density == ONLY_COARSEST:
+            density, size, scales = "normal", scales[0][0].size, scales[:1]
         square = sum((part.reshape(len(part), -1).astype(np.float64) ** 2).sum(axis=1)
                      for part in scales)
-        return self.log_prob_of(np.asarray(square), log_det)
-
-    def log_prob_of(self, square: Array, log_det: Array) -> Array:
-        """log p of each image, [B], from |z|^2 and the log-det."""
-        return DENSITIES[self.dialect.density](square, log_det, self.structure.dimensions)
+        return DENSITIES[density](np.asarray(square), log_det, size)
 
     def forward(self, z: Array) -> tuple[Array, Array]:
         """(images [B, H, W, C], the log-det of latent -> image [B]) of latents in its order.
@@ -219,7 +225,8 @@ class DialectGlow:
           z: [B, D].
         """
         structure = self.structure
-        scales = latents_of(z, self.dialect.latents, structure.image_shape, structure.splits)
+        scales = latents_of(z, self.dialect.latents, structure.image_shape, structure.splits,
+                            SQUEEZES[self.dialect.squeeze].squeeze)
         x, exited = scales[0], scales[1:]
         results = []
         for name in reversed(list(self.layer_names())):

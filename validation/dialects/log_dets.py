@@ -54,6 +54,8 @@ BATCHES: dict[str, Callable[[Array], Array]] = {
     "sum": lambda log_det: np.full_like(log_det, log_det.sum()),
 }
 
+# A density of the coarsest scale's latents alone: another |z|^2 and number of dimensions.
+ONLY_COARSEST = "of the coarsest latents only"
 # (|z|^2, log-det, number of dimensions) -> log p(x)
 DENSITIES: dict[str, Callable[[Array, Array, int], Array]] = {
     "normal": lambda square, log_det, size: (

@@ -101,18 +101,21 @@ MUTANTS = (
     Mutant("gradient-seen-half-detached", "The deciding half is detached.", "classic", (), "",
            SeenHalfDetached),
     Mutant("gradient-log-scale-tripled", "The gradient by ActNorm's log-scale is three times too "
-           "large.", "openai/glow's factor 3, kept in the gradient only", (), "",
+           "large.", "openai/glow's factor 3, kept in the gradient only",
+           ("gradient=three times, by log_scale",), "",
            _named("log_scale", lambda bar: bar * 3)),
     Mutant("gradient-lu-transposed", "The gradient by the packed LU factors is transposed.",
-           "classic", (), "", _named("lower_upper", lambda bar: bar.T)),
-    Mutant("gradient-lu-lower-only", "U's entries get no gradient.", "classic", (), "",
+           "classic", ("gradient=transposed, by lower_upper",), "", _named("lower_upper",
+           lambda bar: bar.T)),
+    Mutant("gradient-lu-lower-only", "U's entries get no gradient.", "classic",
+           ("gradient=strictly lower part, by lower_upper",), "",
            _named("lower_upper", _lower_only)),
     Mutant("gradient-kernel-rotated", "The gradient by kernels is rotated by 180 degrees.",
-           "classic: a convolution by hand", (), "",
+           "classic: a convolution by hand", ("gradient=rotated by 180 degrees, by kernel",), "",
            _named("kernel", lambda bar: np.flip(bar, (0, 1)))),
     Mutant("gradient-bias-batch-mean", "The gradient by biases is half of what it is.", "classic",
-           (), "", _named("bias", lambda bar: bar / 2)),
+           ("gradient=half, by bias",), "", _named("bias", lambda bar: bar / 2)),
     Mutant("gradient-of-images-negative", "The gradient by the images has the wrong sign.",
-           "classic", (), "", changed(
+           "classic", ("gradient=minus, by x",), "", changed(
                gradient_out=lambda self, name, bar: -bar if name == "x" else bar)),
 )
