@@ -59,6 +59,7 @@ LARGEST_USEFUL = 0.1
 # absolute error: |x| eps, 42 eps at the ends of float32's range.
 _DERIVATIVE_OVER_VALUE = 16.0
 _ROUNDINGS_PER_LAYER = 4.0
+_ROUNDINGS_OF_A_SUM = 16.0  # of tens of terms, relative to the sum of their sizes
 _ROUNDINGS_PER_GRADIENT = 64.0
 # Ridders' estimate is the difference of two columns of the extrapolation, not a bound.
 _ESTIMATE_TO_BOUND = 10.0
@@ -90,6 +91,11 @@ def _rounds(module: Any) -> bool:
     if isinstance(module, Bijector):
         return not module.is_permutation
     return any(True for _ in module.named_variables())
+
+
+def summed_again(dtype: Any) -> float:
+    """How far two sums of the same terms may be apart, relative to the sum of their sizes."""
+    return _ROUNDINGS_OF_A_SUM * float(np.finfo(np.dtype(dtype)).eps)
 
 
 def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:

@@ -26,3 +26,7 @@ class Conversion:
     here: str
     label: str
     reason: str
+
+
+class NotRepresentableError(ValueError):
+    """No arrays make the target's dialect compute this function; the message says why."""

@@ -241,12 +241,12 @@ class DialectGlow:
 
     def _source(self, block: int, step: int) -> str:
         """Where the weights of this step stand."""
-        if self.dialect.blocks == "reversed":
-            block = len(self.structure.splits) - 1 - block
         if self.dialect.steps == "reversed":
             step = self.structure.steps[block] - 1 - step
         if self.dialect.steps == "all of them step 0's":
             step = 0
+        if self.dialect.blocks == "reversed":
+            block = len(self.structure.splits) - 1 - block
         return f"block{block}.step{step}"
 
     def _has(self, place: str) -> bool:
@@ -262,12 +262,16 @@ class DialectGlow:
 
     def _network(self, place: str, side: str) -> Layers:
         """A network's convolutions in order, each with its arrays by role."""
+        return list(self._named_network(place, side).values())
+
+    def _named_network(self, place: str, side: str) -> dict[str, dict[str, Array]]:
+        """A network's convolutions by name, in order, each with its arrays by role."""
         layers: dict[str, dict[str, Array]] = {}
         for name, value in self._by_place[place].items():
             if name.startswith(side):
                 layer, _, role = name[len(side):].rpartition(".")
                 layers.setdefault(layer, {})[role] = value
-        return [layer for layer in layers.values() if "kernel" in layer]
+        return {name: layer for name, layer in layers.items() if "kernel" in layer}
 
 
 class _Placed:
