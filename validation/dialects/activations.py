@@ -15,7 +15,9 @@ import numpy as np
 from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.plain_networks import Convolution, Network
 
-_SLOPES = {"relu": 0.0, "leaky relu 0.01": 0.01, "leaky relu 0.2": 0.2, "none": 1.0}
+# Between two convolutions: f(x) = slope * x for x < 0. All of them take 1 to 1.
+SLOPES = {"relu": 0.0, "leaky relu 0.01": 0.01, "leaky relu 0.2": 0.2, "none": 1.0,
+          "relu also at the end": 0.0}
 
 
 def with_activation(network: Network, there: str, here: str, padding: str) -> Network:
@@ -32,13 +34,13 @@ def with_activation(network: Network, there: str, here: str, padding: str) -> Ne
     at_end = "relu also at the end"
     if len(network) == 1 and at_end not in (there, here):
         return network
-    if there not in _SLOPES or here not in _SLOPES or here == "none":
+    if at_end in (there, here) or there not in SLOPES or here not in SLOPES or here == "none":
         raise NotRepresentableError(f"the activation {there!r} is not made of {here!r}")
     if "ones" in padding:
         raise NotRepresentableError(
             "it would take twice as many hidden channels, and what is padded with ones is not "
             "the activation of anything")
-    a, b = _SLOPES[there], _SLOPES[here]
+    a, b = SLOPES[there], SLOPES[here]
     difference, total = (1 + a) / (1 + b), (1 - a) / (1 - b)
     p, q = (total + difference) / 2, (total - difference) / 2
     names = list(network)

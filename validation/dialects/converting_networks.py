@@ -215,8 +215,11 @@ NETWORK_RULES: dict[str, Rule] = {
                           "biases of zero are the same as none"),
     "kernel": _all_networks(lambda n, there, here: n, RE_INDEXED, "the kernels' axes"),
     "padding": _all_networks(
-        lambda n, there, here: padded(n, there.padding, here.padding), REPARAMETRISED,
-        "what stands around the image is the border indicator's weights, or has no weights"),
+        lambda n, there, here: padded(n, there.padding, here.padding, there.activation),
+        REPARAMETRISED,
+        "what is added outside the image has weights of its own: the border indicator's, or those "
+        "of a constant hidden channel (from one more 1x1 convolution, where there is no hidden "
+        "one before)"),
     "activation": _all_networks(
         lambda n, there, here: with_activation(n, there.activation, here.activation,
                                                there.padding),
