@@ -21,6 +21,7 @@ from refglow.validation.dialects import (
     route,
     unit_networks,
 )
+from refglow.validation.dialects.as_refglow import to_refglow
 from refglow.validation.dialects.conversion import (
     NOT_REPRESENTABLE,
     RE_INDEXED,
@@ -35,7 +36,6 @@ from refglow.validation.dialects.known import KNOWN, TFP
 from refglow.validation.dialects.mixings import Mixing
 from refglow.validation.dialects.random_dialects import random_dialect_glow
 from refglow.validation.dialects.structure import Structure
-from refglow.validation.dialects.to_refglow import to_refglow
 from refglow.validation.tolerances import AGAINST_TFP_FLOAT64
 
 DIALECTS = {name: known.dialect for name, known in KNOWN.items() if name != "y0ast"}

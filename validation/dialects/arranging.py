@@ -20,7 +20,7 @@ from refglow.validation.dialects.halves import GOING_ON, HALVES, others
 from refglow.validation.dialects.mixings import Mixing
 from refglow.validation.dialects.network_affines import outputs_of
 from refglow.validation.dialects.plain_networks import Network
-from refglow.validation.dialects.route import Block, Coupling, inputs_of, squeezed_from
+from refglow.validation.dialects.route import Block, Coupling, squeezed_from
 from refglow.validation.dialects.unit_networks import unit_exit, unit_like
 
 

@@ -51,8 +51,9 @@ class Converted:
 def converted(glow: DialectGlow, target: Dialect) -> Converted:
     """The same function in another dialect.
 
-    Values and log-dets are those of `glow` to rounding, the latents in the target's order. Mistakes
-    of a dialect in adding up log-dets or densities stay the dialect's: weights cannot mend them.
+    Values are those of `glow` to rounding, the latents in the target's order, and so is the map's
+    true log-det. A dialect that is mistaken about log-dets stays so: weights cannot mend that, and
+    what one layer says of itself can go to another.
 
     Args:
       glow: in any dialect.

@@ -7,6 +7,8 @@ done, or that it cannot be.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from refglow.validation.dialects.actnorms import ACTNORMS
 from refglow.validation.dialects.conversion import (
     RE_INDEXED,
@@ -53,6 +55,12 @@ def _exit_half(route: Route, there: Dialect, here: Dialect) -> Outcome:
     return _channels(route, there, here)
 
 
+def _actnorm(route: Route, there: Dialect, here: Dialect) -> Outcome:
+    outcome = _arranged("the same shift and scale by other numbers; signs go into the 1x1 "
+                        "convolutions")(route, there, here)
+    return replace(outcome, label=REPARAMETRISED)
+
+
 CHANNEL_RULES: dict[str, Rule] = {
     "step_order": _arranged("what stands between couplings is one affine map of channels, in any "
                             "order"),
@@ -60,8 +68,7 @@ CHANNEL_RULES: dict[str, Rule] = {
     "conditioning": _channels,
     "exit_half": _exit_half,
     "squeeze": _squeeze,
-    "actnorm": _arranged("the same shift and scale by other numbers; signs go into the 1x1 "
-                         "convolution"),
+    "actnorm": _actnorm,
     "factors": _told(REPARAMETRISED, "the same matrix from other arrays"),
     "matrix": _told(REPARAMETRISED, "the same matrix from other arrays"),
     "steps": _told(RE_INDEXED, "names"),
@@ -76,7 +83,7 @@ RESULT_RULES: dict[str, Rule] = {
     "latents": _told(RE_INDEXED, "the same latents in another order (only the coarsest: the others "
                                  "are not given); no weights change"),
     "direction": _told(RE_INDEXED, "a name: what one calls forward the other calls inverse"),
-} | {name: _ADDED_UP for name in (
+} | dict.fromkeys((
     "log_det_conv_formula", "log_det_coupling_formula", "log_det_pixels", "log_det_actnorm",
     "log_det_conv", "log_det_coupling", "log_det_exit", "log_det_sign", "log_det_unit",
-    "log_det_batch", "density", "bits_per_dim")}
+    "log_det_batch", "density", "bits_per_dim"), _ADDED_UP)

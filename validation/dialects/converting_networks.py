@@ -152,35 +152,36 @@ def _exit_affine(route: Route, there: Dialect, here: Dialect) -> Outcome:
     if there.exit_affine == "left out":
         return Outcome(route, REPARAMETRISED, "the exits' networks have zero weights, and the bias "
                                               "of scale 1")
-    readings = Reading.of(there, True), Reading.of(here, True)
-    moved = False
-    blocks = []
-    for block in route.blocks:
-        if block.exit is None:
-            blocks.append(block)
-            continue
-        try:
-            changed = replace(block, exit=_exit_network(block, *readings))
-        except NotRepresentableError:
-            if not _can_shift_before(block, *readings):
-                raise
-            changed, moved = _shifted_before(block, there, here), True
-        blocks.append(replace(changed, exit=None) if here.exit_affine == "left out" else changed)
+    pairs = [_one_exit(block, there, here) for block in route.blocks]
     reason = ("the exits' shifts became a coupling before them, because the scale multiplies them"
-              if moved else "signs of the last convolution's weights, or its bias")
-    return Outcome(replace(route, blocks=tuple(blocks)), REPARAMETRISED, reason)
+              if any(moved for _, moved in pairs)
+              else "signs of the last convolution's weights, or its bias")
+    return Outcome(replace(route, blocks=tuple(block for block, _ in pairs)), REPARAMETRISED,
+                   reason)
+
+
+def _one_exit(block: Block, there: Dialect, here: Dialect) -> tuple[Block, bool]:
+    """A block with its exit in another affine form, and whether its shift became a coupling."""
+    if block.exit is None:
+        return block, False
+    first, second = Reading.of(there, True), Reading.of(here, True)
+    try:
+        network = _exit_network(block, first, second)
+    except NotRepresentableError as error:
+        # Of s^p (x + q t), a coupling of the channels that go on can shift before the exit scales.
+        if not first.inside or second.inside or 0 in (second.sign, second.power):
+            raise
+        if len(block.goes_on) != len(block.leaves):
+            raise NotRepresentableError(f"{error}; a coupling before the exit could shift, if half "
+                                        "of the channels left there") from None
+        return _shifted_before(block, there, here), True
+    return replace(block, exit=None if here.exit_affine == "left out" else network), False
 
 
 def _exit_network(block: Block, there: Reading, here: Reading) -> Network:
     network = _exit_of(block)
     additive = outputs_of(network) == len(block.leaves)
     return (with_additive_affine if additive else with_affine)(network, there, here)
-
-
-def _can_shift_before(block: Block, there: Reading, here: Reading) -> bool:
-    # s^p (x + q t): what a coupling of the channels that go on can do before the exit scales.
-    return (there.inside and not here.inside and 0 not in (here.sign, here.power)
-            and len(block.goes_on) == len(block.leaves))
 
 
 def _shifted_before(block: Block, there: Dialect, here: Dialect) -> Block:

@@ -5,7 +5,8 @@ All start from Gaussian elimination with row exchanges, (L U)[i] = W[p[i]], of W
 
     U L   turn W, factor, turn back: a unit upper and a lower triangle. With D the latter's
           diagonal, (U D) (D^-1 L) has the ones in L
-    L U with columns exchanged   factor W^T = P L' U', so W = U'^T L'^T P^T = (U'^T D^-1) (D L'^T) P^T
+    L U with columns exchanged   factor W^T = P L' U'; with D the diagonal of U',
+          W = U'^T L'^T P^T = (U'^T D^-1) (D L'^T) P^T
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _pul(w: Array) -> Packed:
             (len(p) - 1 - p[::-1]).astype(p.dtype))
 
 
-def _lup_inverse(w: Array) -> Packed:
+def _lup_inverse(w: Array) -> tuple[Array, Array]:
     packed, p = _plu(np.ascontiguousarray(w.T))
     d = packed.diagonal().copy()
     return (np.triu(packed, 1).T / d + np.tril(packed, -1).T * d[:, None] + np.diag(d), p)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refglow.dtypes import Array, widened
+from refglow.dtypes import Array, DType, widened
 from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.factoring import conv_arrays
@@ -50,7 +50,7 @@ class Mixing:
     conv: _Conv | None = None
 
     @classmethod
-    def identity(cls, channels: int, dtype: np.dtype) -> Mixing:  # type: ignore[type-arg]
+    def identity(cls, channels: int, dtype: DType) -> Mixing:
         """y = x."""
         zeros = np.zeros(channels, dtype)
         return cls(zeros, zeros, np.eye(channels, dtype=dtype), zeros)

@@ -7,16 +7,16 @@ With constants around the image, a convolution adds to its sum over the image, a
     "ones"               the sum of the tap's weights over the inputs
     "border indicator"   the indicator channel's weight
 
-So what pads with zeros or ones can be padded with the border indicator. From any of them to zeros or
-ones it takes one more input channel. With c[a, b] the numbers that are wanted,
+So what pads with zeros or ones can be padded with the border indicator. From any of them to zeros
+or ones it takes one more input channel. With c[a, b] the numbers that are wanted,
 
     "zeros"   a channel that is 1: weights -c, and a bias, as
               sum of c outside = sum of all c - sum of c inside
     "ones"    a channel that is 0, around which stands 1: weights c - (the tap's other weights)
 
 A hidden convolution gives such a channel, its weights 0 and its bias 1 or 0, which the activation
-keeps. Before a first convolution another one is put, 1x1, which gives x, -x and that channel; with an
-activation f of slope a below 0, x = (f(x) - f(-x)) / (1 + a).
+keeps. Before a first convolution another one is put, 1x1, which gives x, -x and that channel; with
+an activation f of slope a below 0, x = (f(x) - f(-x)) / (1 + a).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _converted(layer: Convolution, there: str, here: str) -> tuple[Convolution, 
             return plain, None
         return plain, outside
     if _off_centre(taps).any() or (there == "border indicator" and _outside(kernel, there).any()):
-        raise NotRepresentableError("kernels reach beyond the border, where there are other numbers")
+        raise NotRepresentableError("kernels reach beyond the border, where other numbers are")
     if here == "border indicator":
         return layer | {"kernel": np.concatenate([taps, np.zeros_like(taps[:, :, :1])],
                                                  axis=2)}, None

@@ -61,9 +61,8 @@ def write_network(network: Network, dialect: Dialect) -> dict[str, Array]:
             gain = np.zeros_like(layer["bias"]) if log_gain is None else log_gain
             layer["gain"] = gain / _GAINS[dialect.gain]
         layer["kernel"] = KERNELS[dialect.kernel](layer["kernel"])  # each is its own inverse
-        if dialect.bias == "left out":
-            if layer.pop("bias").any():
-                raise NotRepresentableError("its convolutions have no bias, and one is needed")
+        if dialect.bias == "left out" and layer.pop("bias").any():
+            raise NotRepresentableError("its convolutions have no bias, and one is needed")
         arrays |= {f"{name}.{role}": value for role, value in layer.items()}
     return arrays
 

@@ -1,8 +1,9 @@
 """Random Glows in any dialect: every layer random, moderately conditioned.
 
 As `random_models`: kernels get the standard deviation sqrt(1 / fan_in) (the last one of a network
-half of it), biases, shifts and log-scales 0.2, and matrices are orthonormal with noise of 0.1. Where
-ActNorm's parameter is the scale itself its signs are random.
+half of it), biases, shifts and log-scales 0.2, and matrices are orthonormal with noise of 0.1.
+Log-scales that are multiplied by 3 are a third of that. Where ActNorm's parameter is the scale
+itself its signs are random.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def _actnorm(channels: int, dialect: Dialect, rng: np.random.Generator) -> Array
     v = _small(rng, channels)
     if dialect.actnorm in ("(x + m) v", "x v + m"):
         v = np.exp(v) * rng.choice([-1.0, 1.0], channels)
+    if dialect.actnorm == "(x + m) exp(3 v)":
+        v = v / 3
     return {"shift": _small(rng, channels), "log_scale": v}
 
 
@@ -101,6 +104,6 @@ def _network(shapes: Mapping[str, tuple[int, int, int]], dialect: Dialect,
         if dialect.hidden_norm == "actnorm" and not last:
             layer |= {"shift": _small(rng, outputs), "log_scale": _small(rng, outputs)}
         if dialect.gain != "none" and last:
-            layer["gain"] = _small(rng, outputs)
+            layer["gain"] = _small(rng, outputs) / (3 if "3" in dialect.gain else 1)
         arrays |= _named(name, layer)
     return arrays

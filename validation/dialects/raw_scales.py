@@ -76,7 +76,7 @@ def raw_of(name: str, s: Array) -> Array:
 
 
 def _logit(s: Array) -> Array:
-    """log(s / (1 - s)); 40 for 1, whose sigmoid 1 - 4e-18 is 1 in every number type up to double."""
+    """log(s / (1 - s)); for 1 it is 40, whose sigmoid, 1 - 4e-18, is 1 in float64 and float32."""
     return np.where(s == 1, 40.0, np.log(s) - np.log1p(-s))
 
 

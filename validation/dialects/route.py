@@ -2,8 +2,8 @@
 
 A block, towards the latent, is
 
-    x of the squeeze "c a b" -> mixing 0 -> coupling 0 -> mixing 1 -> ... -> coupling K-1 -> mixing K
-      -> some channels go on, the others leave
+    x of the squeeze "c a b" -> mixing 0 -> coupling 0 -> mixing 1 -> ... -> coupling K-1
+      -> mixing K -> some channels go on, the others leave
 
 in which a mixing is an affine map of a pixel's channels and a coupling says itself which channels
 its network sees and which it maps. Two sides of one coupling are two couplings with nothing

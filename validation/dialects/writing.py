@@ -10,7 +10,6 @@ from refglow.dtypes import Array
 from refglow.validation.dialects.actnorms import ACTNORMS
 from refglow.validation.dialects.arranging import (
     Steps,
-    ends_of,
     exit_of,
     steps_of,
     with_step,
@@ -46,9 +45,9 @@ def written(route: Route, structure: Structure, dialect: Dialect) -> DialectGlow
                   for steps, block in zip(blocks, route.blocks, strict=True)]
     counts = tuple(len(steps.couplings) for steps in blocks)
     if dialect.actnorm not in ACTNORMS and counts != structure.steps:
-        raise NotRepresentableError("it would take more steps, whose ActNorm normalises every batch")
+        raise NotRepresentableError("more steps would have ActNorms that normalise every batch")
     empty = DialectGlow(replace(structure, steps=counts), dialect, {})
-    layers = _layers(route, blocks, dialect)
+    layers = _layers(route, blocks)
     arrays: dict[str, Array] = {}
     for i, (steps, block) in enumerate(zip(blocks, route.blocks, strict=True)):
         arrays |= _step_arrays(empty, i, steps, block, layers)
@@ -66,9 +65,8 @@ def _lengthened(steps: Steps, count: int, block: Block, dialect: Dialect) -> Ste
     return steps
 
 
-def _layers(route: Route, blocks: list[Steps], dialect: Dialect) -> tuple[str, ...]:
+def _layers(route: Route, blocks: list[Steps]) -> tuple[str, ...]:
     """The layers that every step has: those that there were, and those that are needed."""
-    before, after = ends_of(dialect.step_order)
     layers = route.layers
     for kind in ("actnorm", "conv"):
         kept = tuple({*layers, "conv"} - {kind})
