@@ -108,7 +108,9 @@ def test_without_exits_only_scales_are_in_the_way(name: str, additive: bool) -> 
 
 
 SQUARES = {"reshape NHWC", "reshape NCHW", "quadrants"}
-CURVED = {"elu", "gelu", "relu also at the end", "silu", "softplus", "tanh"}
+UNREAD = {"s x + t / 10", "s^2 x + t"}
+CURVED = {"residual middle layer", "none after the second", "elu", "gelu", "relu also at the end",
+          "silu", "softplus", "tanh"}
 SIGMOIDS = {"sigmoid(r)", "sigmoid(r + 1)", "sigmoid(r - 2)", "sigmoid(2 r)", "sigmoid(r + 2)"}
 EXPONENTIALS = {"exp(r)", "exp(r + 2)"}
 SCALES = set(FIELDS["scale"].answers)
@@ -118,18 +120,21 @@ BATCH = "this batch's statistics"
 # What TFP's dialect cannot be in with random weights, and what cannot be in TFP's. (A question that
 # is not here has no such answers.)
 NEVER: dict[str, tuple[set[str], set[str]]] = {
+    "images": (set(FIELDS["images"].answers),) * 2,
+    "joined": ({"exchanged"},) * 2,
+    "steps": ({"all of them step 0's", "last one left out"},) * 2,
     "squeeze": (SQUARES, SQUARES),
     "actnorm": ({"x exp(v)", "left out", BATCH}, {BATCH}),
-    "factors": ({"L U", "absolute diagonal", "U's diagonal 1"}, set()),
+    "factors": ({"L U", "absolute diagonal", "U's diagonal 1", "P"}, set()),
     "matrix": ({"left out"}, set()),
-    "affine": (DIVIDING | WITHOUT_SCALE_OR_SHIFT, DIVIDING),
+    "affine": (DIVIDING | WITHOUT_SCALE_OR_SHIFT | UNREAD, DIVIDING | UNREAD),
     "exit_affine": ({"(x - t) / s", "(x + t) / s", "s (x + t)", "s (x - t)"}
-                    | WITHOUT_SCALE_OR_SHIFT, set()),
+                    | WITHOUT_SCALE_OR_SHIFT | UNREAD, UNREAD),
     "scale": (SCALES - SIGMOIDS, SCALES - SIGMOIDS),
     "exit_scale": (SCALES - EXPONENTIALS, SCALES - EXPONENTIALS),
     "padding": ({"edge", "reflect", "wrap"},) * 2,
     "activation": (CURVED | {"none"}, CURVED),
-    "bias": ({"left out"}, set()),
+    "bias": ({"left out", "the first for all"}, set()),
 }
 
 
@@ -148,11 +153,12 @@ def test_every_answer_to_a_question(name: str) -> None:
 def test_random_dialects() -> None:
     """Answers together: whatever is called exact is."""
     rng = np.random.default_rng(2)
+    together = [name for name in WEIGHTS if name not in (
+        "scale", "activation", "padding", "images", "joined", "steps")]
     exact = 0
     for seed in range(50):
-        dialects = [TFP.but(**{
-            name: rng.choice(FIELDS[name].answers) for name in WEIGHTS if rng.random() < 0.3
-            and name not in ("scale", "activation", "padding")}) for _ in range(2)]
+        dialects = [TFP.but(**{name: rng.choice(FIELDS[name].answers) for name in together
+                               if rng.random() < 0.3}) for _ in range(2)]
         shape = structure((4, 4, 1), exits=(0.5, 0.5) if seed % 3 else (0, 0), steps=seed % 2 + 1)
         source, target = dialects
         exact += not check(glow_of(source, shape, bool(seed % 2), seed), target).obstacles
@@ -260,6 +266,17 @@ def test_actnorm_of_every_batch_is_no_map_of_pixels() -> None:
     glow = glow_of(TFP.but(actnorm=BATCH))
     assert {c.field for c in converted(glow, TFP.but(conditioning="high half")).obstacles} == {
         "actnorm", "conditioning"}
+
+
+def test_mistakes_that_both_have_are_not_passed_over() -> None:
+    """What a route does not have is in the way of every other change of weights too."""
+    for name, answer in (("joined", "exchanged"), ("steps", "last one left out"),
+                         ("activation", "residual middle layer"), ("affine", "s^2 x + t")):
+        if answer in FIELDS[name].answers:
+            both = TFP.but(**{name: answer})
+            glow = glow_of(both, structure(steps=2))
+            assert obstacles(glow, both.but(conditioning="high half")) == {"conditioning"}
+            assert obstacles(glow, both.but(latents="finest first NCHW")) == set()
 
 
 def _without(role: str) -> Callable[..., Any]:

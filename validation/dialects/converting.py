@@ -60,6 +60,9 @@ def converted(glow: DialectGlow, target: Dialect) -> Converted:
       target: the other one.
     """
     differing = {name: (there, here) for name, there, here in glow.dialect.differences(target)}
+    unread = _unread(glow.dialect) or _unread(target)
+    if unread and any(name in differing for name in NETWORK_RULES | CHANNEL_RULES):
+        return _refused(differing, unread)
     working = _Working(glow, route_of(glow), glow.dialect)
     done: dict[str, Conversion] = {}
     pending = [name for name in _RULES if name in differing]
@@ -79,6 +82,30 @@ def converted(glow: DialectGlow, target: Dialect) -> Converted:
     conversions = tuple(done[field.name] for field in fields(Dialect) if field.name in done)
     representable = all(c.label != NOT_REPRESENTABLE for c in conversions)
     return Converted(working.glow if representable else None, conversions)
+
+
+# Mistakes that no route has: with one of them, nothing that concerns weights is converted.
+_UNREAD = {
+    "steps": ("all of them step 0's", "last one left out"),
+    "joined": ("exchanged",),
+    "affine": ("s x + t / 10", "s^2 x + t"),
+    "exit_affine": ("s x + t / 10", "s^2 x + t"),
+    "activation": ("residual middle layer", "none after the second"),
+}
+
+
+def _unread(dialect: Dialect) -> str:
+    """The question and the answer of a dialect that no route has, in words; "" if there is none."""
+    return next((f"{name} is {getattr(dialect, name)!r}, which conversions do not know"
+                 for name, answers in _UNREAD.items() if getattr(dialect, name) in answers), "")
+
+
+def _refused(differing: dict[str, tuple[str, str]], reason: str) -> Converted:
+    """Every field that concerns weights is not representable."""
+    return Converted(None, tuple(
+        Conversion(name, there, here, RE_INDEXED, "no weights change") if name in RESULT_RULES
+        else Conversion(name, there, here, NOT_REPRESENTABLE, reason)
+        for name, (there, here) in differing.items()))
 
 
 @dataclass(frozen=True)

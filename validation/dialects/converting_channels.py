@@ -61,6 +61,14 @@ def _actnorm(route: Route, there: Dialect, here: Dialect) -> Outcome:
     return replace(outcome, label=REPARAMETRISED)
 
 
+def _images(route: Route, there: Dialect, here: Dialect) -> Outcome:
+    raise NotRepresentableError("what is done to images first is not taken into the weights here")
+
+
+def _joined(route: Route, there: Dialect, here: Dialect) -> Outcome:
+    raise NotRepresentableError("couplings that exchange the halves are not taken apart here")
+
+
 CHANNEL_RULES: dict[str, Rule] = {
     "step_order": _arranged("what stands between couplings is one affine map of channels, in any "
                             "order"),
@@ -71,6 +79,8 @@ CHANNEL_RULES: dict[str, Rule] = {
     "actnorm": _actnorm,
     "factors": _told(REPARAMETRISED, "the same matrix from other arrays"),
     "matrix": _told(REPARAMETRISED, "the same matrix from other arrays"),
+    "images": _images,
+    "joined": _joined,
     "steps": _told(RE_INDEXED, "names"),
     "blocks": _told(RE_INDEXED, "names"),
 }
@@ -79,11 +89,11 @@ _START = _told(RE_INDEXED, "of the start only: no weights change")
 _ADDED_UP = _told(RE_INDEXED, "no weights change; the target adds up its way")
 
 RESULT_RULES: dict[str, Rule] = {
-    "actnorm_deviation": _START, "actnorm_epsilon": _START,
+    "actnorm_mean": _START, "actnorm_deviation": _START, "actnorm_epsilon": _START,
     "latents": _told(RE_INDEXED, "the same latents in another order (only the coarsest: the others "
                                  "are not given); no weights change"),
     "direction": _told(RE_INDEXED, "a name: what one calls forward the other calls inverse"),
 } | dict.fromkeys((
-    "log_det_conv_formula", "log_det_coupling_formula", "log_det_pixels", "log_det_actnorm",
-    "log_det_conv", "log_det_coupling", "log_det_exit", "log_det_sign", "log_det_unit",
-    "log_det_batch", "density", "bits_per_dim"), _ADDED_UP)
+    "log_det_conv_formula", "log_det_coupling_formula", "log_det_exit_formula", "log_det_pixels",
+    "log_det_actnorm", "log_det_conv", "log_det_coupling", "log_det_exit", "log_det_sign",
+    "log_det_unit", "log_det_batch", "density", "bits_per_dim"), _ADDED_UP)

@@ -82,6 +82,18 @@ def _unit_diagonal_in_u(w: Array) -> Packed:
     return np.tril(packed, -1) * d + np.triu(packed, 1) / d[:, None] + np.diag(d), p
 
 
+def _transposed(w: Array) -> Packed:
+    packed, p = _plu(w)
+    return np.ascontiguousarray(packed.T), p
+
+
+def _permutation(w: Array) -> Packed:
+    p = np.argmax(w, axis=1)
+    if not np.array_equal(w, np.eye(len(w))[p]):
+        raise NotRepresentableError("the matrix does more than exchange channels")
+    return np.eye(len(w), dtype=w.dtype), np.argsort(p)
+
+
 def _absolute_diagonal(w: Array) -> Packed:
     packed, p = _plu(w)
     if (packed.diagonal() < 0).any():
@@ -105,6 +117,8 @@ _FACTORED: dict[str, Callable[[Array], Packed]] = {
     "L U P": _lup,
     "L U P^-1": _lup_inverse,
     "unit diagonal in U": _unit_diagonal_in_u,
+    "packed array transposed": _transposed,
+    "P": _permutation,
     "absolute diagonal": _absolute_diagonal,
     "U's diagonal 1": _diagonal_of_ones,
 }

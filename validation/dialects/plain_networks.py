@@ -19,7 +19,7 @@ import numpy as np
 from refglow.dtypes import Array, widened
 from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.dialect import Dialect
-from refglow.validation.dialects.networks import KERNELS
+from refglow.validation.dialects.networks import BIASES, KERNELS
 
 Convolution = dict[str, Array]
 Network = dict[str, Convolution]
@@ -35,9 +35,8 @@ def read_network(layers: Mapping[str, Mapping[str, Array]], dialect: Dialect) ->
 
 def _read(layer: Mapping[str, Array], dialect: Dialect) -> Convolution:
     kernel = widened(KERNELS[dialect.kernel](layer["kernel"]))
-    zeros = np.zeros(kernel.shape[-1], kernel.dtype)
-    added = dialect.bias == "added" and "bias" in layer
-    plain = {"kernel": kernel, "bias": widened(layer["bias"]) if added else zeros}
+    bias = widened(layer["bias"]) if "bias" in layer else np.zeros(kernel.shape[-1], kernel.dtype)
+    plain = {"kernel": kernel, "bias": BIASES[dialect.bias](bias)}
     plain |= {role: widened(layer[role]) for role in ("shift", "log_scale") if role in layer}
     if "gain" in layer and dialect.gain != "none":
         plain["log_gain"] = _GAINS[dialect.gain] * widened(layer["gain"])
@@ -60,11 +59,22 @@ def write_network(network: Network, dialect: Dialect) -> dict[str, Array]:
         elif dialect.gain != "none" and (last or log_gain is not None):
             gain = np.zeros_like(layer["bias"]) if log_gain is None else log_gain
             layer["gain"] = gain / _GAINS[dialect.gain]
-        layer["kernel"] = KERNELS[dialect.kernel](layer["kernel"])  # each is its own inverse
+        layer["kernel"] = _stored_kernel(layer["kernel"], dialect.kernel)
         if dialect.bias == "left out" and layer.pop("bias").any():
             raise NotRepresentableError("its convolutions have no bias, and one is needed")
+        if dialect.bias == "the first for all" and (layer["bias"] != layer["bias"][0]).any():
+            raise NotRepresentableError("its convolutions have one bias for all channels")
+        if dialect.bias == "twice":
+            layer["bias"] = layer["bias"] / 2
         arrays |= {f"{name}.{role}": value for role, value in layer.items()}
     return arrays
+
+
+def _stored_kernel(kernel: Array, reading: str) -> Array:
+    """The array that is read as this kernel."""
+    if reading == "reshaped as [out, in, kh, kw]":
+        return kernel.transpose(3, 2, 0, 1).reshape(kernel.shape)
+    return KERNELS[reading](kernel)  # the others are their own inverses
 
 
 def _scaled(layer: Convolution, factor: Array) -> Convolution:
