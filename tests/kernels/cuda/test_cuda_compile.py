@@ -1,5 +1,6 @@
 """Compiling with no driver: the assembler's report as it is read, and planted broken promises."""
 
+import re
 import struct
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_shared_memory_is_what_the_machine_code_asks_for(name):
     # From compute capability 9.0 on the section has the system's 1 KiB too.
     reserved = 1024 if name in ("sm_90", "sm_100", "sm_120") else 0
     assert shared_section(found.cubin) == found.shared_bytes + reserved
+
+
+def numbered(ptx):
+    """Names that Numba makes (of flags, and of how much it has compiled) as ordinal numbers."""
+    names = {}
+    return re.sub(r"_Z[\w$]+?(?=_param_\d+|\b)|_cudapy_smem_\d+",
+                  lambda name: f"<{names.setdefault(name[0], len(names))}>", ptx)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(("function", "dtype"), [
+    (doubled_in_float64, "float32"), (with_shared_memory, "float16"),
+    (moved_by_16_bytes, "float64")])
+def test_the_ptx_is_that_of_a_compilation_for_this_architecture_alone(function, dtype, name):
+    x = np.zeros(128, dtype)
+    signature = signature_of((x, x))
+    alone, _ = cuda.compile(function, signature, device=False, abi="numba", output="ptx",
+                            cc=compile_module._compute_capability(name), lineinfo=True)
+    assert numbered(compiled(Kernel(function), name, dtype).ptx) == numbered(alone)
 
 
 def test_float64_in_a_float32_kernel_is_found():

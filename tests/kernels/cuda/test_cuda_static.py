@@ -12,8 +12,9 @@ def named(compilation):
     return f"{compilation.kernel.name}-{compilation.dtype}"
 
 
-@pytest.mark.parametrize("compilation", compilations(), ids=named)
+# A kernel's architectures come one after the other, while its first half of a compilation is kept.
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("compilation", compilations(), ids=named)
 def test_kernels_keep_their_promises(architecture, compilation):
     compiled = compile_kernel(compilation.kernel, compilation.signature, architecture)
     broken = broken_promises(compilation.kernel, compilation.dtype, compilation.launch, compiled)
