@@ -51,17 +51,11 @@ class SimulatorDevice:
     def launch(self, kernel: Kernel, grid: Dimensions, block: Dimensions, *arguments: Any,
                shared_bytes: int = 0) -> None:
         """Run a kernel to its end; see `Device.launch`."""
-        from numba import cuda
-        from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
+        from refglow.kernels.cuda.simulated_block import simulate
 
         launch = checked_launch(kernel, grid, block, arguments, shared_bytes)
-        if launch is None:
-            return
-        # The simulator copies NumPy arrays in and out, so that two arguments sharing memory would
-        # part; its own arrays are used as they are.
-        passed = [FakeCUDAArray(argument) if isinstance(argument, np.ndarray) else argument
-                  for argument in arguments]
-        cuda.jit(kernel.function)[launch.grid, launch.block, 0, shared_bytes](*passed)
+        if launch is not None:
+            simulate(launch)
 
 
 class InterpretedDevice:
