@@ -110,12 +110,16 @@ def dense_jacobians(bijector: Bijector, x: Any, event_ndims: Any) -> list[Array]
 
 def check_vjp_against_complex_step(bijector: Bijector, twin: Bijector, value: Any,
                                    event_ndims: Any, *, forward: bool, memory: str = "store",
-                                   directions: int | None = None,
+                                   directions: int | None = None, together: int = 1,
                                    limit: float = DERIVATIVE_AGAINST_COMPLEX_STEP) -> None:
     """J^T w with random cotangents w of value and log-det, in every coordinate of the input.
 
     And in every coordinate of every parameter; or, if `directions` is a number, along that many
     random directions of each parameter's array.
+
+    Many parameters take fewer evaluations if `together` of an array move at once, by +1 or -1 and
+    drawn at random, each in one such group: a wrong number changes its group's sum as much as
+    itself, and two in one group cancel by chance only.
     """
     rng = np.random.default_rng(0)
     vjp = bijector.forward_vjp if forward else bijector.inverse_vjp
@@ -135,7 +139,7 @@ def check_vjp_against_complex_step(bijector: Bijector, twin: Bijector, value: An
     assert parameter_bars.keys() == trainable.keys(), "cotangents of other parameters than it has"
     zero = map_structure(_template(value), np.zeros_like, value)
     for name, shape in trainable.items():
-        dots = (_units(shape) if directions is None
+        dots = (_signed_groups(shape, together, rng) if directions is None
                 else rng.standard_normal((directions, *shape)))
         expected = np.array([float(_contracted(_derivative(
             twin, forward, value, event_ndims, zero, {name: dot}), bars)) for dot in dots])
@@ -214,10 +218,17 @@ def _random_like(structure: Any, rng: np.random.Generator) -> Any:
                          rng.standard_normal(leaf.shape), structure)
 
 
-def _units(shape: tuple[int, ...]) -> Array:
-    """The unit directions of an array, [its size, *shape]."""
+def _signed_groups(shape: tuple[int, ...], together: int, rng: np.random.Generator) -> Array:
+    """Directions in which `together` of an array's numbers move, each number in one of them.
+
+    With together = 1 the unit directions, in their order: [the array's size, *shape].
+    """
     size = int(np.prod(shape))
-    return np.eye(size).reshape(size, *shape)
+    if together == 1:
+        return np.eye(size).reshape(size, *shape)
+    groups = np.zeros((-(-size // together), size))
+    groups[np.arange(size) // together, rng.permutation(size)] = rng.choice([-1.0, 1.0], size)
+    return groups.reshape(len(groups), *shape)
 
 
 def _unit_steps(value: Any) -> Any:

@@ -92,15 +92,43 @@ def test_vjp_of_a_glow_in_every_parameter(forward: bool) -> None:
                                           limit=GLOW_DERIVATIVE_AGAINST_COMPLEX_STEP)
 
 
-@pytest.mark.slow
 @DIRECTION
 def test_vjp_of_a_larger_glow_in_every_parameter(forward: bool) -> None:
     case = next(case for case in CASES if case.name == "Glow")
     bijector, value, ndims = made(case, np.float64, forward)
     assert size_of(bijector) > 5000
     checks.check_vjp_against_complex_step(bijector, twin_of(case, bijector), value, ndims,
-                                          forward=forward,
+                                          forward=forward, together=25,
                                           limit=GLOW_DERIVATIVE_AGAINST_COMPLEX_STEP)
+
+
+@pytest.mark.parametrize("together", [1, 7, 25])
+def test_one_wrong_number_among_many_parameters_is_seen(together: int,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off by 1e-9 of the largest of its array, whichever it is."""
+    bijector, value, ndims = next(case for case in CASES if case.name == "RealNVP").make(
+        SEED, np.float64)
+    twin = next(case for case in CASES if case.name == "RealNVP").make(SEED, np.complex128)[0]
+    twin.load_state_dict(bijector.state_dict())
+    name = max(bijector.trainable_variables, key=lambda variable: variable.size).name
+    right = bijector.forward_vjp
+    for index in (0, 3, -1):
+        def wrong(*arguments: Any, index: int = index, **options: Any) -> Any:
+            results, pullback = right(*arguments, **options)
+
+            def pulled(*bars: Any) -> Any:
+                value_bar, parameter_bars = pullback(*bars)
+                bar = parameter_bars[name].copy()
+                bar.flat[index] += 1e-9 * np.abs(bar).max()
+                return value_bar, parameter_bars | {name: bar}
+            return results, pulled
+        checks.check_vjp_against_complex_step(bijector, twin, value, ndims, forward=True,
+                                              together=together)
+        monkeypatch.setattr(bijector, "forward_vjp", wrong, raising=False)
+        with pytest.raises(AssertionError, match=f"the cotangent of {name}"):
+            checks.check_vjp_against_complex_step(bijector, twin, value, ndims, forward=True,
+                                                  together=together)
+        monkeypatch.undo()
 
 
 @ALL
