@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from refglow.validation.tolerances import rounding_layers
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -38,6 +40,11 @@ def layers_towards_latent(glow: Any) -> list[Layer]:
         layers.append(Layer(f"block{i}.exit", "ExitBijector", exit_, None))
     layers.append(Layer("reshape", "Reshape", parts[-1], None))
     return layers
+
+
+def layer_roundings(layer: Layer) -> int:
+    """L of a layer of refglow's; a step's coupling and its network's convolutions are four."""
+    return 4 if layer.kind == "RealNVP" else rounding_layers(layer.bijector)
 
 
 def _steps(block: int, parts: list[Any], channels: int | None) -> list[Layer]:

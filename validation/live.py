@@ -27,7 +27,7 @@ from refglow.validation.against_golden import conditions_of
 from refglow.validation.cases import additive_network, small_network
 from refglow.validation.compare import root_mean_square
 from refglow.validation.evaluate import evaluate
-from refglow.validation.layers import Layer, layers_towards_latent
+from refglow.validation.layers import layer_roundings, layers_towards_latent
 from refglow.validation.random_models import (
     random_architecture,
     random_images,
@@ -153,13 +153,9 @@ def _layer_rows(glow: tfb.Glow, twin: Any, wide: tfb.Glow, y: Array) -> list[Row
         conditions = conditions_of(exact.bijector, x, part, x_ndims)
         results = evaluate(ours.bijector, x, part, x_ndims)
         for prop, expected in evaluate(theirs.bijector, x, part, x_ndims).items():
-            tolerance = agreement(y.dtype, _roundings(ours), conditions[prop])
+            tolerance = agreement(y.dtype, layer_roundings(ours), conditions[prop])
             rows.append(compared(ours.kind, prop, y.dtype, results[prop], expected, tolerance,
                                  conditions[prop]))
         y = x if ours.channels is None else np.concatenate([x, y[..., ours.channels:]], axis=-1)
     return rows
 
-
-def _roundings(layer: Layer) -> int:
-    """L of a layer; a step's coupling and its network's convolutions are four (or three)."""
-    return 4 if layer.kind == "RealNVP" else rounding_layers(layer.bijector)

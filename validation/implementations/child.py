@@ -1,0 +1,80 @@
+"""The process that an implementation runs in: `python -m refglow.validation.implementations.child`.
+
+It reads requests, one line of JSON each, from its standard input and answers on its standard output:
+
+    {"do": "start"}                 -> {}: it runs
+    {"do": "import", "place": ..., "name": ..., "is_file": ...}
+                                    -> {}, or {"failed": why}; {"missing": which} if the name is not
+                                       there
+    {"do": "build", "file": PATH}   -> {"offered": [...]}, or {"failed": why}
+    {"do": "call", "name": ..., "file": PATH, "answer": PATH}
+                                    -> {}, its arrays in the answer's file; or {"failed": why}
+
+Before a stranger's code runs, both are moved where it will not find them: it reads an empty standard
+input, and what it prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from refglow.validation.implementations.calls import reason_of
+from refglow.validation.implementations.exchange import read_arrays, write_found
+from refglow.validation.implementations.found import read
+from refglow.validation.implementations.offerings import built, offered
+from refglow.validation.implementations.source import NoSuchNameError, Source, imported, named
+
+
+class _Host:
+    """The implementation, as far as it has come."""
+
+    def __init__(self) -> None:
+        self._target: Any = None
+        self._implementation: Any = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what is asked."""
+        if request["do"] == "start":
+            return {}
+        if request["do"] == "import":
+            source = Source(request["place"], request["name"], request["is_file"])
+            self._target = named(imported(source), source)
+            return {}
+        arrays, values = read_arrays(Path(request["file"]))
+        if request["do"] == "build":
+            self._implementation = built(self._target, values["architecture"], arrays)
+            return {"offered": list(offered(self._implementation))}
+        name = request["name"]
+        result = getattr(self._implementation, name)(arrays["argument"])
+        write_found(Path(request["answer"]), read(name, result))
+        return {}
+
+
+def _serve() -> None:
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.dup2(2, 1)
+    sys.dont_write_bytecode = True
+    host = _Host()
+    for line in requests:
+        try:
+            found = host.answer(json.loads(line))
+        except NoSuchNameError as error:
+            found = {"missing": str(error)}
+        except BaseException as error:  # SystemExit too: a stranger's code may raise anything
+            traceback.print_exc()
+            found = {"failed": reason_of(error), "exhausted": isinstance(error, MemoryError)}
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        answers.write(json.dumps(found).encode() + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    _serve()

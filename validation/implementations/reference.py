@@ -1,0 +1,178 @@
+"""What an implementation's results should be, and how far roundings move them.
+
+The truth is the specification in float64, at the parameters and inputs in the number type that the
+implementation was given. Only the data-dependent start is the specification's in that number type:
+the deviation's epsilon depends on it. Conditions are those of `conditioning.py`: all data, inputs
+and parameters, is moved by a relative 1e-7, and how far each result moves over that is its kappa.
+
+Results are named as in `found.py`. The latents that `forward` is given are those of other images:
+the given ones in reverse order and mirrored, so that nothing remembered can pass for an inverse.
+
+A round trip commits its roundings twice. Its condition is measured as they arise: the images are
+moved, taken to latents by moved parameters, moved again, and taken back by parameters moved in
+another way. Only so far does what is forgotten on the way come back:
+
+    round_trip                 forward(inverse(x)) = x
+    opposite_log_dets          forward_log_det_jacobian(inverse(x)) = -inverse_log_det_jacobian(x)
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from refglow.backend import use_backend
+from refglow.bijectors.glow import Glow
+from refglow.dtypes import DEFAULT_FLOAT, Array, DType
+from refglow.training.dequantize import bits_per_dim
+from refglow.training.model import distribution_of
+from refglow.validation.conditioning import largest_moves, measured_condition, moved_number
+from refglow.validation.implementations.active_layers import ActiveLayer, active_layers
+from refglow.validation.implementations.model import Arrays, parameters_of
+from refglow.validation.tolerances import (
+    Tolerance,
+    agreement,
+    derivative_agreement,
+    rounding_layers,
+)
+
+BITS = 8  # of the images whose bits per dimension are asked for
+
+
+@dataclass
+class Reference:
+    """The truth for one model and batch of images.
+
+    Attributes:
+      glow: the model in float64, with the parameters as the implementation was given them.
+      dtype: the number type that the implementation is given.
+      x, z: images and latents, in that type.
+      layers: the model's, from image to latent.
+      truth: by name, float64.
+      conditions: kappa of each, and of "round_trip" and "opposite_log_dets".
+    """
+
+    glow: Glow
+    dtype: DType
+    x: Array
+    z: Array
+    layers: list[ActiveLayer]
+    truth: Arrays
+    conditions: dict[str, float]
+    _roundings: dict[str, int] = field(default_factory=dict)
+
+    def tolerance(self, name: str, kappa: float | None = None) -> Tolerance:
+        """The error that passes for a result.
+
+        Args:
+          name: of the result.
+          kappa: its condition; by default the one measured.
+        """
+        condition = self.conditions[name] if kappa is None else kappa
+        layers = rounding_layers(self.glow)
+        if name.startswith("layers/"):
+            layers = self._roundings[name.split("/")[1]]
+        if name in ("round_trip", "opposite_log_dets"):
+            layers *= 2
+        rule = derivative_agreement if name.startswith("gradients/") else agreement
+        return rule(self.dtype, layers, condition)
+
+
+def reference_of(glow: Glow, images: Any) -> Reference:
+    """The truth at a batch of images.
+
+    Args:
+      glow: float32 or float64, its ActNorms initialised; it is not changed.
+      images: [B, H, W, C]; converted to the model's number type.
+
+    Raises:
+      ValueError: if an ActNorm is not initialised, or the images do not fit or are not finite.
+    """
+    parameters_of(glow)  # which refuses what has no parameters yet
+    dtype = np.dtype(glow.dtype or DEFAULT_FLOAT)
+    x = np.array(images, dtype=dtype)
+    if x.ndim != 4 or not len(x) or not np.isfinite(x).all():
+        raise ValueError("Expected finite images [B, H, W, C], at least one; got shape "
+                         f"{list(x.shape)}{'' if x.ndim != 4 or not len(x) else ', not finite'}.")
+    wide = glow.astype(np.float64)
+    with use_backend("spec"), np.errstate(all="ignore"):
+        z = wide.inverse(x[::-1, :, ::-1].astype(np.float64)).astype(dtype)
+        inputs = [x.astype(np.float64), z.astype(np.float64)]
+        layers = active_layers(wide)
+        names: list[str] = []
+
+        def results(parts: Sequence[Array]) -> list[Array]:
+            found = _results(wide, layers, *parts)
+            names[:] = list(found)
+            return list(found.values())
+        values = results(inputs)
+        truth = dict(zip(names, values, strict=True))
+        conditions = dict(zip(names, measured_condition(wide, results, inputs), strict=True))
+        conditions |= _conditions_there_and_back(wide, inputs[0])
+        truth |= _initialized(glow.astype(dtype), x)
+    roundings = np.cumsum([layer.roundings for layer in layers])
+    return Reference(wide, dtype, x, z, layers, truth, conditions,
+                     {layer.name: int(count) for layer, count in
+                      zip(layers, roundings, strict=True)})
+
+
+def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Arrays:
+    """Everything that can be offered."""
+    latents, ildj = glow.inverse_and_log_det(x)
+    image, fldj = glow.forward_and_log_det(z)
+    log_prob, pullback = distribution_of(glow).log_prob_vjp(x)
+    x_bar, bars = pullback(np.full(len(x), 1 / len(x)))
+    found = {"inverse": latents, "inverse_log_det_jacobian": ildj,
+             "forward": image, "forward_log_det_jacobian": fldj, "log_prob": log_prob,
+             "bits_per_dim": bits_per_dim(log_prob, x[0].size, BITS)}
+    y = x
+    for layer in layers:
+        y, log_det = layer.towards_latent(y)
+        found |= {f"layers/{layer.name}/output": y, f"layers/{layer.name}/log_det": log_det}
+    found["gradients/x"] = x_bar
+    found |= {f"gradients/{name.removeprefix('bijector.')}": bar for name, bar in bars.items()}
+    return found | _initialized(glow, x)
+
+
+def _initialized(glow: Glow, x: Array) -> Arrays:
+    """ActNorms' parameters after a start from x; the model's own are put back."""
+    if not glow.parameters["use_actnorm"]:
+        return {}
+    before = glow.state_dict()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # constant channels
+            glow.initialize(x)
+        return {f"initialize/{name}": value.astype(np.float64)
+                for name, value in glow.state_dict().items()
+                if name.endswith((".actnorm.shift", ".actnorm.log_scale"))}
+    finally:
+        glow.load_state_dict(before)
+
+
+def _conditions_there_and_back(glow: Glow, x: Array) -> dict[str, float]:
+    """kappa of the two identities that hold after a round trip."""
+    rng = np.random.default_rng(0)
+    state = glow.state_dict()
+    trainable = {variable.name for variable in glow.trainable_variables}
+
+    def move_parameters() -> None:
+        glow.load_state_dict({name: moved_number(name, value, rng) if name in trainable else value
+                              for name, value in state.items()})
+
+    def moved() -> list[Array]:
+        move_parameters()
+        z, ildj = glow.inverse_and_log_det(moved_number("x", x, rng))
+        move_parameters()
+        back, fldj = glow.forward_and_log_det(moved_number("z", z, rng))
+        return [back, fldj, ildj]
+    try:
+        ildj = glow.inverse_log_det_jacobian(x, 3)
+        round_trip, there, back = largest_moves([x, -ildj, ildj], moved)
+    finally:
+        glow.load_state_dict(state)
+    return {"round_trip": round_trip, "opposite_log_dets": there + back}
