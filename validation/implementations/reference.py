@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ from refglow.validation.tolerances import (
 BITS = 8  # of the images whose bits per dimension are asked for
 
 
-@dataclass
+@dataclass(frozen=True)
 class Reference:
     """The truth for one model and batch of images.
 
@@ -54,6 +54,7 @@ class Reference:
       layers: the model's, from image to latent.
       truth: by name, float64.
       conditions: kappa of each, and of "round_trip" and "opposite_log_dets".
+      _roundings: how many parts commit roundings until each layer's output, and "" in all.
     """
 
     glow: Glow
@@ -63,23 +64,15 @@ class Reference:
     layers: list[ActiveLayer]
     truth: Arrays
     conditions: dict[str, float]
-    _roundings: dict[str, int] = field(default_factory=dict)
+    _roundings: dict[str, int]
 
-    def tolerance(self, name: str, kappa: float | None = None) -> Tolerance:
-        """The error that passes for a result.
-
-        Args:
-          name: of the result.
-          kappa: its condition; by default the one measured.
-        """
-        condition = self.conditions[name] if kappa is None else kappa
-        layers = rounding_layers(self.glow)
-        if name.startswith("layers/"):
-            layers = self._roundings[name.split("/")[1]]
+    def tolerance(self, name: str) -> Tolerance:
+        """The error that passes for a result, by its name."""
+        layers = self._roundings[name.split("/")[1] if name.startswith("layers/") else ""]
         if name in ("round_trip", "opposite_log_dets"):
             layers *= 2
         rule = derivative_agreement if name.startswith("gradients/") else agreement
-        return rule(self.dtype, layers, condition)
+        return rule(self.dtype, layers, self.conditions[name])
 
 
 def reference_of(glow: Glow, images: Any) -> Reference:
@@ -114,10 +107,10 @@ def reference_of(glow: Glow, images: Any) -> Reference:
         conditions = dict(zip(names, measured_condition(wide, results, inputs), strict=True))
         conditions |= _conditions_there_and_back(wide, inputs[0])
         truth |= _initialized(glow.astype(dtype), x)
-    roundings = np.cumsum([layer.roundings for layer in layers])
+    so_far = np.cumsum([layer.roundings for layer in layers])
+    roundings = {layer.name: int(count) for layer, count in zip(layers, so_far, strict=True)}
     return Reference(wide, dtype, x, z, layers, truth, conditions,
-                     {layer.name: int(count) for layer, count in
-                      zip(layers, roundings, strict=True)})
+                     roundings | {"": rounding_layers(wide)})
 
 
 def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Arrays:
