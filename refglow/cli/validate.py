@@ -1,4 +1,4 @@
-"""`refglow validate`: hold refglow against TFP, from golden files or live."""
+"""`refglow validate`: refglow against TFP, from golden files or live; yours against refglow."""
 
 from __future__ import annotations
 
@@ -21,32 +21,67 @@ def validate(
     configs: Annotated[int | None, typer.Option(
         min=1, help="With --live: how many random architectures.", show_default="10")] = None,
     seed: Annotated[int | None, typer.Option(
-        min=0, help="With --live: the seed they are drawn from.", show_default="0")] = None,
+        min=0, help="With --live or --implementation: the seed they are drawn from.",
+        show_default="0")] = None,
     results: Annotated[Path | None, typer.Option(
         help="Judge what your program, in any language, computed for the golden vectors of this "
         "folder (see `refglow vectors export`).")] = None,
+    implementation: Annotated[str | None, typer.Option(
+        metavar="FILE.py:NAME", help="Judge a Glow of yours in Python, or module:NAME: a function "
+        "of (architecture, parameters) or an object, which offers some of forward, inverse, "
+        "log-dets, gradients, layers (see refglow.validation.implementations). It runs in a "
+        "process of its own.")] = None,
+    model: Annotated[Path | None, typer.Option(
+        help="With --implementation: the model's safetensors file.",
+        show_default="random weights, 3 blocks of 8 steps")] = None,
+    images: Annotated[int | None, typer.Option(
+        min=1, help="With --implementation: how many random images.", show_default="4")] = None,
+    time_limit: Annotated[float | None, typer.Option(
+        min=0.01, help="With --implementation: seconds that a call may take.",
+        show_default="60")] = None,
+    dtype: Annotated[str | None, typer.Option(
+        help="With --implementation: float64, float32 or both.", show_default="both")] = None,
     only: Annotated[str | None, typer.Option(
         help="Only the bijectors whose name begins so, e.g. --only RealNVP; with --results, the "
         "vectors.")] = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:
-    """Hold refglow against TensorFlow Probability, or your program against the truth.
+    """Hold refglow against TensorFlow Probability, or your implementation against the truth.
 
     By default against golden files: TFP's results for every bijector and for whole Glows on real
     photographs, in float32 and float64. With --live tfp, against the installed TFP on random
     architectures, as a whole and layer by layer. With --results DIR, your program's results for
-    golden vectors, against their true values.
+    golden vectors, against their true values. With --implementation FILE.py:NAME, a Glow of yours
+    in Python, whatever it offers.
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """
     if live not in (None, "tfp"):
         raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
-    if live is None and not (configs is None and seed is None):
+    if live is None and not (configs is None and (seed is None or implementation is not None)):
         raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
     if results is not None and live is not None:
         raise typer.BadParameter("goes without --live.", param_hint="--results")
+    if implementation is not None and not (live is None and results is None and only is None):
+        raise typer.BadParameter("goes without --live, --results and --only.",
+                                 param_hint="--implementation")
+    chosen = {key: value for key, value in {
+        "model": model, "images": images, "time_limit": time_limit, "dtype": dtype}.items()
+        if value is not None}
+    if implementation is None and chosen:
+        raise typer.BadParameter("goes with --implementation.",
+                                 param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
     require_writable(json)
+    if implementation is not None:
+        from refglow.cli.validate_implementation import DTYPES, Choices, validate_implementation
+        if dtype is not None and dtype not in DTYPES:
+            raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {dtype!r}.",
+                                     param_hint="--dtype")
+        found = validate_implementation(Choices(implementation, seed=seed or 0, **chosen),
+                                        is_standard_output(json))
+        write_json(json, found)
+        raise typer.Exit(0 if found["passed"] else 1)
     if results is not None:
         from refglow.cli.validate_results import judge_results
         judgement = judge_results(results, only, is_standard_output(json))

@@ -83,5 +83,6 @@ def reason_of(error: BaseException) -> str:
     where = ""
     if len(frames) > 1:  # the first is the call
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
-    return f"raised {type(error).__name__}: {message[:1000]}{where}"
+    colon = ": " if message else ""
+    return f"raised {type(error).__name__}{colon}{message[:1000]}{where}"
 

@@ -1,6 +1,6 @@
-"""The process that an implementation runs in: `python -m refglow.validation.implementations.child`.
+"""The process of an implementation: `python -m refglow.validation.implementations.child`.
 
-It reads requests, one line of JSON each, from its standard input and answers on its standard output:
+It reads requests, one line of JSON each, from its standard input and answers on standard output:
 
     {"do": "start"}                 -> {}: it runs
     {"do": "import", "place": ..., "name": ..., "is_file": ...}
@@ -10,8 +10,8 @@ It reads requests, one line of JSON each, from its standard input and answers on
     {"do": "call", "name": ..., "file": PATH, "answer": PATH}
                                     -> {}, its arrays in the answer's file; or {"failed": why}
 
-Before a stranger's code runs, both are moved where it will not find them: it reads an empty standard
-input, and what it prints goes to standard error.
+Before a stranger's code runs, both are moved where it will not find them: it reads an empty
+standard input, and what it prints goes to standard error.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Interpreter:
     def __init__(self) -> None:
         """Start it, in a group of processes of its own, so that all it starts can be killed."""
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-P", "-X", "faulthandler", "-m", _CHILD],
+            [sys.executable, "-u", "-P", "-m", _CHILD],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True)
         self._answers, self._printed = b"", b""

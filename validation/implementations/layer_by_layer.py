@@ -1,9 +1,10 @@
 """Which layer differs first: each compared twice.
 
-    cumulative    its output against the reference's own output there; differs from the first wrong
-                  layer on
-    alone         its output against the reference's layer applied to the *implementation's* output
-                  of the layer before; differs where a layer is wrong, and only there
+    cumulative    against the reference's own output: from the first wrong layer on, all differ
+    alone         against the reference's layer applied to the *implementation's* output of the
+                  layer before: a layer differs if it is wrong itself
+
+The layer's log-det is compared in the same two ways.
 """
 
 from __future__ import annotations

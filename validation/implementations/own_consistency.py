@@ -8,9 +8,9 @@
 The last two in float64 only: in float32, differences tell nothing. What a flow that fails its model
 still satisfies tells a consistent flow of other conventions from a broken one.
 
-Differences are central, (f(x + h v) - f(x - h v)) / 2h, all points in one call. How far the one-sided
-ones, (f(x + h v) - f(x)) / h and its mirror image, are from that is the estimate of the error; a unit of
-a ReLU network that changes its side near x shows in it.
+Differences are central, (f(x + h v) - f(x - h v)) / 2h, all points in one call. How far the
+one-sided ones, (f(x + h v) - f(x)) / h and its mirror image, are from that is the estimate of the
+error; a unit of a ReLU network that changes its side near x shows in it.
 """
 
 from __future__ import annotations

@@ -106,7 +106,9 @@ def reference_of(glow: Glow, images: Any) -> Reference:
         truth = dict(zip(names, values, strict=True))
         conditions = dict(zip(names, measured_condition(wide, results, inputs), strict=True))
         conditions |= _conditions_there_and_back(wide, inputs[0])
-        truth |= _initialized(glow.astype(dtype), x)
+        started = _initialized(glow.astype(dtype), x)
+        truth |= started
+        conditions |= {name: conditions[name] * _cancelled(name, started) for name in started}
     so_far = np.cumsum([layer.roundings for layer in layers])
     roundings = {layer.name: int(count) for layer, count in zip(layers, so_far, strict=True)}
     return Reference(wide, dtype, x, z, layers, truth, conditions,
@@ -145,6 +147,18 @@ def _initialized(glow: Glow, x: Array) -> Arrays:
                 if name.endswith((".actnorm.shift", ".actnorm.log_scale"))}
     finally:
         glow.load_state_dict(before)
+
+
+def _cancelled(name: str, started: Arrays) -> float:
+    """By what factor a channel's statistic is smaller than the numbers that it is the sum of.
+
+    Roundings of single pixels average out in it when data is moved at random; those that all pixels
+    share do not. A mean is a sum of numbers of the deviation's size; a log-scale moves by what the
+    deviation moves relatively, which is relative to 1.
+    """
+    scale = np.exp(-started[name.rpartition(".")[0] + ".log_scale"])
+    terms = float(scale.max()) if name.endswith(".shift") else 1.0
+    return max(1.0, terms / (float(np.abs(started[name]).max()) or terms))
 
 
 def _conditions_there_and_back(glow: Glow, x: Array) -> dict[str, float]:
