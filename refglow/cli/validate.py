@@ -57,27 +57,14 @@ def validate(
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """
-    if live not in (None, "tfp"):
-        raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
-    if live is None and not (configs is None and (seed is None or implementation is not None)):
-        raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
-    if results is not None and live is not None:
-        raise typer.BadParameter("goes without --live.", param_hint="--results")
-    if implementation is not None and not (live is None and results is None and only is None):
-        raise typer.BadParameter("goes without --live, --results and --only.",
-                                 param_hint="--implementation")
     chosen = {key: value for key, value in {
         "model": model, "images": images, "time_limit": time_limit, "dtype": dtype}.items()
         if value is not None}
-    if implementation is None and chosen:
-        raise typer.BadParameter("goes with --implementation.",
-                                 param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
+    _require_fitting(live, {"configs": configs, "seed": seed, "results": results, "only": only},
+                     implementation, chosen)
     require_writable(json)
     if implementation is not None:
-        from refglow.cli.validate_implementation import DTYPES, Choices, validate_implementation
-        if dtype is not None and dtype not in DTYPES:
-            raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {dtype!r}.",
-                                     param_hint="--dtype")
+        from refglow.cli.validate_implementation import Choices, validate_implementation
         found = validate_implementation(Choices(implementation, seed=seed or 0, **chosen),
                                         is_standard_output(json))
         write_json(json, found)
@@ -94,6 +81,35 @@ def validate(
     _print_report(report, to_stderr=is_standard_output(json))
     write_json(json, _plain(report))
     raise typer.Exit(0 if report["passed"] else 1)
+
+
+def _require_fitting(live: str | None, others: dict[str, Any], implementation: str | None,
+                     chosen: dict[str, Any]) -> None:
+    """Raise BadParameter unless the options go together.
+
+    Args:
+      live, implementation: those options.
+      others: configs, seed, results and only.
+      chosen: what was given of the options that go with --implementation.
+    """
+    if live not in (None, "tfp"):
+        raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
+    seeded = others["seed"] is not None and implementation is None
+    if live is None and (others["configs"] is not None or seeded):
+        raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
+    if others["results"] is not None and live is not None:
+        raise typer.BadParameter("goes without --live.", param_hint="--results")
+    if implementation is not None and not (
+            live is None and others["results"] is None and others["only"] is None):
+        raise typer.BadParameter("goes without --live, --results and --only.",
+                                 param_hint="--implementation")
+    if implementation is None and chosen:
+        raise typer.BadParameter("goes with --implementation.",
+                                 param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
+    dtypes = ("float64", "float32", "both")
+    if chosen.get("dtype", "both") not in dtypes:
+        raise typer.BadParameter(f"can be {', '.join(dtypes)}; got {chosen['dtype']!r}.",
+                                 param_hint="--dtype")
 
 
 def _run_golden(only: str | None) -> dict[str, Any]:

@@ -150,7 +150,8 @@ def test_what_names_no_implementation_is_refused(text, says):
 @pytest.mark.parametrize("arguments", [
     ("--images", "2"), ("--model", "m"), ("--time-limit", "1"), ("--dtype", "both"),
     ("--implementation", "a:b", "--live", "tfp"), ("--implementation", "a:b", "--only", "Exp"),
-    ("--implementation", "a:b", "--dtype", "float16"), ("--implementation", "a:b", "--configs", "1")])
+    ("--implementation", "a:b", "--dtype", "float16"),
+    ("--implementation", "a:b", "--configs", "1")])
 def test_options_that_do_not_go_together(arguments):
     done = CliRunner().invoke(app, ["validate", *arguments])
     assert done.exit_code == 2 and "Invalid value" in done.output
@@ -163,7 +164,8 @@ def test_a_module_of_the_working_directory_and_what_it_starts_is_ended(tmp_path,
         class Impl:
             @staticmethod
             def inverse(x):
-                started = subprocess.Popen([{sys.executable!r}, "-c", "import time; time.sleep(99)"])
+                started = subprocess.Popen(
+                    [{sys.executable!r}, "-c", "import time; time.sleep(99)"])
                 open("started", "w").write(str(started.pid))
                 time.sleep(99)
             @staticmethod

@@ -1,4 +1,4 @@
-"""Glow in plain NumPy with nothing of refglow's in it, as a user would bring it; float64 and float32."""
+"""Glow in plain NumPy, nothing of refglow's in it, as a user would bring it: float64, float32."""
 
 import math
 
@@ -46,7 +46,7 @@ class NumpyGlow:
             x = x[..., :leave]
 
     def inverse_and_log_det(self, x):
-        ildj, exited, found = 0.0, None, dict((n, (y, ld)) for n, y, ld in self.layers(x))
+        exited, found = None, {n: (y, ld) for n, y, ld in self.layers(x)}
         for i, (leave, grab, _) in reversed(list(enumerate(self.a["blockwise_splits"]))):
             last = (f"block{i}.exit" if leave and grab else f"block{i}.step0.coupling")
             y = found[last][0]
@@ -88,7 +88,8 @@ class NumpyGlow:
 
         def actnorm(name, y):
             scale = y.std((0, 1, 2)) + 10 * np.finfo(y.dtype).eps
-            copy.p[name + ".shift"], copy.p[name + ".log_scale"] = -y.mean((0, 1, 2)), -np.log(scale)
+            copy.p[name + ".shift"] = -y.mean((0, 1, 2))
+            copy.p[name + ".log_scale"] = -np.log(scale)
             found.update({name + end: copy.p[name + end] for end in (".shift", ".log_scale")})
             return plain(name, y)
         copy.actnorm = actnorm
@@ -126,13 +127,13 @@ class NumpyGlow:
         return (np.concatenate([x[..., :leave], np.exp(raw + 2) * x[..., leave:] + t], -1),
                 (raw + 2).sum((1, 2, 3)))
 
-    # ---- parts -------------------------------------------------------------------------------------
+    # ---- parts -----------------------------------------------------------------------------------
 
     def matrix(self, name):
         packed = self.p[name + ".lower_upper"]
-        lower, upper = np.tril(packed, -1) + np.eye(len(packed), dtype=packed.dtype), np.triu(packed)
+        lower = np.tril(packed, -1) + np.eye(len(packed), dtype=packed.dtype)
         w = np.empty_like(packed)
-        w[self.p[name + ".permutation"]] = lower @ upper
+        w[self.p[name + ".permutation"]] = lower @ np.triu(packed)
         return w, np.log(np.abs(np.diag(packed))).sum()
 
     def scale_and_shift(self, name, a):

@@ -132,7 +132,7 @@ def test_gradients_of_unknown_parameters_fail_and_missing_ones_are_listed():
     assert any("gradients, float64:" in text and "not given" in text for text in found.skipped)
 
 
-# ---- wrong in one layer ----------------------------------------------------------------------------
+# ---- wrong in one layer --------------------------------------------------------------------------
 
 
 def wrong_layer(kind, at, mistake):
@@ -144,7 +144,7 @@ def wrong_layer(kind, at, mistake):
 
 
 def _transposed(self, right, name, x):
-    y, log_det = right(self, name, x)
+    _, log_det = right(self, name, x)
     return x @ self.matrix(name)[0], log_det
 
 
@@ -211,7 +211,7 @@ def test_a_forward_that_is_not_the_inverse_is_seen():
     assert wrong_rows(compared(implementation(NoShift)), "own") == ["forward(inverse(x)) = x"]
 
 
-# ---- what is no result -----------------------------------------------------------------------------
+# ---- what is no result ---------------------------------------------------------------------------
 
 
 def spoilt(**functions):
@@ -229,7 +229,7 @@ class _Unconvertible:
         raise RuntimeError("on another device")
 
 
-class _Unspeakable(Exception):
+class _UnspeakableError(Exception):
     def __str__(self):
         raise RuntimeError
 
@@ -249,7 +249,7 @@ NO_RESULTS = {
     "not convertible": (lambda x: _Unconvertible(), "does not become an array: on another device"),
     "an exception": (lambda x: _raise(KeyError("w")), "raised KeyError: 'w' (test_implementations"),
     "exit": (lambda x: _raise(SystemExit(0)), "raised SystemExit: 0"),
-    "no message": (lambda x: _raise(_Unspeakable()), "its message cannot be shown"),
+    "no message": (lambda x: _raise(_UnspeakableError()), "its message cannot be shown"),
     "control characters": (lambda x: _raise(ValueError("\x1b[2J\n[red]x")), "?[2J [red]x")}
 
 
@@ -314,7 +314,7 @@ def test_layers_in_another_order_or_of_another_form():
     assert as_dict.passed and any("log_det" in text for text in as_dict.skipped)
 
 
-# ---- offering little -------------------------------------------------------------------------------
+# ---- offering little -----------------------------------------------------------------------------
 
 
 def test_only_an_inverse_is_enough():
