@@ -57,7 +57,7 @@ def validate(
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """
-    chosen = {key: value for key, value in {
+    chosen: dict[str, Any] = {key: value for key, value in {
         "model": model, "images": images, "time_limit": time_limit, "dtype": dtype}.items()
         if value is not None}
     _require_fitting(live, {"configs": configs, "seed": seed, "results": results, "only": only},
