@@ -55,6 +55,11 @@ DERIVATIVE_IN_ANOTHER_TYPE = 100.0  # the same vjp in float32 or longdouble agai
 REBUILT_AGAINST_STORED = 200.0  # memory="reversible" against "store", well-conditioned models
 # A check that would let an error of a tenth pass shows nothing, and fails instead.
 LARGEST_USEFUL = 0.1
+# The audit of a model (`validation/audit`). Samples that reach a thousand times as far as data do at
+# the same place are no images any more; random models stay within a factor of ten.
+ABSURD_GROWTH = 1e3
+# A round trip of latents is lost with less than two digits; one of images, if a level is missed.
+LATENTS_RECONSTRUCTED = 0.01
 # Derivatives that start from a rounded result (x_dot = y_dot e^-x for the inverse of Exp) carry its
 # absolute error: |x| eps, 42 eps at the ends of float32's range.
 _DERIVATIVE_OVER_VALUE = 16.0
@@ -96,6 +101,11 @@ def _rounds(module: Any) -> bool:
 def summed_again(dtype: Any) -> float:
     """How far two sums of the same terms may be apart, relative to the sum of their sizes."""
     return _ROUNDINGS_OF_A_SUM * float(np.finfo(np.dtype(dtype)).eps)
+
+
+def largest_layer_condition(dtype: Any) -> float:
+    """eps^(-1/2): a layer with a larger condition alone loses half of all digits of the type."""
+    return float(np.finfo(np.dtype(dtype)).eps) ** -0.5
 
 
 def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:

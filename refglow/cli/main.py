@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import refglow
+from refglow.cli.audit import audit
 from refglow.cli.bench import bench
 from refglow.cli.bpd import bpd
 from refglow.cli.errata import errata
@@ -25,6 +26,7 @@ app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
                   rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.command()(validate)
 app.command()(errata)
+app.command()(audit)
 app.command()(train)
 app.command()(sample)
 app.command()(interpolate)
