@@ -55,8 +55,8 @@ DERIVATIVE_IN_ANOTHER_TYPE = 100.0  # the same vjp in float32 or longdouble agai
 REBUILT_AGAINST_STORED = 200.0  # memory="reversible" against "store", well-conditioned models
 # A check that would let an error of a tenth pass shows nothing, and fails instead.
 LARGEST_USEFUL = 0.1
-# The audit of a model (`validation/audit`). Samples that reach a thousand times as far as data do at
-# the same place are no images any more; random models stay within a factor of ten.
+# The audit of a model (`validation/audit`): samples that reach a thousand times as far as data do
+# at the same place have nothing to do with data any more.
 ABSURD_GROWTH = 1e3
 # A round trip of latents is lost with less than two digits; one of images, if a level is missed.
 LATENTS_RECONSTRUCTED = 0.01

@@ -1,21 +1,21 @@
 """How much layers amplify errors: the largest singular values of Jacobians, in both directions.
 
 A small error e at place k becomes J_k e at the next, and is up to sigma(J_k) times as long, sigma
-the largest singular value; on the way to the image the factor is up to sigma(J_k^-1), the inverse of
-J_k's smallest. That is the layer's *gain*. Relative to the values' lengths it is its *condition*
+the largest singular value; on the way to the image the factor is up to sigma(J_k^-1), the inverse
+of J_k's smallest. That is the layer's *gain*. Relative to the values' lengths it is its *condition*
 
     kappa to the latent = sigma(J_k)    |h_k| / |h_(k+1)|
     kappa to the image  = sigma(J_k^-1) |h_(k+1)| / |h_k|          their product is cond(J_k)
 
 From the image to place k the factor is sigma(J_(k-1) ... J_0), from the latent to place k
-sigma(J_k^-1 ... J_(L-1)^-1): the *amplification*. It is at most the product of the gains, and usually
-far less.
+sigma(J_k^-1 ... J_(L-1)^-1): the *amplification*. It is at most the product of the gains, and
+usually far less.
 
 ActNorm's Jacobian is diagonal, a 1x1 convolution's is its matrix, for every pixel; so their gains
 are exact. Those of couplings and of products come from Golub-Kahan bidiagonalization: with vectors
-v_1, u_1 = J v_1 / a_1, v_2 = (J^T u_1 - a_1 v_1) / b_1, ..., J is bidiagonal in these two bases, and
-after m steps the largest singular value of the m x m matrix of the a and b is a lower bound of J's
-that converges fast. J u takes one jvp, J^T u one vjp.
+v_1, u_1 = J v_1 / a_1, v_2 = (J^T u_1 - a_1 v_1) / b_1, ..., J is bidiagonal in these two bases,
+and after m steps the largest singular value of the m x m matrix of the a and b is a lower bound of
+J's that converges fast. J v takes one jvp, J^T u one vjp.
 
 Source: Golub & Van Loan 2013, section 10.4; Behrmann et al. 2021, section 3.
 """
@@ -131,7 +131,7 @@ def amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: 
     def apply(vectors: Vectors) -> Vectors:
         found, h_dot = [], np.stack(vectors)
         for k in walk:
-            source, target = (k, k + 1) if to_latent else (k + 1, k)
+            source = k if to_latent else k + 1
             while len(found) < len(ends) and ends[len(found)] == source:
                 found.append(h_dot[0])
                 h_dot = h_dot[1:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from refglow.validation.audit.round_trips import (
 )
 from refglow.validation.audit.surviving import Surviving, surviving
 from refglow.validation.audit.truth import Truth, multiplications, true_values
-from refglow.validation.layers import Layer, layers_towards_latent
+from refglow.validation.layers import layers_towards_latent
 
 BALL_SECONDS = 60.0
 TEMPERATURES = (0.7, 1.0)
@@ -50,9 +49,9 @@ def audit(glow: Glow, images: Array, *, n_bits: int = 8, seed: int = 0,
 
     Args:
       glow: the model, float32 or float64, its ActNorms initialised.
-      images: [N, H, W, C] as the model takes them, in its number type. Round trips are made with all
-        of them and with as many samples; amplification and digits are measured with the first one
-        and one sample.
+      images: [N, H, W, C] as the model takes them, in its number type. Round trips are made with
+        all of them and with as many samples; amplification and digits are measured with the first
+        one and one sample.
       n_bits: of the levels that the model was trained on.
       seed: of the samples, and of the vectors that measure amplification.
       temperatures: of the samples.

@@ -20,7 +20,6 @@ from refglow.validation.audit.round_trips import (
     IMPOSSIBLE,
     LOST,
     NOT_FINITE,
-    Origin,
     RoundTrip,
     Walk,
 )
@@ -86,10 +85,9 @@ def _cause(layer: Layer, report: LayerReport, before: Array,
         return "", ()
     if layer.kind == "OneByOneConv":
         return _of_matrix(conv_matrix(layer), scales, limit)
-    usual = float(np.median(scales.least)) if layer.kind == "ActivationNormalization" else 1.0
-    small = usual / max(scales.range[0], 1e-300)
-    large = scales.range[1] / usual
-    if max(small, large) < limit:
+    small = 1 / max(min(scales.range[0], 1.0), 1e-300)  # what is left as it is has the scale 1
+    large = max(scales.range[1], 1.0)
+    if small * large < limit:
         return (f"What it multiplies by, {scales.what} of {_range(scales)}, is not extreme."
                 if report.condition >= limit else ""), ()
     if small >= large:
@@ -146,7 +144,8 @@ def _named(channels: tuple[int, ...]) -> str:
 def _others(scales: Scales, others: Array) -> str:
     if not others.any():
         return ""
-    return f" (the others by {scales.least[others].min():.2g} to {scales.largest[others].max():.2g})"
+    least, largest = scales.least[others].min(), scales.largest[others].max()
+    return f" (the others by {least:.2g} to {largest:.2g})"
 
 
 def _range(scales: Scales) -> str:
@@ -218,7 +217,8 @@ def _by_degrees(trip: RoundTrip, layers: Sequence[Layer], places: Sequence[Array
     Samples are held against data; data themselves against the layer before.
     """
     origin, walk = trip.origin, _failed(trip)
-    assert origin is not None and walk is not None
+    assert origin is not None
+    assert walk is not None
     if origin.what == LOST:
         return "No layer alone explains it; errors add up over the layers."
     data = trip.what == "data"

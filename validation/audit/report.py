@@ -101,8 +101,7 @@ class Audit:
         return all(trip.passed for trip in self.trips)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON. Lists by place begin at the image and have one entry more than there are layers.
-        """
+        """For JSON. Lists by place begin at the image, with an entry more than there are layers."""
         def truth(one: Truth) -> dict[str, Any]:
             return {"method": one.method, "relative_error": one.error, "why_no_balls": one.why}
         return {

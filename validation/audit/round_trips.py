@@ -72,8 +72,8 @@ class RoundTrip:
       temperature: of samples; None for data.
       count: how many examples.
       out, back: the two walks; no `back` where `out` is not finite.
-      error: how far the round trip ends from where it began; for data absolute, for samples relative
-        to the largest latent; infinite if it does not arrive.
+      error: how far the round trip ends from where it began; for data absolute, for samples
+        relative to the largest latent; infinite if it does not arrive.
       limit: the largest error that passes.
       origin: where a failure begins, or None.
     """
