@@ -105,7 +105,7 @@ def summed_again(dtype: Any) -> float:
 
 def largest_layer_condition(dtype: Any) -> float:
     """eps^(-1/2): a layer with a larger condition alone loses half of all digits of the type."""
-    return float(np.finfo(np.dtype(dtype)).eps) ** -0.5
+    return 1 / math.sqrt(float(np.finfo(np.dtype(dtype)).eps))
 
 
 def agreement(dtype: Any, layers: int, condition: float) -> Tolerance:

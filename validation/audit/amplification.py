@@ -129,7 +129,8 @@ def amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: 
         return np.broadcast_to(places[place], (count, *places[place].shape[1:]))
 
     def apply(vectors: Vectors) -> Vectors:
-        found, h_dot = [], np.stack(vectors)
+        found: Vectors = []
+        h_dot = np.stack(vectors)
         for k in walk:
             source = k if to_latent else k + 1
             while len(found) < len(ends) and ends[len(found)] == source:

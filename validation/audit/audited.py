@@ -155,7 +155,7 @@ class _Work:
             data, data if samples.origin else samples)]
         for to_latent, places in ((True, walks[0]), (False, walks[1])):
             self._part(f"amplification on the way to the {'latent' if to_latent else 'image'}")
-            wanted = (range(1, count + 1) if to_latent else range(count))
+            wanted = list(range(1, count + 1) if to_latent else range(count))
             if not self.everywhere:
                 shift = 1 if to_latent else 0
                 wanted = sorted({wanted[0], wanted[-1]} | {

@@ -100,7 +100,7 @@ class RoundTrip:
     def as_dict(self, layers: Sequence[Layer]) -> dict[str, Any]:
         """For JSON."""
         def walk(one: Walk | None) -> dict[str, Any] | None:
-            return one and {
+            return None if one is None else {
                 "direction": "to latent" if one.to_latent else "to image",
                 "largest": one.largest, "lost": one.lost,
                 "first_not_finite": None if one.not_finite is None

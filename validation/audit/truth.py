@@ -85,7 +85,8 @@ def _by_wide_floats(glow: Glow, start: Array, to_latent: bool, why: str) -> Trut
     The roundings of two types are in proportion to their eps, so the wider one's error is about
     the two results' difference times the quotient of the eps.
     """
-    names = [(np.float32, "float32"), (np.float64, "float64"), (np.longdouble, "long double")]
+    names: list[tuple[Any, str]] = [(np.float32, "float32"), (np.float64, "float64"),
+                                    (np.longdouble, "long double")]
     if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         names.pop()
     results = []
