@@ -7,13 +7,14 @@ import pytest
 
 from refglow.backend import use_backend
 from refglow.bijectors import Glow
-from refglow.validation.audit import audit
+from refglow.validation.audit import audit, number_types
 from refglow.validation.audit import truth as truth_module
 from refglow.validation.audit.amplification import (
     amplifications,
     largest_singular_values,
     layer_gains,
 )
+from refglow.validation.audit.channels import coupling_of
 from refglow.validation.audit.number_types import BFLOAT16, FLOAT16, FLOAT32, evaluated
 from refglow.validation.audit.truth import true_values
 from refglow.validation.audit.walk import tangent_through, through, trajectory
@@ -251,6 +252,20 @@ def test_half_precision_is_rounded_after_every_operation():
         native.astype(np.float64), emulated[-1], coarse[-1])]
     assert 0.2 < errors[1] / errors[0] < 5
     assert 2 < errors[2] / errors[1] < 32  # eps is 8 times as large
+
+
+def test_networks_are_rounded_layer_by_layer():
+    glow = model(3)
+    layer = next(layer for layer in number_types._layers_in(glow, BFLOAT16)
+                 if layer.name == "block1.step0.coupling")
+    network = coupling_of(layer)._bijector_fn.network
+    x = BFLOAT16.rounded(images(1, shape=(2, 2, 4)))
+    expected = x
+    with use_backend("spec"):
+        for part in network._parts:
+            expected = BFLOAT16.rounded(part(expected))
+        np.testing.assert_array_equal(network(x), expected)
+    assert len(network._parts) == 5
 
 
 def test_number_types_round_as_their_names_say():
