@@ -66,6 +66,7 @@ _DERIVATIVE_OVER_VALUE = 16.0
 _ROUNDINGS_PER_LAYER = 4.0
 _ROUNDINGS_OF_A_SUM = 16.0  # of tens of terms, relative to the sum of their sizes
 _ROUNDINGS_PER_GRADIENT = 64.0
+_ROUNDINGS_PER_PROBE = 1e4  # sums over thousands of products, some of which cancel
 # Ridders' estimate is the difference of two columns of the extrapolation, not a bound.
 _ESTIMATE_TO_BOUND = 10.0
 
@@ -134,6 +135,11 @@ def derivative_agreement(dtype: Any, layers: int, condition: float) -> Tolerance
     value = agreement(dtype, layers, condition)
     return Tolerance(_DERIVATIVE_OVER_VALUE * value.relative,
                      f"{_DERIVATIVE_OVER_VALUE:g} x {value.reason}")
+
+
+def probed_network(dtype: Any) -> float:
+    """Whether a network was read rightly, on random numbers: another function differs by O(1)."""
+    return _ROUNDINGS_PER_PROBE * float(np.finfo(np.dtype(dtype)).eps)
 
 
 def gradient(dtype: Any, terms: int, condition: float) -> Tolerance:

@@ -51,6 +51,10 @@ AFFINES: dict[str, Affine] = {
     "left out": Affine(lambda x, s, t: x, lambda z, s, t: z, 0),
 }
 
+def _exp_of(log_scale: Callable[[Array], Array]) -> Scale:
+    return Scale(lambda r: exp(log_scale(r)), log_scale)
+
+
 SCALES: dict[str, Scale] = {
     "sigmoid(r + 2)": Scale(lambda r: sigmoid(r + 2), lambda r: log_sigmoid(r + 2)),
     "exp(r + 2)": Scale(lambda r: exp(r + 2), lambda r: r + 2),
@@ -62,10 +66,17 @@ SCALES: dict[str, Scale] = {
                                     lambda r: log(sigmoid(r + 2) + 1e-3)),
     "2 sigmoid(r)": Scale(lambda r: 2 * sigmoid(r), lambda r: log_sigmoid(r) + np.log(2.0)),
     "exp(r)": Scale(exp, lambda r: r),
-    "exp(tanh(r))": Scale(lambda r: exp(tanh(r)), tanh),
-    "exp(1.272 atan(r))": Scale(lambda r: exp(2 * 0.636 * np.arctan(r)),
-                                lambda r: 2 * 0.636 * np.arctan(r)),
-    "exp(2 tanh(r / 20))": Scale(lambda r: exp(2 * tanh(r / 20)), lambda r: 2 * tanh(r / 20)),
+    "exp(tanh(r))": _exp_of(tanh),
+    "exp(1.272 atan(r))": _exp_of(lambda r: 1.272 * np.arctan(r)),
+    "exp(2 tanh(r))": _exp_of(lambda r: 2 * tanh(r)),
+    # FrEIA's clamps other than its default 2: 0.636 clamp atan(r), clamp tanh(r).
+    "exp(0.636 atan(r))": _exp_of(lambda r: 0.636 * np.arctan(r)),
+    "exp(0.7632 atan(r))": _exp_of(lambda r: 0.7632 * np.arctan(r)),
+    "exp(0.954 atan(r))": _exp_of(lambda r: 0.954 * np.arctan(r)),
+    "exp(1.908 atan(r))": _exp_of(lambda r: 1.908 * np.arctan(r)),
+    "exp(1.2 tanh(r))": _exp_of(lambda r: 1.2 * tanh(r)),
+    "exp(1.5 tanh(r))": _exp_of(lambda r: 1.5 * tanh(r)),
+    "exp(3 tanh(r))": _exp_of(lambda r: 3 * tanh(r)),
     "softplus(r)": Scale(softplus, lambda r: log(softplus(r))),
     "1 + r": Scale(lambda r: 1 + r, lambda r: np.log(np.abs(1 + r))),
 }

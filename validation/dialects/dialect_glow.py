@@ -3,7 +3,8 @@
 From the image to the latent, for block i = n-1 .. 0: squeeze, then for j = K-1 .. 0 the layers of
 step j in the dialect's order, then the exit. The arrays have refglow's names, and a dialect says
 how they are used; a second network of a coupling is `coupling.second`, a full matrix stands in
-`conv.lower_upper`.
+`conv.lower_upper`. Where the coarsest latents have a learned mean and scale, `block0.top.mean` and
+`block0.top.log_scale` [h, w, c], they are whitened last: a layer `block0.top`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class LayerResult:
 
     @property
     def kind(self) -> str:
-        """"squeeze", "actnorm", "conv", "coupling" or "exit"."""
+        """"squeeze", "actnorm", "conv", "coupling", "exit" or "top"."""
         return self.name.rpartition(".")[2]
 
 
@@ -100,6 +101,8 @@ class DialectGlow:
                         yield f"block{i}.step{j}.{kind}"
             if self.structure.has_exit(i):
                 yield f"block{i}.exit"
+        if self._has("block0.top"):
+            yield "block0.top"
 
     def apply(self, name: str, x: Array, to_latent: bool = True) -> LayerResult:
         """One layer, by its name, to any input.
@@ -114,6 +117,8 @@ class DialectGlow:
             return LayerResult(name, self._squeezed(block, x, to_latent), np.zeros(len(x)))
         if kind == "exit":
             return self._exit(name, block, x, to_latent)
+        if kind == "top":
+            return LayerResult(name, *stages.top(x, self._arrays_of(name), to_latent))
         step = re.fullmatch(r"block\d+\.step(\d+)\.\w+", name)
         if step is None:
             raise ValueError(f"A Glow has no layer {name!r}.")
@@ -204,7 +209,8 @@ class DialectGlow:
         total = np.zeros(len(results[0].output))
         for result in results:
             if result.kind != "squeeze":
-                total += TERMS[getattr(self.dialect, f"log_det_{result.kind}")] * result.log_det
+                kind = "exit" if result.kind == "top" else result.kind  # both whiten latents
+                total += TERMS[getattr(self.dialect, f"log_det_{kind}")] * result.log_det
         total = SIGNS[self.dialect.log_det_sign] * total
         return BATCHES[self.dialect.log_det_batch](
             UNITS[self.dialect.log_det_unit](total, self.structure.dimensions))

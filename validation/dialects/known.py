@@ -56,13 +56,13 @@ NFLOWS = Dialect(
     direction="forward makes latents")
 
 FREIA_GLOW = Dialect(
-    actnorm="(x - m) exp(-v)", actnorm_deviation="sample", actnorm_epsilon="none",
+    actnorm="x exp(v) + m", actnorm_deviation="sample", actnorm_epsilon="none",
     factors="full matrix", conditioning="high half", sides="both", scale="exp(1.272 atan(r))",
     exit_affine="left out", latents="finest first NCHW", direction="forward makes latents")
 
 FREIA_ALL_IN_ONE = FREIA_GLOW.but(
-    step_order="coupling actnorm conv", actnorm="x exp(v) + m", conditioning="low half",
-    sides="one", scale="exp(2 tanh(r / 20))")
+    step_order="coupling actnorm conv", conditioning="low half", sides="one",
+    scale="exp(2 tanh(r))", log_det_conv="left out")
 
 INVERTIBLE_NETWORKS = Dialect(
     actnorm="x v + m", actnorm_deviation="sample", actnorm_epsilon="none", factors="full matrix",
@@ -74,22 +74,32 @@ KNOWN: dict[str, KnownDialect] = {
     "openai": KnownDialect(
         "openai/glow", OPENAI,
         "couplings are additive by default in its training script; images are whitened latents "
-        "eps, not z"),
+        "eps, not z; the coarsest latents may have a learned mean and scale"),
     "rosinality": KnownDialect(
-        "rosinality/glow-pytorch", ROSINALITY, "couplings are additive by default"),
+        "rosinality/glow-pytorch", ROSINALITY,
+        "couplings are additive by default; forward gives latents before they are whitened; the "
+        "coarsest latents have a learned mean and scale"),
     "chaiyujin": KnownDialect(
         "chaiyujin/glow-pytorch", CHAIYUJIN,
-        "what leaves at exits is dropped; noise is Gaussian while ln 256 is charged"),
-    "y0ast": KnownDialect("y0ast/Glow-PyTorch", CHAIYUJIN, "what leaves at exits is dropped"),
+        "what leaves at exits is dropped; noise is Gaussian while ln 256 is charged; the coarsest "
+        "latents may have a learned mean and scale"),
+    "y0ast": KnownDialect(
+        "y0ast/Glow-PyTorch", CHAIYUJIN,
+        "what leaves at exits is dropped; the coarsest latents may have a learned mean and scale"),
     "normflows": KnownDialect(
         "normflows, MultiscaleFlow of GlowBlocks", NORMFLOWS,
         "the larger half of an odd number of channels conditions"),
     "nflows": KnownDialect(
         "nflows, MultiscaleCompositeTransform", NFLOWS,
-        "which channels condition is the caller's mask; a convolution's bias follows its matrix"),
-    "freia-glow": KnownDialect("FrEIA, GLOWCouplingBlock", FREIA_GLOW),
+        "which channels condition is the caller's mask; a convolution's bias follows its matrix; "
+        "its images experiment ends each level with one more 1x1 convolution"),
+    "freia-glow": KnownDialect(
+        "FrEIA, GLOWCouplingBlock", FREIA_GLOW,
+        "the clamp, 2 by default, is the factor of the log-scale: 0.636 clamp atan(r)"),
     "freia-all-in-one": KnownDialect(
-        "FrEIA, AllInOneBlock", FREIA_ALL_IN_ONE, "r and t are a tenth of the network's output"),
+        "FrEIA, AllInOneBlock", FREIA_ALL_IN_ONE,
+        "r and t are a tenth of the network's output; a soft permutation is orthogonal to float32, "
+        "its inverse is taken to be its transpose and its log-det 0"),
     "invertible-networks": KnownDialect(
         "InvertibleNetworks.jl", INVERTIBLE_NETWORKS,
         "its networks have a residual middle layer and a transposed last convolution, its inverse "

@@ -69,10 +69,17 @@ PADDINGS: dict[str, Callable[[Array, int, int], Array]] = {
     "ones, last": _padded_by("ones"),
 }
 
+def _leaky_relu(slope: float) -> Callable[[Array], Array]:
+    return lambda x: np.where(x > 0, x, slope * x)
+
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": relu,
-    "leaky relu 0.01": lambda x: np.where(x > 0, x, 0.01 * x),
-    "leaky relu 0.2": lambda x: np.where(x > 0, x, 0.2 * x),
+    "leaky relu 0.01": _leaky_relu(0.01),
+    "leaky relu 0.2": _leaky_relu(0.2),
+    "leaky relu 0.05": _leaky_relu(0.05),
+    "leaky relu 0.1": _leaky_relu(0.1),
+    "leaky relu 0.3": _leaky_relu(0.3),
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "gelu": lambda x: x * _normal_cdf(x),
     "silu": lambda x: x * sigmoid(x),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.elementary import exp
 from refglow.validation.dialects.actnorms import ACTNORMS, FROM_EVERY_BATCH, started
 from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES
 from refglow.validation.dialects.dialect import Dialect
@@ -161,6 +162,21 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
     whole = np.empty_like(x)
     whole[..., going_on], whole[..., leaving] = stays, leaves
     return whole, whole[..., :0], log_det
+
+
+def top(x: Array, arrays: Arrays, to_latent: bool) -> AndLogDet:
+    """The whitening of the coarsest latents: (x - mean) exp(-log_scale), and back.
+
+    Args:
+      x: [B, h, w, c].
+      arrays: mean and log_scale, [h, w, c].
+      to_latent: the direction.
+    """
+    mean, log_scale = arrays["mean"], arrays["log_scale"]
+    total = float(log_scale.sum(dtype=np.float64))
+    if to_latent:
+        return (x - mean) / exp(log_scale), np.full(len(x), -total)
+    return x * exp(log_scale) + mean, np.full(len(x), total)
 
 
 def conventions_of(dialect: Dialect) -> NetworkConventions:
