@@ -15,6 +15,7 @@ import refglow
 from refglow.cli.audit import audit
 from refglow.cli.bench import bench
 from refglow.cli.bpd import bpd
+from refglow.cli.dialects import dialects
 from refglow.cli.errata import errata
 from refglow.cli.interpolate import interpolate
 from refglow.cli.sample import sample
@@ -27,6 +28,7 @@ app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
 app.command()(validate)
 app.command()(errata)
 app.command()(audit)
+app.command()(dialects)
 app.command()(train)
 app.command()(sample)
 app.command()(interpolate)

@@ -73,7 +73,9 @@ def _loaded(path: str) -> Any:
             "it holds more than arrays, numbers, texts and containers of them, and reading it would "
             "run code from it. Where you trust it, load it with PyTorch yourself, and save "
             f"model.state_dict() or pass that. PyTorch says: {one_line(str(error))}") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever the reader's stack machine trips over in foreign bytes
         raise ValueError(f"it is not a file of torch.save: {one_line(str(error))}") from error
 
 

@@ -62,7 +62,7 @@ def from_openai(arrays: Mapping[str, Any], image_shape: Sequence[int]) -> Import
     if checkpoint.has("model/prior/y_emb/W"):
         raise NotRepresentableError("It is conditioned on classes: model/prior/y_emb",
                                     "a dialect's latents have one distribution.")
-    levels = []
+    levels: list[Level] = []
     while checkpoint.has(f"model/{len(levels)}/0/actnorm_center/b"):
         levels.append(_level(checkpoint, len(levels)))
     levels, factors, multiplied = uniform_factors(levels, "P L U")

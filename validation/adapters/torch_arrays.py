@@ -43,7 +43,7 @@ def permutation_of(matrix: Array, where: str) -> Array:
     Raises:
       NotRepresentableError: if it is none.
     """
-    permutation = matrix.argmax(axis=0)
+    permutation: Array = matrix.argmax(axis=0)
     if not np.array_equal(matrix, np.eye(len(matrix))[:, permutation]):
         raise NotRepresentableError(where, "it is not a permutation matrix.")
     return permutation
@@ -51,4 +51,5 @@ def permutation_of(matrix: Array, where: str) -> Array:
 
 def packed(lower: Array, upper: Array, diagonal: Array) -> Array:
     """L (unit diagonal, not kept) and U in one array, U's diagonal given apart."""
-    return np.tril(lower, -1) + np.triu(upper, 1) + np.diag(diagonal)
+    array: Array = np.tril(lower, -1) + np.triu(upper, 1) + np.diag(diagonal)
+    return array
