@@ -59,7 +59,8 @@ def _all(known: dict[str, KnownDialect]) -> tuple[Table, dict[str, Any]]:
     for name, entry in known.items():
         table.add_row(name, *(_cell(getattr(entry.dialect, field)) for field in _SHOWN))
     return table, {"beyond": [], "dialects": [
-        {"name": name, "title": entry.title, "beyond": entry.beyond, "answers": asdict(entry.dialect)}
+        {"name": name, "title": entry.title, "beyond": entry.beyond,
+         "answers": asdict(entry.dialect)}
         for name, entry in known.items()]}
 
 

@@ -69,13 +69,13 @@ def log_det_of(matrix, x):
 
 
 def normal_log_p(x, mean, log_scale):
-    terms = -0.5 * math.log(2 * math.pi) - log_scale - (x - mean)**2 / (2 * torch.exp(2 * log_scale))
+    square = (x - mean)**2 / torch.exp(2 * log_scale)
+    terms = -0.5 * math.log(2 * math.pi) - log_scale - square / 2
     return terms.sum(dim=(1, 2, 3))
 
 
 def held(imported, x, log_p, latents):
-    """The largest relative error of log p, of latents (a list by scale, finest first), and of the
-    way back."""
+    """The largest relative error of log p, of latents by scale, finest first, and the way back."""
     glow = imported.glow
     results = list(glow.towards_latent(nhwc(x)))
     scales = glow.scales(results)
@@ -92,7 +92,7 @@ def image(height=8, width=12, channels=3):
     return torch.tensor(np.random.default_rng(9).random((3, channels, height, width)) - 0.5)
 
 
-# ---- rosinality -----------------------------------------------------------------------------------
+# ---- rosinality ---------------------------------------------------------------------------------
 
 
 def zero_conv(arrays, place, x, outputs):
@@ -169,7 +169,7 @@ def test_rosinality_s_failures_say_why():
     rosinality(arrays, image())
     with pytest.raises(ValueError, match=r"image_shape is \(H, W, 3\)"):
         from_rosinality(arrays, (8, 12, 1))
-    with pytest.raises(NotRepresentableError, match="1 arrays, 'blocks.0.extra'"):
+    with pytest.raises(NotRepresentableError, match=r"1 arrays, 'blocks\.0\.extra'"):
         from_rosinality(arrays | {"blocks.0.extra": np.zeros(1)}, (8, 12, 3))
     with pytest.raises(NotRepresentableError, match="has not seen data"):
         from_rosinality(arrays | {"blocks.1.flows.0.actnorm.initialized": np.array(0, np.uint8)},
@@ -181,7 +181,7 @@ def test_rosinality_s_failures_say_why():
         from_rosinality({"weight\x1b[0m": np.zeros(1)}, (8, 12, 3))
 
 
-# ---- chaiyujin, y0ast -----------------------------------------------------------------------------
+# ---- chaiyujin, y0ast ---------------------------------------------------------------------------
 
 
 def zeros_conv(arrays, place, x, outputs, deeper):
@@ -238,8 +238,8 @@ def chaiyujin(arrays, x, y0ast=False, affine=True, lu=False, learn_top=True, pre
     prior = torch.zeros(len(x), 2 * c, *x.shape[2:], dtype=x.dtype)
     arrays[f"{prefix}prior_h"] = prior[:1].numpy()
     if learn_top:
-        prior = zeros_conv(arrays, prefix + ("learn_top_fn" if y0ast else "learn_top"), prior, 2 * c,
-                           deeper)
+        top = prefix + ("learn_top_fn" if y0ast else "learn_top")
+        prior = zeros_conv(arrays, top, prior, 2 * c, deeper)
     mean, logs = prior[:, :c], prior[:, c:]
     return total + normal_log_p(x, mean, logs), [*latents, (x - mean) * torch.exp(-logs)]
 
@@ -270,7 +270,7 @@ def test_chaiyujin_s_failures_say_why():
     assert from_chaiyujin(without, (8, 12, 3)).glow.structure.image_shape == (8, 12, 3)
 
 
-# ---- openai ---------------------------------------------------------------------------------------
+# ---- openai -------------------------------------------------------------------------------------
 
 
 def bordered_conv(arrays, name, x, outputs, side):

@@ -46,7 +46,7 @@ def test_a_file_with_code_is_refused_and_the_code_does_not_run(tmp_path, name):
         np.savez(path, x=np.array([Program(str(ran))], dtype=object))
     else:
         torch.save({"model": Program(str(ran))}, path)
-    with pytest.raises(ValueError, match=f"{name}: it (holds more than|is not an .npz)"):
+    with pytest.raises(ValueError, match=rf"{name}: it (holds more than|is not an \.npz)"):
         arrays_of_torch_file(path)
     assert not ran.exists()
 

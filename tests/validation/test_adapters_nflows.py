@@ -1,4 +1,4 @@
-"""from_nflows: the Glow of nflows' images experiment, random weights everywhere, both directions."""
+"""from_nflows: the Glow of nflows' images experiment, random weights, both directions."""
 
 import numpy as np
 import pytest

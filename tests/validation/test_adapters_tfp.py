@@ -42,7 +42,7 @@ def test_a_network_that_is_a_function_is_refused(tf):
         return network
     glow = tfp.bijectors.Glow((4, 4, 1), 1, 1, coupling_bijector_fn=scale_and_shift,
                               use_actnorm=False)
-    with pytest.raises(NotRepresentableError, match="'network'.*function"):
+    with pytest.raises(NotRepresentableError, match=r"'network'.*function"):
         from_tfp(glow)
 
 

@@ -70,8 +70,8 @@ def _loaded(path: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            "it holds more than arrays, numbers, texts and containers of them, and reading it would "
-            "run code from it. Where you trust it, load it with PyTorch yourself, and save "
+            "it holds more than arrays, numbers, texts and containers of them, and reading it "
+            "would run code from it. Where you trust it, load it with PyTorch yourself, and save "
             f"model.state_dict() or pass that. PyTorch says: {one_line(str(error))}") from error
     except OSError:
         raise

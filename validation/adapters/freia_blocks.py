@@ -1,4 +1,6 @@
-"""FrEIA's modules as parts of a Glow. Towards the latent:
+"""FrEIA's modules as parts of a Glow.
+
+Towards the latent:
 
     IRevNetDownsampling   [C, 2 h, 2 w] -> [C a b, h, w], or [a b C] with legacy_backend
     ActNorm               exp(scale) x + bias
@@ -10,8 +12,9 @@
     AllInOneBlock         x2 = e^s x2 + t of subnet(x1), then x = Psi(global_scale) x +
                           global_offset, then V R x
 
-with [s, t] = subnet(...), s = clamp f(s); of AllInOneBlock [s, t] = 0.1 subnet(...). f is 0.636 atan,
-tanh, or 2 sigmoid - 1 = tanh(s / 2). V is a product of reflections 1 - 2 v v^T / v^T v, R fixed.
+with [s, t] = subnet(...), s = clamp f(s); of AllInOneBlock [s, t] = 0.1 subnet(...). f is
+0.636 atan, tanh, or 2 sigmoid - 1 = tanh(s / 2). V is a product of reflections
+1 - 2 v v^T / v^T v, R is fixed.
 
 Source: FrEIA 0.2, modules/.
 """
