@@ -56,7 +56,7 @@ def test_what_is_no_such_file_is_said(tmp_path):
         (tmp_path / name).write_bytes(b"something else")
         with pytest.raises(ValueError, match=name):
             arrays_of_torch_file(tmp_path / name)
-        with pytest.raises(OSError, match="no such|No such"):
+        with pytest.raises(OSError, match=r"no such|No such"):
             arrays_of_torch_file(tmp_path / f"missing-{name}")
     (tmp_path / "number.pt").write_bytes(pickle.dumps(3))
     with pytest.raises(ValueError, match=r"number.pt"):
