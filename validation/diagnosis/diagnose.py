@@ -75,7 +75,8 @@ def _search_what_follows(reference: DialectGlow, segments: list[Segment], observ
     if observed.inverse_log_det is not None:
         search_total(reference, segments, images, observed.inverse_log_det, explained, deadline)
     _search_densities(reference, segments, observed, images, explained)
-    if observed.started and "precision" not in explained.known_answers():
+    starts = observed.start_images is not None and bool(observed.started)
+    if starts and "precision" not in explained.known_answers():
         search_start(reference, observed.start_images, observed.started, explained, deadline)
     if observed.forward_inputs is not None:
         search_forward(reference, observed.forward_inputs, observed.forward_images,

@@ -89,10 +89,10 @@ class Latents:
 
         They cost one block instead of all, and rule out nearly all that is wrong.
         """
-        for result in trajectory(reference, self._segments, self._images[:1], dialects):
+        for result in trajectory(reference, self._segments, self._images, dialects):
             if result.kind == "exit":
                 leave = result.output.shape[-1] - reference.grabbed(result)
-                return self._are_seen(result.output[..., leave:].ravel())
+                return self._are_seen(result.output[0, ..., leave:].ravel())
         return True
 
     def _are_seen(self, numbers: Array) -> bool:

@@ -125,8 +125,9 @@ class Total:
 
     def _whole(self, question: str) -> str:
         """The answer to a question about the total that was found in layers, if one was."""
-        default = getattr(Dialect(), question)
-        given = {getattr(dialect, question) for dialect in self._dialects.values()} - {default}
+        default = str(getattr(Dialect(), question))
+        given = {str(getattr(dialect, question)) for dialect in self._dialects.values()}
+        given.discard(default)
         return given.pop() if len(given) == 1 else default
 
     def _by_kind(self, answers: Answers, arrays: Mapping[str, Array] | None = None,

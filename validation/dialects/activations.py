@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from refglow.validation.dialects.conversion import NotRepresentableError
+from refglow.validation.dialects.networks import LEAKY
 from refglow.validation.dialects.plain_networks import Convolution, Network
 
 # Between two convolutions: f(x) = slope * x for x < 0. All of them take 1 to 1.
-SLOPES = {"relu": 0.0, "leaky relu 0.01": 0.01, "leaky relu 0.2": 0.2, "none": 1.0,
-          "relu also at the end": 0.0}
+SLOPES = {"relu": 0.0, **LEAKY, "none": 1.0, "relu also at the end": 0.0}
 
 
 def with_activation(network: Network, there: str, here: str, padding: str) -> Network:

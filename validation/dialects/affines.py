@@ -68,6 +68,7 @@ SCALES: dict[str, Scale] = {
     "exp(r)": Scale(exp, lambda r: r),
     "exp(tanh(r))": _exp_of(tanh),
     "exp(1.272 atan(r))": _exp_of(lambda r: 1.272 * np.arctan(r)),
+    "exp(2 tanh(r / 10))": _exp_of(lambda r: 2 * tanh(r / 10)),
     "exp(2 tanh(r))": _exp_of(lambda r: 2 * tanh(r)),
     # FrEIA's clamps other than its default 2: 0.636 clamp atan(r), clamp tanh(r).
     "exp(0.636 atan(r))": _exp_of(lambda r: 0.636 * np.arctan(r)),

@@ -73,13 +73,12 @@ def _leaky_relu(slope: float) -> Callable[[Array], Array]:
     return lambda x: np.where(x > 0, x, slope * x)
 
 
+# PyTorch's and TensorFlow's default slopes below 0, then others that are met.
+LEAKY = {f"leaky relu {slope}": slope for slope in (0.01, 0.2, 0.05, 0.1, 0.3)}
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": relu,
-    "leaky relu 0.01": _leaky_relu(0.01),
-    "leaky relu 0.2": _leaky_relu(0.2),
-    "leaky relu 0.05": _leaky_relu(0.05),
-    "leaky relu 0.1": _leaky_relu(0.1),
-    "leaky relu 0.3": _leaky_relu(0.3),
+    **{name: _leaky_relu(slope) for name, slope in LEAKY.items()},
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
     "gelu": lambda x: x * _normal_cdf(x),
     "silu": lambda x: x * sigmoid(x),

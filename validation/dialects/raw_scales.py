@@ -24,7 +24,15 @@ _BASES = {
     "sigmoid(2 r)": ("sigmoid", 2.0, 0.0),
     "exp(r + 2)": ("exp", 1.0, 2.0), "exp(r)": ("exp", 1.0, 0.0),
 }
-_ODD = ("exp(tanh(r))", "exp(1.272 atan(r))", "exp(2 tanh(r / 20))")
+# scale -> (k, f, w): exp(k f(w r)), odd in its exponent
+_ODD = {
+    "exp(tanh(r))": (1.0, "tanh", 1.0), "exp(2 tanh(r / 10))": (2.0, "tanh", 0.1),
+    "exp(2 tanh(r))": (2.0, "tanh", 1.0), "exp(1.2 tanh(r))": (1.2, "tanh", 1.0),
+    "exp(1.5 tanh(r))": (1.5, "tanh", 1.0), "exp(3 tanh(r))": (3.0, "tanh", 1.0),
+    "exp(0.636 atan(r))": (0.636, "atan", 1.0), "exp(0.7632 atan(r))": (0.7632, "atan", 1.0),
+    "exp(0.954 atan(r))": (0.954, "atan", 1.0), "exp(1.272 atan(r))": (1.272, "atan", 1.0),
+    "exp(1.908 atan(r))": (1.908, "atan", 1.0),
+}
 
 
 def same_scale(there: str, here: str) -> tuple[float, float]:
@@ -80,14 +88,18 @@ def _logit(s: Array) -> Array:
     return np.where(s == 1, 40.0, np.log(s) - np.log1p(-s))
 
 
+def _inverse_of_odd(k: float, function: str, w: float) -> Callable[[Array], Array]:
+    """s = exp(k f(w r)) solved for r."""
+    inverse = np.arctanh if function == "tanh" else np.tan
+    return lambda s: np.asarray(inverse(np.log(s) / k) / w)
+
+
 _INVERSES: dict[str, Callable[[Array], Array]] = {
     "sigmoid": _logit,
     "exp": np.log,
     "sigmoid(r + 2) + 0.001": lambda s: _logit(s - 1e-3) - 2,
     "2 sigmoid(r)": lambda s: _logit(s / 2),
-    "exp(tanh(r))": lambda s: np.arctanh(np.log(s)),
-    "exp(1.272 atan(r))": lambda s: np.tan(np.log(s) / (2 * 0.636)),
-    "exp(2 tanh(r / 20))": lambda s: 20 * np.arctanh(np.log(s) / 2),
+    **{name: _inverse_of_odd(*form) for name, form in _ODD.items()},
     "softplus(r)": lambda s: np.log(np.expm1(s)),
     "1 + r": lambda s: s - 1,
 }

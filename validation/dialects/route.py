@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refglow.dtypes import Array, DType, accumulator
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.halves import GOING_ON, HALVES, others
@@ -83,7 +84,15 @@ def squeezed_from(order: str, channels: int) -> Array | None:
 
 
 def route_of(glow: DialectGlow) -> Route:
-    """What a Glow does."""
+    """What a Glow does.
+
+    Raises:
+      NotRepresentableError: if its coarsest latents have a learned mean and scale.
+    """
+    if any(name.startswith("block0.top.") for name in glow.arrays):
+        raise NotRepresentableError(
+            "The learned mean and scale of the coarsest latents (block0.top) are no layer of "
+            "another dialect. Leave block0.top.* out of the arrays, and whiten the latents after.")
     dtype = next(value.dtype for value in glow.arrays.values() if value.dtype.kind == "f")
     kinds = tuple(kind for kind in ("actnorm", "conv")
                   if any(f".{kind}." in name for name in glow.arrays))

@@ -205,6 +205,6 @@ def _affine(x: Array, output: Array, affine: str, scale: str, layout: str, formu
 def _times_pixels(kind: str, log_det: Array, x: Array, dialect: Dialect, image_pixels: int,
                   to_latent: bool) -> Array:
     here = x.shape[1] * x.shape[2]
-    factor = PIXELS[dialect.log_det_pixels].get(kind, lambda here, image: here)
-    value = float(log_det) * factor(here, image_pixels)
+    factor = PIXELS[dialect.log_det_pixels].get(kind)
+    value = float(log_det) * (here if factor is None else factor(here, image_pixels))
     return np.full(len(x), value if to_latent else -value)

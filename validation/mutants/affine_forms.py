@@ -80,7 +80,7 @@ SCALES: dict[str, Scale] = {
     "softplus(r)": _from_value(softplus),
     "exp(tanh(r))": _from_log(tanh),
     "exp(1.272 atan(r))": _from_log(lambda r: arctan(r) * 1.272),
-    "exp(2 tanh(r / 20))": _from_log(lambda r: tanh(r * 0.05) * 2.0),
+    "exp(2 tanh(r / 10))": _from_log(lambda r: tanh(r * 0.1) * 2.0),
     "2 sigmoid(r)": _from_value(lambda r: sigmoid(r) * 2.0),
     "1 + r": _from_value(lambda r: r + 1.0)}
 

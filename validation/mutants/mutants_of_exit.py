@@ -117,7 +117,7 @@ _SCALE = (
     ("exit-scale-exp-atan", "The exit's log-scale is bounded: exp(2 * 0.636 atan(r)).", "FrEIA",
      "exp(1.272 atan(r))"),
     ("exit-scale-all-in-one", "The exit's log-scale is 2 tanh(0.1 r / 2).", "FrEIA AllInOneBlock",
-     "exp(2 tanh(r / 20))"),
+     "exp(2 tanh(r / 10))"),
     ("exit-scale-2-sigmoid", "The exit's scale is 2 sigmoid(r).", "classic", "2 sigmoid(r)"),
     ("exit-scale-linear", "The exit's scale is 1 + r.", "classic", "1 + r"),
 )
