@@ -18,6 +18,7 @@ from refglow.cli.bpd import bpd
 from refglow.cli.dialects import dialects
 from refglow.cli.errata import errata
 from refglow.cli.interpolate import interpolate
+from refglow.cli.mutants import mutants
 from refglow.cli.sample import sample
 from refglow.cli.train import train
 from refglow.cli.validate import validate
@@ -29,6 +30,7 @@ app.command()(validate)
 app.command()(errata)
 app.command()(audit)
 app.command()(dialects)
+app.command()(mutants)
 app.command()(train)
 app.command()(sample)
 app.command()(interpolate)

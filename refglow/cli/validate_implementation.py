@@ -53,10 +53,32 @@ def validate_implementation(choices: Choices, to_stderr: bool) -> dict[str, Any]
     passed = all(one.passed for one in found)
     seconds = time.perf_counter() - started
     _print(found, passed, seconds, to_stderr)
+    diagnosis = None if passed else _diagnosed(found, to_stderr)
     return {"against": "refglow (specification)", "implementation": choices.implementation,
             "model": None if choices.model is None else str(choices.model),
             "images": choices.images, "seed": choices.seed, "seconds": seconds, "passed": passed,
-            "conformance": {one.dtype: one.as_dict() for one in found}}
+            "conformance": {one.dtype: one.as_dict() for one in found},
+            "diagnosis": diagnosis}
+
+
+def _diagnosed(found: list[Conformance], to_stderr: bool) -> dict[str, object] | None:
+    """What explains the differences, printed and for JSON; in the widest type that gave results."""
+    from rich.markup import escape
+
+    from refglow.validation.diagnosis.of_conformance import diagnosis_of
+    from refglow.validation.diagnosis.words import as_dict, in_words
+    from refglow.validation.table import console, stderr_console
+
+    usable = [one for one in found if one.raw]
+    if not usable:
+        return None
+    out = stderr_console() if to_stderr else console()
+    with stderr_console().status("looking for what explains it"):
+        diagnosis = diagnosis_of(usable[0])
+    out.print(f"[bold]What explains it[/] ({usable[0].dtype}):")
+    for paragraph in in_words(diagnosis):
+        out.print(f"  - {escape(paragraph)}")
+    return as_dict(diagnosis)
 
 
 def _compared(choices: Choices) -> list[Conformance]:

@@ -49,7 +49,7 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
       seconds: how long the search for pairs may take; the rest is quick.
     """
     wide = glow.astype(np.float64)
-    explained = Explained({kind: Dialect() for kind in QUESTIONS})
+    explained = Explained({kind: Dialect() for kind in QUESTIONS}, np.dtype(observed.images.dtype))
     if observed.directions_exchanged:
         explained.add(Finding("direction", "forward", {"direction": "forward makes latents"}))
     reference, segments = _layers(DialectGlow.of(wide), observed, explained)
@@ -75,8 +75,8 @@ def _search_what_follows(reference: DialectGlow, segments: list[Segment], observ
     if observed.inverse_log_det is not None:
         search_total(reference, segments, images, observed.inverse_log_det, explained, deadline)
     _search_densities(reference, segments, observed, images, explained)
-    starts = observed.start_images is not None and bool(observed.started)
-    if starts and "precision" not in explained.known_answers():
+    coarse = "precision" in explained.known_answers()  # whose roundings hide how starts differ
+    if observed.start_images is not None and observed.started and not coarse:
         search_start(reference, observed.start_images, observed.started, explained, deadline)
     if observed.forward_inputs is not None:
         search_forward(reference, observed.forward_inputs, observed.forward_images,

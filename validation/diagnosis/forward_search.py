@@ -14,7 +14,6 @@ from refglow.validation.diagnosis.closeness import (
     conditions,
     log_det_error,
     relative_error,
-    tolerance,
 )
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS, framed
@@ -115,7 +114,7 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
     layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
     along: Answers = {}
     if images is not None:
-        limit = explained.widened(tolerance(np.dtype(images.dtype), layers, kappas[0]))
+        limit = explained.limit(images, layers, kappas[0])
         seen = np.asarray(images, np.float64)
 
         def of_images(answers: Answers) -> float:
@@ -128,7 +127,7 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
                 return
             along = dict(finding.explanation)
     if log_det is not None:
-        limit = explained.widened(tolerance(np.dtype(log_det.dtype), layers, kappas[1]))
+        limit = explained.limit(log_det, layers, kappas[1])
         seen_log_det = np.asarray(log_det, np.float64)
 
         def of_log_det(answers: Answers) -> float:

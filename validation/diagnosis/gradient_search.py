@@ -9,7 +9,7 @@ import numpy as np
 
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
-from refglow.validation.diagnosis.closeness import relative_error, tolerance
+from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
 
@@ -70,9 +70,9 @@ def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
     names = [name for name in seen if name in whole]
     if not names:
         return
-    eps_type = np.dtype(seen[names[0]].dtype)
-    limit = explained.widened(tolerance(eps_type, _ROUNDINGS, _CONDITION))
-    limit = min(limit, math.sqrt(explained.widened(float(np.finfo(eps_type).eps))))
+    eps = float(np.finfo(explained.number_type(seen[names[0]])).eps)
+    limit = min(explained.limit(seen[names[0]], _ROUNDINGS, _CONDITION),
+                math.sqrt(explained.widened(eps)))
 
     def error(name: str, instead: str) -> float:
         value = INSTEAD[instead](whole[name], prior[name], len(images))

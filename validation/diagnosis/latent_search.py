@@ -12,7 +12,6 @@ from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
     conditions,
     relative_error,
-    tolerance,
 )
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
@@ -51,7 +50,7 @@ class Latents:
         self._seen = np.asarray(seen, np.float64).reshape(len(seen), -1)
         self._explained = explained
         layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
-        self.limit = explained.widened(tolerance(np.dtype(seen.dtype), layers, self._condition()))
+        self.limit = explained.limit(seen, layers, self._condition())
 
     def scales(self, dialects: Dialects, reference: DialectGlow | None = None) -> list[Array]:
         """The latents by scale, the coarsest first."""

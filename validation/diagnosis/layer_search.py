@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.closeness import relative_error, tolerance
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.precision import EPS, explained_by_precision
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
@@ -24,6 +26,7 @@ class Explained:
 
     Attributes:
       dialects: for each kind of layer the dialect that explains it (or TFP's where none does).
+      dtype: the number type of the images.
       frame: the dialect's order of layers and which steps there are, which have no kind.
       findings: in the order in which they were made.
       eps_grown: how much coarser than its number type the implementation's roundings are known
@@ -31,6 +34,7 @@ class Explained:
     """
 
     dialects: dict[str, Dialect]
+    dtype: np.dtype[Any]
     frame: Dialect = field(default_factory=Dialect)
     findings: list[Finding] = field(default_factory=list)
     eps_grown: float = 1.0
@@ -46,6 +50,20 @@ class Explained:
         """Whether every difference of values was explained, so that the rest can be judged."""
         return all(finding.is_explained for finding in self.findings
                    if finding.subject in (*QUESTIONS, "latents"))
+
+    def number_type(self, seen: Array) -> np.dtype[Any]:
+        """The coarser of the images' number type and that of a result."""
+        return max(self.dtype, np.dtype(seen.dtype), key=lambda dtype: np.finfo(dtype).eps)
+
+    def limit(self, seen: Array, layers: int, condition: float) -> float:
+        """The largest relative error of a result that is rounding.
+
+        Args:
+          seen: the result.
+          layers: how many layers round on the way to it.
+          condition: its kappa.
+        """
+        return self.widened(tolerance(self.number_type(seen), layers, condition))
 
     def widened(self, limit: float) -> float:
         """A limit of errors for the roundings that the implementation is known to have."""

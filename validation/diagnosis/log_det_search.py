@@ -12,7 +12,6 @@ from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
     conditions,
     log_det_error,
-    tolerance,
 )
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
@@ -154,7 +153,7 @@ def search_total(reference: DialectGlow, segments: list[Segment], images: Array,
     """Find what explains the total that was given; adds to `explained`."""
     total = Total(reference, segments, images, explained.dialects)
     layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
-    limit = explained.widened(tolerance(np.dtype(seen.dtype), layers, total.condition()))
+    limit = explained.limit(seen, layers, total.condition())
 
     def judge(answers: Answers) -> float:
         share = log_det_error(np.asarray(seen, np.float64), total.with_answers(answers),

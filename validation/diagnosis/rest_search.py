@@ -9,7 +9,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import one_answer
-from refglow.validation.diagnosis.closeness import relative_error, tolerance
+from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
@@ -66,9 +66,10 @@ def _search_formula(subject: str, question: str, seen: Array, values: Mapping[st
                     condition: float, explained: Explained) -> None:
     """Which of some formulas gives what was seen; the first one is as it should be."""
     condition = condition if 1 <= condition < np.inf else 1.0
-    limit = explained.widened(tolerance(np.dtype(seen.dtype), _ROUNDINGS, condition))
-    errors = {name: min(relative_error(np.asarray(seen, np.float64), value) for value in some)
-              for name, some in values.items()}
+    limit = explained.limit(seen, _ROUNDINGS, condition)
+    with np.errstate(over="ignore"):  # what is infinite in the implementation's type is so here
+        errors = {name: min(relative_error(np.asarray(seen, np.float64), value.astype(
+            explained.number_type(seen))) for value in some) for name, some in values.items()}
     right = next(iter(errors))
     if errors[right] <= limit:
         return
@@ -98,8 +99,8 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     batches = _batches(reference, images, started, explained)
     if not batches:
         return
-    dtype = np.dtype(next(iter(started.values())).dtype)
-    eps = explained.widened(float(np.finfo(dtype).eps))
+    some = next(iter(started.values()))
+    eps = float(np.finfo(explained.number_type(some)).eps)
 
     def error(answers: Answers) -> float:
         dialect = explained.dialects["actnorm"].but(**answers)
@@ -110,7 +111,7 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
                 size = max(1.0, float(np.abs(value).max()))
                 worst = max(worst, float(np.abs(seen - value).max()) / size)
         return worst
-    limit = explained.widened(tolerance(dtype, _ROUNDINGS, _CONDITION_OF_DEVIATIONS))
+    limit = explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS)
     before = error({})
     if before <= limit:
         return

@@ -78,9 +78,18 @@ def segments_of(reference: DialectGlow, observed: Observed) -> list[Segment]:
         if name not in by_name:
             continue
         seen = by_name[name]
+        if seen.output.shape != shape_of(reference, name, len(x)):
+            break  # nothing can be computed from it: its shape is said elsewhere
         found.append(Segment(tuple(names), x, seen))
         x, names = reference.going_on(_result(seen)), []
     return found
+
+
+def shape_of(reference: DialectGlow, name: str, batch: int) -> tuple[int, ...]:
+    """The shape of a layer's result: the channels that have not exited before it."""
+    block = int(name.split(".")[0][5:])
+    leave, grab, _ = reference.structure.splits[block]
+    return (batch, *reference.structure.sizes[block][:2], leave + grab)
 
 
 def _result(seen: ObservedLayer) -> LayerResult:

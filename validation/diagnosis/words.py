@@ -1,0 +1,76 @@
+"""A diagnosis in words: what yours does, what refglow does, who does as yours, and the evidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from refglow.validation.diagnosis.finding import Diagnosis, Finding
+from refglow.validation.dialects.dialect import FIELDS, Dialect
+from refglow.validation.dialects.known import KNOWN
+
+_QUESTIONS = {"precision": "the precision of the arithmetic",
+              "gradient": "the gradient of the mean of log p"}
+_RIGHT = {"precision": "that of the number type given", "gradient": "the mean's"}
+_MOST_OTHERS = 3
+
+
+def in_words(diagnosis: Diagnosis) -> list[str]:
+    """A paragraph for each finding; one that says so if there are none."""
+    if diagnosis.agrees:
+        return [f"Nothing differs: {', '.join(diagnosis.compared)} agree to rounding."]
+    return [sentence(finding) for finding in diagnosis.findings]
+
+
+def sentence(finding: Finding) -> str:
+    """One finding in words."""
+    if not finding.is_explained:
+        return (f"{finding.where}: {finding.subject} differs by {finding.error_before:.1e} of its "
+                "size, and no convention or mistake that refglow knows gives these numbers.")
+    said = "; ".join(_answer(question, answer)
+                     for question, answer in finding.explanation.items())
+    evidence = _evidence(finding)
+    others = [" and ".join(f"{question} = {answer}" for question, answer in other.items())
+              for other in finding.others[:_MOST_OTHERS]]
+    also = f" The same numbers come from: {', or '.join(others)}." if others else ""
+    return f"{finding.where}: {said}.{evidence}{also}"
+
+
+def _answer(question: str, answer: str) -> str:
+    asked = FIELDS[question].question if question in FIELDS else _QUESTIONS[question]
+    right = getattr(Dialect(), question) if question in FIELDS else _RIGHT[question]
+    projects = [known.title for known in KNOWN.values()
+                if question in FIELDS and getattr(known.dialect, question) == answer]
+    as_in = f" (as in {', '.join(projects)})" if projects else ""
+    return f"{asked}: yours is \"{answer}\"{as_in}, refglow's and TFP's is \"{right}\""
+
+
+def _evidence(finding: Finding) -> str:
+    """What agrees with the explanation, and how badly it did without."""
+    if math.isnan(finding.error_before):  # seen without a number
+        return ""
+    places = (f"all {finding.explained} such places agree" if finding.explained > 1
+              else "it agrees")
+    return (f" With that read as yours, {places} to {finding.error_after:.0e}; "
+            f"without, it differs by {finding.error_before:.0e}.")
+
+
+def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
+    """For JSON."""
+    return {"agrees": diagnosis.agrees, "compared": list(diagnosis.compared),
+            "answers": diagnosis.answers,
+            "findings": [_finding_as_dict(finding) for finding in diagnosis.findings]}
+
+
+def _finding_as_dict(finding: Finding) -> Mapping[str, object]:
+    return {"subject": finding.subject, "where": finding.where,
+            "explanation": dict(finding.explanation),
+            "others": [dict(other) for other in finding.others],
+            "error_before": _number(finding.error_before),
+            "error_after": _number(finding.error_after), "places": finding.explained,
+            "words": sentence(finding)}
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN or infinity."""
+    return value if abs(value) < float("inf") else None
