@@ -48,12 +48,15 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
       observed: what it computed.
       seconds: how long the search for pairs may take; the rest is quick.
     """
-    wide = glow.astype(np.float64)
+    with np.errstate(all="ignore"):  # what overflows there overflows here, and is compared
+        return _diagnosed(glow.astype(np.float64), observed, Deadline(seconds))
+
+
+def _diagnosed(wide: Glow, observed: Observed, deadline: Deadline) -> Diagnosis:
     explained = Explained({kind: Dialect() for kind in QUESTIONS}, np.dtype(observed.images.dtype))
     if observed.directions_exchanged:
         explained.add(Finding("direction", "forward", {"direction": "forward makes latents"}))
     reference, segments = _layers(DialectGlow.of(wide), observed, explained)
-    deadline = Deadline(seconds)
     images = observed.images.astype(np.float64)
     search_layers(reference, segments, explained, deadline)
     if observed.latents is not None:

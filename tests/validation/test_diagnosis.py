@@ -1,0 +1,204 @@
+"""The diagnosis: what it names, what it leaves unexplained, and what it must not say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refglow import bijectors as tfb
+from refglow.validation.diagnosis import (
+    Diagnosis,
+    Observed,
+    ObservedLayer,
+    closeness,
+    diagnose,
+    planted,
+)
+from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.observing import observe
+from refglow.validation.diagnosis.words import as_dict, in_words
+from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
+from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, combined
+from refglow.validation.random_models import random_images, randomize_weights
+
+
+@cache
+def model(dtype: Any = np.float64) -> tfb.Glow:
+    rng = np.random.default_rng(7)
+    glow = tfb.Glow((8, 8, 3), 2, 2, partial(tfb.GlowDefaultNetwork, num_hidden=5), seed=rng,
+                    dtype=dtype)
+    randomize_weights(glow, rng, 0.5)
+    return glow
+
+
+def seen(port: Any, dtype: Any = np.float64) -> Observed:
+    rng = np.random.default_rng(3)
+    x, others = (random_images(rng, 2, (8, 8, 3)).astype(dtype) for _ in range(2))
+    with np.errstate(all="ignore"):
+        return observe(port, x, model(dtype).inverse(others))
+
+
+def right(dtype: Any = np.float64) -> PortedGlow:
+    return PortedGlow(planted.architecture_of(model(dtype)), model(dtype).state_dict())
+
+
+def wrong(*names: str) -> PortedGlow:
+    mutant = MUTANTS[names[0]] if len(names) == 1 else combined(*(MUTANTS[n] for n in names))
+    return mutant.build(planted.architecture_of(model()), model().state_dict())
+
+
+def diagnosed(port: PortedGlow) -> Diagnosis:
+    return diagnose(model(), seen(port))
+
+
+# ---- mistakes in an independent port -------------------------------------------------------------
+
+# One or two of each subject here; `refglow mutants` plants all of them.
+SOME = ("squeeze-space-to-depth", "input-blue-first", "actnorm-factor-3",
+        "actnorm-sample-deviation", "actnorm-no-epsilon", "conv-transposed", "lu-unit-upper",
+        "conv-log-det-half",
+        "coupling-high-half", "coupling-shift-first", "coupling-scale-nflows",
+        "coupling-layout-openai", "padding-ones-in-the-last", "network-elu", "kernel-rotated",
+        "bias-left-out", "exit-openai", "exit-layout-openai", "order-coupling-actnorm-conv",
+        "steps-reversed", "step-missing", "latents-finest-first-nchw", "latents-dropped",
+        "direction-exchanged", "log-det-negative", "log-det-conv-one-pixel", "log-det-bits",
+        "log-det-batch-mean", "log-det-exit-twice", "log-det-coupling-sum-s",
+        "density-without-log-2-pi", "bits-without-8", "gradient-sum", "gradient-lu-transposed",
+        "precision-bfloat16", "precision-tf32", "coupling-epsilon-back", "conv-undone-by-transpose")
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_planted_mistake_is_named(name: str) -> None:
+    diagnosis = diagnosed(wrong(name))
+    found = {f"{question}={answer}" for question, answer in diagnosis.answers.items()}
+    assert found and found <= set(MUTANTS[name].explains)
+    assert all(finding.is_explained for finding in diagnosis.findings)
+    assert all(finding.error_before > 100 * finding.error_after
+               for finding in diagnosis.findings if finding.error_after == finding.error_after
+               and "precision" not in finding.explanation)
+
+
+@pytest.mark.parametrize("names", [
+    ("squeeze-quadrants", "coupling-shift-first"), ("coupling-high-half", "padding-edge"),
+    ("conv-inverted", "log-det-actnorm-one-pixel"), ("exit-openai", "latents-coarsest-first"),
+    ("coupling-scale-exp", "coupling-layout-openai")])
+def test_two_mistakes_are_both_named(names: tuple[str, str]) -> None:
+    answers = diagnosed(wrong(*names)).answers
+    for name in names:
+        assert {f"{q}={a}" for q, a in answers.items()} & set(MUTANTS[name].explains)
+
+
+@pytest.mark.parametrize("name", ["coupling-shift-first", "squeeze-columns-first",
+                                  "exit-scale-exp", "order-conv-actnorm-coupling"])
+def test_without_layers_the_latents_tell(name: str) -> None:
+    observed = replace(seen(wrong(name)), layers=(), forward_inputs=None)
+    answers = diagnose(model(), observed).answers
+    assert {f"{q}={a}" for q, a in answers.items()} <= set(MUTANTS[name].explains)
+    assert answers
+
+
+def test_with_some_layers_missing_the_rest_tell() -> None:
+    observed = seen(wrong("coupling-shift-first"))
+    some = tuple(layer for layer in observed.layers if not layer.name.endswith(".conv"))
+    assert diagnose(model(), replace(observed, layers=some)).answers == {"affine": "s (x + t)"}
+
+
+def test_what_no_convention_explains_is_left_unexplained() -> None:
+    diagnosis = diagnosed(wrong("coupling-sees-all"))
+    assert not diagnosis.agrees and not diagnosis.answers
+    assert diagnosis.findings[0].where == "block1.step1.coupling"
+    assert "no convention or mistake that refglow knows" in in_words(diagnosis)[0]
+
+
+def test_noise_is_not_explained() -> None:
+    observed = seen(right())
+    rng = np.random.default_rng(0)
+    noisy = tuple(replace(layer, output=layer.output * (1 + 1e-6 * rng.standard_normal(
+        layer.output.shape))) for layer in observed.layers)
+    assert not diagnose(model(), replace(observed, layers=noisy)).answers
+
+
+# ---- implementations without a mistake -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_right_port_is_not_accused(dtype: Any) -> None:
+    diagnosis = diagnose(model(dtype), seen(right(dtype), dtype))
+    assert diagnosis.agrees
+    assert set(diagnosis.compared) >= {"latents", "layers", "gradients", "started",
+                                       "forward_images", "log_prob", "bits_per_dim"}
+    assert in_words(diagnosis)[0].startswith("Nothing differs: latents, ")
+
+
+def test_random_right_ports_are_not_accused() -> None:
+    found = list(planted.without_mistakes(8, 11))
+    assert [dtype for dtype, diagnosis in found if not diagnosis.agrees] == []
+    assert {dtype for dtype, _ in found} == {"float64", "float32"}
+
+
+# ---- dialects, as observed themselves ------------------------------------------------------------
+
+_OTHER_ARRAYS = {("padding", "border indicator"), ("padding", "ones, last")}
+
+
+def _answers() -> Iterator[tuple[str, str]]:
+    for question in dict.fromkeys(q for some in QUESTIONS.values() for q in some):
+        for answer in FIELDS[question].answers[1:]:
+            if (question, answer) not in _OTHER_ARRAYS and question not in ("steps", "blocks"):
+                yield question, answer
+
+
+def as_observed(dialect: Dialect) -> Observed:
+    """A Glow in that dialect as if it were somebody's."""
+    there = DialectGlow.of(model(), dialect)
+    x = random_images(np.random.default_rng(3), 2, (8, 8, 3))
+    results = list(there.towards_latent(x))
+    return Observed(x, there.latents(there.scales(results)), layers=tuple(
+        ObservedLayer(result.name, result.output, result.log_det) for result in results))
+
+
+@pytest.mark.parametrize(("question", "answer"), list(_answers()))
+def test_every_answer_about_layers_is_found(question: str, answer: str) -> None:
+    found = diagnose(model(), as_observed(Dialect(**{question: answer}))).answers
+    assert found == {question: answer}
+
+
+# ---- the measure, the words, the limits ----------------------------------------------------------
+
+
+def test_the_measure_counts_what_is_named() -> None:
+    outcome = next(outcome for outcome in planted.singles(0))
+    assert outcome.named and outcome.both_named and outcome.found == ("squeeze=a b c",)
+    assert not replace(outcome, accepted=(("squeeze=b a c",),)).named
+    assert not replace(outcome, accepted=(("squeeze=a b c",), ("bias=twice",))).both_named
+    assert sum(bool(mutant.explains) for mutant in ALL_MUTANTS) >= 60
+
+
+def test_words_say_what_where_whose_and_how_far() -> None:
+    diagnosis = diagnosed(wrong("coupling-shift-first"))
+    (text,) = in_words(diagnosis)
+    assert text.startswith('block1.step1.coupling: the coupling towards the latent')
+    assert '"s (x + t)" (as in openai/glow, rosinality/glow-pytorch' in text
+    assert 'TFP\'s is "s x + t"' in text and "all 4 such places agree to" in text
+    report = as_dict(diagnosis)
+    assert report["answers"] == {"affine": "s (x + t)"} and report["agrees"] is False
+
+
+def test_log_dets_that_cancel_are_compared_by_their_terms() -> None:
+    assert closeness.log_det_error(np.array([1e-14]), np.array([0.0]), 100) == 1e-15
+    assert closeness.log_det_error(np.array([np.inf]), np.array([np.inf]), 4) == 0
+    assert closeness.log_det_error(np.array([np.nan]), np.array([1.0]), 4) == np.inf
+    assert closeness.log_det_error(np.array([1.0]), np.array([np.inf]), 4) == np.inf
+
+
+def test_layers_of_other_shapes_end_the_walk() -> None:
+    observed = seen(right())
+    k = next(k for k, layer in enumerate(observed.layers) if layer.name.endswith("conv"))
+    broken = replace(observed.layers[k], output=observed.layers[k].output[..., :-1])
+    layers = (*observed.layers[:k], broken, *observed.layers[k + 1:])
+    assert diagnose(model(), replace(observed, layers=layers)).agrees
