@@ -5,7 +5,7 @@
 
 Both are normwise: an element that is small because larger ones cancelled in it is measured against
 the larger ones, since no algorithm can know it better. A NaN or infinity in `a` where `b` has
-another value counts as an infinite error.
+another value counts as an infinite error. Elements by themselves: `element_differences`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,28 @@ def difference(actual: Any, expected: Any, dtype: Any = None) -> Difference:
         return Difference(0.0, 0.0)
     return Difference(error / scale if scale else float("inf"),
                       error / float(np.spacing(number_type.type(scale))))
+
+
+def element_differences(actual: Any, expected: Any, dtype: Any) -> Array:
+    """|a - b| / max(|b|, tiny) of each element; infinite where one of the two is not finite.
+
+    For maps of one number to one number, where each element is known to as many digits as the
+    largest. tiny is the least normal number: below it numbers have an absolute precision.
+
+    Args:
+      actual, expected: arrays of one shape.
+      dtype: the number type of `actual`.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    a, b = _widened(np.asarray(actual)), _widened(np.asarray(expected))
+    if a.shape != b.shape:
+        raise ValueError(f"The result has shape {list(a.shape)}; expected {list(b.shape)}.")
+    scale = np.maximum(np.abs(b), float(np.finfo(np.dtype(dtype)).tiny))
+    with np.errstate(all="ignore"):
+        errors = np.abs(a - b) / scale
+    return np.where(np.isfinite(a) & np.isfinite(b), errors, np.inf)
 
 
 def root_mean_square(array: Any) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.compare import difference
-from refglow.validation.tolerances import Tolerance
+from refglow.validation.compare import difference, element_differences
+from refglow.validation.tolerances import LARGEST_USEFUL, Tolerance
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,33 @@ def compared(bijector: str, prop: str, dtype: Any, actual: Array, expected: Arra
         relative = float(np.abs(np.asarray(actual, dtype=np.float64)).max(initial=0.0))
     return Row(bijector, prop, np.dtype(dtype).name, found.ulps if relative else 0.0, relative,
                tolerance.relative, tolerance.reason, condition)
+
+
+def compared_by_element(bijector: str, prop: str, actual: Array, expected: Array,
+                        rule: Callable[[float], Tolerance], conditions: Array) -> Row | None:
+    """The row for the number that is off by the largest share of its tolerance.
+
+    Numbers whose tolerance is above LARGEST_USEFUL only have to be finite.
+
+    Args:
+      bijector, prop: for the row.
+      actual, expected: of one shape.
+      rule: kappa -> the tolerance, which is in proportion to it.
+      conditions: kappa of each number.
+
+    Returns:
+      None if no number could be judged, and all are finite.
+    """
+    errors = element_differences(actual, expected, actual.dtype)
+    useful = (rule(1.0).relative * conditions < LARGEST_USEFUL) | ~np.isfinite(errors)
+    if not useful.any():
+        return None
+    shares = np.where(useful, errors / conditions, -1.0)
+    worst = np.unravel_index(int(np.argmax(shares)), shares.shape)
+    kappa, error = float(conditions[worst]), float(errors[worst])
+    tolerance = rule(kappa)
+    return Row(bijector, prop, actual.dtype.name, error / float(np.finfo(actual.dtype).eps), error,
+               tolerance.relative, tolerance.reason, kappa)
 
 
 def worst_of(rows: list[Row]) -> list[Row]:

@@ -14,7 +14,7 @@ from refglow.kernels.cpu.compiled import compiled
 from refglow.kernels.cpu.fused import fma
 from refglow.kernels.cpu.layout import Array, width_of_hidden, with_columns
 from refglow.kernels.cpu.memory import from_number, one_of
-from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, STORE
+from refglow.kernels.cpu.micro_product import FROM_EXTRA, FROM_ZERO, ROWS, STORE
 from refglow.kernels.cpu.tile_product import tile_product, transposed_product, whole_rows
 
 # Two or three tiles of 48 channels fit a second-level cache many times, of 12 a first-level one.
@@ -95,6 +95,45 @@ def add_outer_rows(left: Array, right: Array, count: int, total: Array) -> None:
     width = left.shape[1]
     transposed_product(from_number(left, 0), width, from_number(right, 0), width, count, 0, width,
                        width, from_number(total, 0), width, FROM_EXTRA, 1.0)
+
+
+@compiled
+def multiply_rows_by_lower(tile: Array, count: int, factor: Array, result: Array) -> None:
+    """As `multiply_rows`, where `factor` is lower triangular: blocks above are not visited."""
+    width = tile.shape[1]
+    for j in range(0, width, ROWS):
+        columns = min(ROWS, width - j)
+        tile_product(from_number(tile, j), width, whole_rows(count), len(factor) - j,
+                     from_number(factor, j * width + j), width, columns, from_number(result, j),
+                     width, from_number(result, j), width, FROM_ZERO, STORE, 1.0)
+
+
+@compiled
+def add_outer_lower(left: Array, right: Array, count: int, total: Array) -> None:
+    """total[i, j] += sum over p < count of left[i, p] right[p, j], for i >= j and some more.
+
+    Args:
+      left: float64 [width, pixels]: a tile of channel_products.py, with spare rows of zeros.
+      right: float64 [pixels, width].
+      count: how many pixels.
+      total: float64 [width, width], or more rows.
+    """
+    width, pixels = right.shape[1], left.shape[1]
+    for i in range(0, width, ROWS):
+        rows, columns = min(ROWS, width - i), min(i + ROWS, width)
+        to = from_number(total, i * width)
+        tile_product(from_number(left, i * pixels), pixels, rows, count, from_number(right, 0),
+                     width, columns, to, width, to, width, FROM_EXTRA, STORE, 1.0)
+
+
+@compiled
+def add_outer_upper(left: Array, right: Array, count: int, total: Array) -> None:
+    """As `add_outer_lower`, for i <= j and some more."""
+    width, pixels = right.shape[1], left.shape[1]
+    for i in range(0, width, ROWS):
+        rows, to = min(ROWS, width - i), from_number(total, i * width + i)
+        tile_product(from_number(left, i * pixels), pixels, rows, count, from_number(right, i),
+                     width, width - i, to, width, to, width, FROM_EXTRA, STORE, 1.0)
 
 
 @compiled

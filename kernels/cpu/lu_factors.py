@@ -1,7 +1,7 @@
 """The C x C arithmetic of P L U, done once for a call, in float64.
 
 Source: the specification in refglow/bijectors/scale_matvec_lu.py, its equation (2) for the
-cotangents.
+cotangents of the product, and what (3) for those of its inverse has of the same form.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def factors_cotangent(matrix_bar: Array, factors: Array, order: Array,
     """
     lower, upper = _unpacked(factors)
     m = matrix_bar[order]
-    return _packed(m @ upper.T, lower.T @ m, factors, float(log_det_bar))
+    return packed_cotangent(m @ upper.T, lower.T @ m, factors, float(log_det_bar))
 
 
 @compiled
@@ -82,8 +82,14 @@ def _unpacked(factors: Array) -> tuple[Array, Array]:
 
 
 @compiled
-def _packed(below: Array, above: Array, factors: Array, log_det_bar: float) -> Array:
-    """strict_lower(below) + upper(above) + diag(log_det_bar / U_ii)."""
+def packed_cotangent(below: Array, above: Array, factors: Array, log_det_bar: float) -> Array:
+    """strict_lower(below) + upper(above) + diag(log_det_bar / U_ii).
+
+    Args:
+      below, above: float64 [C, C].
+      factors: packed, float64 [C, C].
+      log_det_bar: the cotangent of log|det W|.
+    """
     packed = np.empty(factors.shape)
     for i in range(len(factors)):
         for j in range(len(factors)):

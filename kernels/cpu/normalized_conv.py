@@ -14,7 +14,9 @@ added in order. With u = (x + m) e^v and the cotangents n_bar, of what lies betw
                   W_bar = G diag(e^v)                         G = sum y_bar (x + m)^T
     inverse vjp   n_bar = x_bar / e^v          m_bar = -sum x_bar
                   v_bar = -sum (x + m) x_bar - ildj_bar
-                  y_bar = W^-T n_bar           W_bar = -G diag(e^v)
+                  v' = U^-T n_bar              w = L^-T v'     y_bar = P w
+                  lower_upper_bar = -strict_lower(sum w r^T) - upper(sum v' (x + m)^T) diag(e^v)
+                                    - diag(ildj_bar / U_ii),   r = U diag(e^v) (x + m)
 
 Memory: a pixel's C numbers are read and C written; the vjps read C more. All is float64 inside, and
 rounded once; the specification rounds to float32 between its two parts as well.
@@ -33,16 +35,20 @@ from refglow.kernels.cpu.channel_products import (
     PIXELS,
     load_tile,
     substitute,
-    substitute_transposed,
+    substitute_transposed_lower,
+    substitute_transposed_upper,
     unload_tile,
 )
 from refglow.kernels.cpu.channel_rows import PIXELS as ROWS_OF_TILE
 from refglow.kernels.cpu.channel_rows import (
+    add_outer_lower,
     add_outer_rows,
+    add_outer_upper,
     add_rows,
     as_factor,
     load_rows,
     multiply_rows,
+    multiply_rows_by_lower,
     unload_rows,
     width_of,
 )
@@ -52,6 +58,7 @@ from refglow.kernels.cpu.lu_factors import (
     factors_cotangent,
     is_permutation,
     log_absolute_determinant,
+    packed_cotangent,
     scaled_product,
 )
 from refglow.kernels.cpu.memory import is_streamed, order_stores, put
@@ -82,7 +89,7 @@ def normalized_conv_inverse(y: Array, shift: Array, log_scale: Array, lower_uppe
     x = np.empty(y.shape, common_dtype(y, shift, log_scale, lower_upper))
     m, scale, factors, order = _parameters(y, shift, log_scale, lower_upper, permutation)
     _run(_inverse_chunk, _inverse_chunks, x, [y], m, read_only(1 / scale), read_only(-factors),
-         read_only(factors.diagonal().copy()), order)
+         read_only(1 / factors.diagonal()), order)
     return x, -log_absolute_determinant(factors) - log_scale.sum(dtype=np.float64)
 
 
@@ -107,12 +114,15 @@ def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_
     require_shape("x_bar", x_bar, x.shape)
     y_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, x_bar))
     m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
-    sums = _sums(y_bar)
-    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, read_only(1 / scale),
-         read_only(np.ascontiguousarray(-factors.T)), read_only(factors.diagonal().copy()), order,
-         sums)
-    outer, products, x_bars = _split(sums, len(m))
-    factors_bar = factors_cotangent(-outer * scale, factors, order, -ildj_bar)
+    below = _sums(y_bar)
+    above = np.zeros_like(below)
+    upper = np.triu(factors) * scale
+    negated = np.ascontiguousarray(-(np.tril(factors, -1) + upper).T)
+    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, as_factor(upper.T),
+         read_only(negated), read_only(1 / upper.diagonal()), order, below, above)
+    lower_outer, products, x_bars = _split(below, len(m))
+    upper_outer, _, _ = _split(above, len(m))
+    factors_bar = packed_cotangent(-lower_outer, -upper_outer * scale, factors, -float(ildj_bar))
     return _rounded(y_bar, -x_bars, -products - ildj_bar, factors_bar)
 
 
@@ -188,15 +198,15 @@ def _forward_chunk(x: Array, shift: Array, transposed: Array, y: Array, of_chunk
 
 
 @compiled_parallel
-def _inverse_chunks(y: Array, shift: Array, factor: Array, negated: Array, diagonal: Array,
+def _inverse_chunks(y: Array, shift: Array, factor: Array, negated: Array, reciprocals: Array,
                     order: Array, x: Array, of_chunk: int, streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _inverse_chunk(y, shift, factor, negated, diagonal, order, x, of_chunk, streamed,
+        _inverse_chunk(y, shift, factor, negated, reciprocals, order, x, of_chunk, streamed,
                        np.int64(chunk))
 
 
 @compiled
-def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagonal: Array,
+def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, reciprocals: Array,
                    order: Array, x: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
     given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
@@ -204,7 +214,7 @@ def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, diagon
     for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c), PIXELS):
         count = min(PIXELS, x.size // c - first)
         load_tile(y, first, count, zero, given)
-        substitute(negated, diagonal, order, given, solved)
+        substitute(negated, reciprocals, order, given, solved)
         unload_tile(solved, count, factor, shift, rounded)
         put(rounded, count * c, x, first * c, streamed)
     order_stores()
@@ -239,35 +249,34 @@ def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, matrix: Array, sums
 
 
 @compiled_parallel
-def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, factor: Array, negated: Array,
-                        diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
-                        streamed: bool, chunks: int) -> None:
+def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, upper: Array, negated: Array,
+                        reciprocals: Array, order: Array, below: Array, above: Array, y_bar: Array,
+                        of_chunk: int, streamed: bool, chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _inverse_vjp_chunk(x, x_bar, shift, factor, negated, diagonal, order, sums, y_bar,
-                           of_chunk, streamed, np.int64(chunk))
+        _inverse_vjp_chunk(x, x_bar, shift, upper, negated, reciprocals, order, below, above,
+                           y_bar, of_chunk, streamed, np.int64(chunk))
 
 
 @compiled
-def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, factor: Array, negated: Array,
-                       diagonal: Array, order: Array, sums: Array, y_bar: Array, of_chunk: int,
-                       streamed: bool, chunk: Chunk) -> None:
-    c, width = len(shift), sums.shape[2]
-    shifted, bars, solved = (np.zeros((PIXELS, width)), np.zeros((PIXELS, width)),
-                             np.zeros((PIXELS, width)))
-    given, result = np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    one, zero, rounded = np.ones(c), np.zeros(c), np.empty((PIXELS, c), y_bar.dtype)
+def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array,
+                       negated: Array, reciprocals: Array, order: Array, below: Array, above: Array,
+                       y_bar: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
+    c, width = len(shift), below.shape[2]
+    shifted, bars = np.zeros((PIXELS, width)), np.zeros((PIXELS, width))
+    mixed, padded = np.empty((PIXELS, width)), np.zeros((width, PIXELS))
+    tile, result, one, zero = padded[:c], np.empty((c, PIXELS)), np.ones(c), np.zeros(c)
+    rounded = np.empty((PIXELS, c), y_bar.dtype)
     for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
         count = min(PIXELS, y_bar.size // c - first)
         load_rows(x, first, count, shift, shifted)
         load_rows(x_bar, first, count, zero, bars)
-        add_rows(shifted, bars, count, sums[chunk, width], sums[chunk, width + 1])
-        load_tile(x_bar, first, count, zero, given)
-        for k in range(c):
-            for p in range(PIXELS):
-                given[k, p] *= factor[k]
-        substitute_transposed(negated, diagonal, order, given, result)
-        unload_tile(result, count, one, zero, solved)
-        add_outer_rows(solved, shifted, count, sums[chunk])
-        unload_rows(solved, count, rounded)
+        add_rows(shifted, bars, count, below[chunk, width], below[chunk, width + 1])
+        multiply_rows_by_lower(shifted, count, upper, mixed)
+        load_tile(x_bar, first, count, zero, tile)
+        substitute_transposed_upper(negated, reciprocals, tile)
+        add_outer_upper(padded, shifted, count, above[chunk])
+        substitute_transposed_lower(negated, order, tile, result)
+        add_outer_lower(padded, mixed, count, below[chunk])
+        unload_tile(result, count, one, zero, rounded)
         put(rounded, count * c, y_bar, first * c, streamed)
     order_stores()

@@ -72,10 +72,16 @@ def factors_bar(device: Device, matrix_bar: Any, log_det_bar: Any, lower_upper: 
     Returns:
       [C, C], float64.
     """
-    xp = device.xp
     lower, upper = _parts(device, lower_upper)
     m = matrix_bar[permutation]
-    return (xp.tril(m @ upper.T, -1) + xp.triu(lower.T @ m)
+    return packed_bar(device, m @ upper.T, lower.T @ m, log_det_bar, lower_upper)
+
+
+def packed_bar(device: Device, below: Any, above: Any, log_det_bar: Any,
+               lower_upper: Any) -> Any:
+    """strict_lower(below) + upper(above) + diag(log_det_bar / U_ii), all [C, C] float64."""
+    xp = device.xp
+    return (xp.tril(below, -1) + xp.triu(above)
             + xp.diag(log_det_bar / xp.diagonal(lower_upper)))
 
 
@@ -112,14 +118,30 @@ def factors_of_inverse(device: Device, lower_upper: Any, permutation: Any,
     return TriangularFactors(arrays, *_orders(device, permutation, at_source=True))
 
 
-def factors_of_transposed_inverse(device: Device, lower_upper: Any, permutation: Any,
-                                  dtype: np.dtype[Any]) -> TriangularFactors:
-    """The systems of W^T y = x: U^T v = x, then L^T w = v; y[p[i]] = w[i].
+def factors_of_transposed_upper_inverse(device: Device, lower_upper: Any,
+                                        dtype: np.dtype[Any]) -> TriangularFactors:
+    """The system U^T v = x; the other one is that of the identity.
+
+    Args:
+      device: where the arrays are.
+      lower_upper: [C, C], float64.
+      dtype: of the pixels.
+    """
+    xp = device.xp
+    ones, reciprocals = _reciprocals(device, lower_upper)
+    same = xp.arange(len(lower_upper), dtype=np.int64)
+    arrays = _rounded(device, dtype, -xp.triu(lower_upper, 1), reciprocals, ones)
+    return TriangularFactors(arrays, same, same, same, same)
+
+
+def factors_of_transposed_lower_inverse(device: Device, lower_upper: Any, permutation: Any,
+                                        dtype: np.dtype[Any]) -> TriangularFactors:
+    """The system L^T w = v, whose solution goes to y[p[i]] = w[i]; the other is the identity's.
 
     Args: as for `factors_of_inverse`.
     """
-    ones, reciprocals = _reciprocals(device, lower_upper)
-    arrays = _rounded(device, dtype, -lower_upper, reciprocals, ones)
+    ones, _ = _reciprocals(device, lower_upper)
+    arrays = _rounded(device, dtype, -device.xp.tril(lower_upper, -1), ones, ones)
     return TriangularFactors(arrays, *_orders(device, permutation, at_source=False))
 
 

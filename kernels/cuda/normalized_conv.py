@@ -13,7 +13,7 @@ pixels G = sum y_bar (x + m)^T and g = sum y_bar, from one pass over x and y_bar
 
     forward   x_bar = M^T y_bar     W_bar = G diag(e^v)
               m_bar = M^T g         v_bar_c = sum_i M_ic G_ic + fldj_bar
-    inverse   y_bar = M^-T x_bar    W_bar = -G diag(e^v)
+    inverse   y_bar = M^-T x_bar    lower_upper_bar by scale_matvec_lu.inverse_bars of M's factors
               m_bar = -sum x_bar    v_bar_c = -sum x_bar_c (x + m)_c - ildj_bar
 
 (The derivation is the specification's.) In the inverse m_bar and v_bar have sums of their own: as
@@ -36,11 +36,12 @@ from refglow.kernels.cuda.lu_algebra import (
     factors_of_inverse,
     log_abs_det,
     matrix_of,
+    packed_bar,
     with_scaled_columns,
 )
 from refglow.kernels.cuda.one_by_one_conv import multiply, multiply_shifted
 from refglow.kernels.cuda.outer_products import sums_of_outer_products
-from refglow.kernels.cuda.scale_matvec_lu import as_pixels, checked_device, transposed_inverse
+from refglow.kernels.cuda.scale_matvec_lu import as_pixels, checked_device, inverse_bars
 from refglow.kernels.cuda.triangular_solve import inverted, solve
 
 
@@ -127,13 +128,13 @@ def normalized_conv_inverse_vjp(x: Any, shift: Any, log_scale: Any, lower_upper:
     device = _checked("normalized_conv_inverse_vjp", shift, log_scale, lower_upper, permutation,
                       x=x, x_bar=x_bar)
     wide, pixels, bars = lower_upper.astype(WIDE), as_pixels(x), as_pixels(x_bar)
-    y_bar = transposed_inverse(device, bars, _folded(device, log_scale, lower_upper), permutation)
-    products, _ = sums_of_outer_products(device, y_bar, pixels, shift)
+    y_bar, below, above = inverse_bars(device, pixels, shift, bars,
+                                       _folded(device, log_scale, lower_upper), permutation)
     own_products, totals = sums_of_outer_products(device, bars, pixels, shift)
-    matrix_bar = -products.astype(WIDE) * device.xp.exp(log_scale.astype(WIDE))
+    scaled = above * device.xp.exp(log_scale.astype(WIDE))
     return (y_bar.reshape(x.shape), -totals,
             (-device.xp.diagonal(own_products) - ildj_bar).astype(x.dtype),
-            factors_bar(device, matrix_bar, -ildj_bar, wide, permutation).astype(x.dtype))
+            packed_bar(device, -below, -scaled, -ildj_bar, wide).astype(x.dtype))
 
 
 def _folded(device: Device, log_scale: Any, lower_upper: Any) -> Any:

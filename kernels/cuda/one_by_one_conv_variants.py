@@ -48,11 +48,11 @@ _LADDERS: tuple[tuple[str, str, str, Run], ...] = (
      partial(scale_matvec_lu.forward_vjp_by, outer_products.outer_products_by_naive)),
     ("scale_matvec_lu_forward_vjp", "tiled", "strips through shared memory, squares in registers",
      partial(scale_matvec_lu.forward_vjp_by, outer_products.outer_products_by_tiled)),
-    ("scale_matvec_lu_inverse_vjp", "only", "the product with the inverse, the sum of products",
+    ("scale_matvec_lu_inverse_vjp", "only", "products with W^-1, U^-1 and U, two sums of products",
      scale_matvec_lu.scale_matvec_lu_inverse_vjp),
     ("normalized_conv_forward_vjp", "only", "a product, and one pass for all sums",
      normalized_conv.normalized_conv_forward_vjp),
-    ("normalized_conv_inverse_vjp", "only", "the inverse product, and two passes for the sums",
+    ("normalized_conv_inverse_vjp", "only", "products with the inverses and U, three sums of products",
      normalized_conv.normalized_conv_inverse_vjp),
 )
 
@@ -79,8 +79,9 @@ def _example(op: str, size: Size, dtype: str) -> tuple[Any, ...]:
 # A product or two substitutions take 2 C operations for each number of a result, a sum of outer
 # products as many for each number of x.
 def _variant(op: str, name: str, idea: str, run: Run) -> Variant:
-    vjp, inverse_vjp = op.endswith("vjp"), op == "normalized_conv_inverse_vjp"
-    products = 3 if inverse_vjp else 2 if vjp else 1
+    vjp = op.endswith("vjp")
+    products = {"scale_matvec_lu_inverse_vjp": 5, "normalized_conv_inverse_vjp": 6}.get(
+        op, 2 if vjp else 1)
 
     def bytes_moved(x: Any, *rest: Any) -> int:
         """Each array of pixels once: two are read and one written by a vjp."""

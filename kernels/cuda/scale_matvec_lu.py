@@ -23,11 +23,13 @@ from refglow.kernels.cuda.lu_algebra import (
     WIDE,
     factors_bar,
     factors_of_inverse,
-    factors_of_transposed_inverse,
+    factors_of_transposed_lower_inverse,
+    factors_of_transposed_upper_inverse,
     log_abs_det,
     matrix_of,
+    packed_bar,
 )
-from refglow.kernels.cuda.one_by_one_conv import multiply
+from refglow.kernels.cuda.one_by_one_conv import multiply, multiply_shifted
 from refglow.kernels.cuda.outer_products import sums_of_outer_products
 from refglow.kernels.cuda.triangular_solve import inverted, solve
 
@@ -93,11 +95,10 @@ def scale_matvec_lu_inverse_vjp(x: Any, lower_upper: Any, permutation: Any, x_ba
     """
     device = checked_device("scale_matvec_lu_inverse_vjp", lower_upper, permutation, x=x,
                             x_bar=x_bar)
-    wide, pixels = lower_upper.astype(WIDE), as_pixels(x)
-    y_bar = transposed_inverse(device, as_pixels(x_bar), wide, permutation)
-    no_shift = device.xp.zeros(x.shape[-1], x.dtype)
-    products, _ = sums_of_outer_products(device, y_bar, pixels, no_shift)
-    bars = factors_bar(device, -products.astype(WIDE), -ildj_bar, wide, permutation)
+    wide = lower_upper.astype(WIDE)
+    y_bar, below, above = inverse_bars(device, as_pixels(x), device.xp.zeros_like(lower_upper[0]),
+                                       as_pixels(x_bar), wide, permutation)
+    bars = packed_bar(device, -below, -above, -ildj_bar, wide)
     return y_bar.reshape(x.shape), bars.astype(x.dtype)
 
 
@@ -140,21 +141,43 @@ def forward_vjp_by(sums: SumOfOuterProducts, x: Any, lower_upper: Any, permutati
     return x_bar.reshape(x.shape), lower_upper_bar.astype(x.dtype)
 
 
-def transposed_inverse(device: Device, x_bar: Any, lower_upper: Any, permutation: Any) -> Any:
-    """W^-T x_bar for each pixel.
+def inverse_bars(device: Device, x: Any, shift: Any, x_bar: Any, lower_upper: Any,
+                 permutation: Any) -> tuple[Any, Any, Any]:
+    """(y_bar, sum w (U (x + m))^T, sum v (x + m)^T): v = U^-T x_bar, w = L^-T v, y_bar = P w.
+
+    The derivation is the specification's.
 
     Args:
       device: where the arrays are.
-      x_bar: [P, C].
+      x, x_bar: [P, C].
+      shift: m, [C].
       lower_upper, permutation: [C, C] float64 and [C] ints.
 
     Returns:
-      [P, C], of the number type of x_bar.
+      [P, C], of the number type of x_bar; two [C, C], float64.
     """
+    xp = device.xp
+    v, y_bar = _transposed_inverses(device, x_bar, lower_upper, permutation)
+    zero = xp.zeros_like(shift)
+    mixed = multiply_shifted(device, x, shift, xp.triu(lower_upper).T, zero)
+    below, _ = sums_of_outer_products(device, y_bar[:, permutation], mixed, zero)
+    above, _ = sums_of_outer_products(device, v, x, shift)
+    return y_bar, below.astype(WIDE), above.astype(WIDE)
+
+
+def _transposed_inverses(device: Device, x_bar: Any, lower_upper: Any,
+                         permutation: Any) -> tuple[Any, Any]:
+    """(U^-T x_bar, W^-T x_bar) for each pixel."""
+    xp, channels = device.xp, x_bar.shape[1]
     if x_bar.dtype == np.float32:
-        return multiply(device, x_bar, inverted(device, lower_upper, permutation))
-    factors = factors_of_transposed_inverse(device, lower_upper, permutation, x_bar.dtype)
-    return solve(device, x_bar, factors, device.xp.zeros(x_bar.shape[1], x_bar.dtype))
+        upper = inverted(device, xp.triu(lower_upper), xp.arange(channels))
+        return (multiply(device, x_bar, upper),
+                multiply(device, x_bar, inverted(device, lower_upper, permutation)))
+    zero = xp.zeros(channels, x_bar.dtype)
+    v = solve(device, x_bar, factors_of_transposed_upper_inverse(device, lower_upper, x_bar.dtype),
+              zero)
+    return v, solve(device, v, factors_of_transposed_lower_inverse(
+        device, lower_upper, permutation, x_bar.dtype), zero)
 
 
 def as_pixels(x: Any) -> Any:

@@ -121,11 +121,16 @@ def _matvec(matrix: Array, x: Array) -> Array:
 
 
 def _solve(lower_upper: Array, permutation: Array, y: Array) -> Array:
-    """x with P L U x = y: P^T y = L U x first, (P^T y)[i] = y[p[i]]."""
-    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, y.shape)
-    rhs = np.take_along_axis(np.broadcast_to(y, shape), np.broadcast_to(permutation, shape),
-                             axis=-1)
+    """x with P L U x = y."""
+    rhs = _unpermuted(permutation, lower_upper, y)
     return _solve_upper(lower_upper, _solve_unit_lower(lower_upper, rhs))
+
+
+def _unpermuted(permutation: Array, lower_upper: Array, y: Array) -> Array:
+    """P^T y, of the broadcast shape: (P^T y)[i] = y[p[i]]."""
+    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, y.shape)
+    return np.take_along_axis(np.broadcast_to(y, shape), np.broadcast_to(permutation, shape),
+                              axis=-1)
 
 
 def _solve_unit_lower(lower_upper: Array, rhs: Array) -> Array:
@@ -162,9 +167,18 @@ def _row_times(row: Array, v: Array) -> Array:
 #     lower_upper_bar = strict_lower(M U^T) + upper(L^T M) + diag(fldj_bar / U_ii)            (2)
 # the last term because fldj = sum_i log|U_ii|.
 #
-# x = W^-1 y.  W x = y gives dx = W^-1 (dy - dW x), so
-#     y_bar = W^-T x_bar,   W_bar = -sum y_bar x^T,   and (2) with -ildj_bar                  (3)
-# W^-T = P L^-T U^-T is again two triangular substitutions.
+# x = W^-1 y.  P^T y = L U x gives L U dx = P^T dy - dL (U x) - L dU x. With
+#     v = U^-T x_bar,    w = L^-T v,                  two triangular substitutions
+# the inner product <x_bar, dx> is <w, P^T dy> - <w, dL U x> - <v, dU x>, so
+#     y_bar = P w,   lower_upper_bar = -strict_lower(sum w (U x)^T) - upper(sum v x^T)
+#                                      - diag(ildj_bar / U_ii)                                (3)
+# (2) with W_bar = -sum y_bar x^T is the same in exact arithmetic, but L^T M multiplies w = L^-T v
+# by L^T again, and M U^T sums the terms of U x after w has multiplied them: where W^-1 is much
+# larger than 1 / W, these products cancel, and digits go that the gradient's condition leaves.
+# (U x carries the rounding of x, which is all that this function is given.)
+#
+# Forward mode, from the same equation:
+#     x_dot = U^-1 (L^-1 (P^T y_dot - L_dot U x) - U_dot x)                                   (4)
 
 
 def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array, y_bar: Array,
@@ -189,7 +203,7 @@ def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array
 
 def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array, x_bar: Array,
                                 ildj_bar: Array) -> tuple[Array, Array]:
-    """(y_bar, lower_upper_bar) by equations (3) and (2).
+    """(y_bar, lower_upper_bar) by equation (3).
 
     Args:
       x: the result of the inverse.
@@ -201,10 +215,15 @@ def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array
 
     Source: the derivation above.
     """
-    factors = widened(lower_upper)
-    y_bar = _solve_transposed(factors, permutation, widened(x_bar))
-    matrix_bar = -_sum_of_outer_products(y_bar, widened(x), factors, permutation)
-    factors_bar = _factors_bar(matrix_bar, -ildj_bar, factors, permutation)
+    factors, wide = widened(lower_upper), widened(x)
+    shape = np.broadcast_shapes(factors.shape[:-1], permutation.shape, x_bar.shape)
+    v = _solve_transposed_upper(factors, np.broadcast_to(widened(x_bar), shape))
+    w = _solve_transposed_unit_lower(factors, v)
+    inverse = np.broadcast_to(np.argsort(permutation, axis=-1), shape)
+    y_bar = np.take_along_axis(w, inverse, axis=-1)  # y_bar[p[i]] = w[i]
+    below = _sum_of_outer_products(w, _matvec(np.triu(factors), wide), factors, permutation)
+    above = _sum_of_outer_products(v, wide, factors, permutation)
+    factors_bar = _packed_bar(-below, -above, -ildj_bar, factors)
     return rounded(y_bar, x, lower_upper, x_bar), rounded(factors_bar, x, lower_upper, x_bar)
 
 
@@ -230,7 +249,7 @@ def scale_matvec_lu_forward_jvp(x: Array, lower_upper: Array, permutation: Array
 
 def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array, y_dot: Array,
                                 lower_upper_dot: Array) -> tuple[Array, Array]:
-    """(x_dot, ildj_dot) = (W^-1 (y_dot - W_dot x), -sum_i U_dot_ii / U_ii).
+    """(x_dot, ildj_dot), by equation (4) and as -sum_i U_dot_ii / U_ii.
 
     Args:
       x: the result of the inverse.
@@ -242,9 +261,10 @@ def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array
 
     Source: the derivation above.
     """
-    factors, factors_dot = widened(lower_upper), widened(lower_upper_dot)
-    moved = _matvec(_reconstruct_dot(factors, factors_dot, permutation), widened(x))
-    x_dot = _solve(factors, permutation, widened(y_dot) - moved)
+    factors, factors_dot, wide = widened(lower_upper), widened(lower_upper_dot), widened(x)
+    of_lower = _matvec(np.tril(factors_dot, -1), _matvec(np.triu(factors), wide))
+    rhs = _solve_unit_lower(factors, _unpermuted(permutation, factors, widened(y_dot)) - of_lower)
+    x_dot = _solve_upper(factors, rhs - _matvec(np.triu(factors_dot), wide))
     return rounded(x_dot, x, lower_upper, y_dot, lower_upper_dot), -_log_det_dot(
         factors, factors_dot)
 
@@ -266,10 +286,16 @@ def _factors_bar(matrix_bar: Array, log_det_bar: Array, lower_upper: Array,
     m = np.take_along_axis(matrix_bar, rows, axis=-2)
     eye = _identity(lower_upper)
     lower, upper = np.tril(lower_upper, -1) + eye, np.triu(lower_upper)
-    packed = (np.tril(m @ np.swapaxes(upper, -1, -2), -1)
-              + np.triu(np.swapaxes(lower, -1, -2) @ m))
+    return _packed_bar(m @ np.swapaxes(upper, -1, -2), np.swapaxes(lower, -1, -2) @ m,
+                       log_det_bar, lower_upper)
+
+
+def _packed_bar(below: Array, above: Array, log_det_bar: Array, lower_upper: Array) -> Array:
+    """strict_lower(below) + upper(above) + diag(log_det_bar / U_ii)."""
+    packed = np.tril(below, -1) + np.triu(above)
     diagonal = np.diagonal(lower_upper, axis1=-2, axis2=-1)
-    log_det_part = eye * (asarray(log_det_bar)[..., None] / diagonal)[..., None, :]
+    log_det_part = _identity(lower_upper) * (
+        asarray(log_det_bar)[..., None] / diagonal)[..., None, :]
     return asarray(unbroadcast(packed, lower_upper.shape) + log_det_part)
 
 
@@ -288,17 +314,21 @@ def _log_det_dot(lower_upper: Array, lower_upper_dot: Array) -> Array:
     return asarray((diagonal_dot / diagonal).sum(axis=-1))
 
 
-def _solve_transposed(lower_upper: Array, permutation: Array, x_bar: Array) -> Array:
-    """y_bar with (P L U)^T y_bar = x_bar: U^T a = x_bar, L^T b = a, y_bar[p[i]] = b[i]."""
-    channels = x_bar.shape[-1]
-    shape = np.broadcast_shapes(lower_upper.shape[:-1], permutation.shape, x_bar.shape)
-    v = np.broadcast_to(x_bar, shape).copy()
-    for k in range(channels):
+def _solve_transposed_upper(lower_upper: Array, rhs: Array) -> Array:
+    """v with U^T v = rhs, from the first channel on."""
+    v = rhs.copy()
+    for k in range(rhs.shape[-1]):
         v[..., k] -= _row_times(lower_upper[..., :k, k], v[..., :k])
         v[..., k] /= lower_upper[..., k, k]
-    for k in reversed(range(channels)):
-        v[..., k] -= _row_times(lower_upper[..., k + 1:, k], v[..., k + 1:])
-    return np.take_along_axis(v, np.broadcast_to(np.argsort(permutation, axis=-1), shape), axis=-1)
+    return v
+
+
+def _solve_transposed_unit_lower(lower_upper: Array, rhs: Array) -> Array:
+    """w with L^T w = rhs, from the last channel back."""
+    w = rhs.copy()
+    for k in reversed(range(rhs.shape[-1])):
+        w[..., k] -= _row_times(lower_upper[..., k + 1:, k], w[..., k + 1:])
+    return w
 
 
 SCALE_MATVEC_LU = Op(scale_matvec_lu_forward, scale_matvec_lu_inverse,

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
+from refglow.validation.vectors import results
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.counter_random import counter_random
 from refglow.validation.vectors.folder import checked_folder, write_rest, write_vector
@@ -125,6 +126,21 @@ def test_the_exported_generator_needs_numpy_alone(exported_folder):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     np.testing.assert_array_equal(module.counter_random(5, 20), counter_random(5, 20))
+
+
+def test_exporting_evaluates_nothing(kept, monkeypatch):
+    expected = {vector.name: evaluated_in(vector, kept.inputs(vector), np.float64).inputs
+                for vector in CHOSEN}
+
+    def refused(*given):
+        raise AssertionError("something was evaluated")
+
+    monkeypatch.setattr(results._Walk, "evaluate", refused)
+    for vector in CHOSEN:
+        arrays, manifest = exported(vector, kept).arrays, exported(vector, kept).manifest
+        assert manifest["inputs"].keys() == expected[vector.name].keys()
+        for name, array in expected[vector.name].items():
+            assert vector.is_generated(name) or np.array_equal(arrays[f"inputs/{name}"], array)
 
 
 def test_exporting_twice_gives_the_same_bytes(kept):

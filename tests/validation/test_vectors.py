@@ -261,6 +261,19 @@ def test_near_singular_matrices(dtype, kept):
             assert error <= 16 * np.finfo(dtype).eps * condition**power, name
 
 
+@pytest.mark.parametrize("backend", ["spec", "cpu"])
+def test_derivatives_of_a_growing_inverse_do_not_cancel(backend, kept):
+    """W^-1 has numbers up to 2^22; the gradient's condition is 1.3, and so are the digits lost.
+
+    In float64, where x = W^-1 y is exact: a rounded x would move the gradient.
+    """
+    vector = BY_NAME["scalematveclu-growing-24"]
+    inputs, truth = kept.inputs(vector), kept.results(vector).values
+    ulps = ulps_of(vector, inputs, truth, "float64", backend)
+    assert ulps["inverse/vjp/params/lower_upper"] < 16
+    assert ulps["inverse/jvp_of_params/value"] < 16
+
+
 def test_ulps_of_a_row_are_those_of_its_worst_result(kept):
     vector = BY_NAME["tanh-ordinary"]
     inputs, truth = kept.inputs(vector), kept.results(vector).values

@@ -1,8 +1,11 @@
 """How far roundings of a vector's inputs move its results: what an implementation may be off by.
 
 As conditioning.py for a bijector's values, here for everything that a vector has: each number of
-the inputs and parameters is moved by a relative 1e-7 of its own sign (log-scales by an absolute
+the inputs, parameters, cotangents and tangents is moved by a relative 1e-7 of its own sign (log-scales by an absolute
 one), three times, in float64, and the largest relative move of a result over 1e-7 is its kappa.
+
+Where numbers are mapped one by one, each has a kappa of its own: a wrong tiny number beside large
+ones is seen.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.module import Module
-from refglow.validation.conditioning import largest_moves, moved_number
+from refglow.validation.conditioning import largest_element_moves, largest_moves, moved_number
 from refglow.validation.tolerances import (
     Tolerance,
     agreement,
@@ -32,14 +35,30 @@ def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[st
       vector: which.
       inputs: its parameters and inputs, float32.
     """
+    base, moved = _base_and_moved(vector, inputs)
+    return dict(zip(base, largest_moves(list(base.values()), moved), strict=True))
+
+
+def element_conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """kappa, at least 1, of each number of each result: for operations `by_element`.
+
+    Args: as for `conditions_of_vector`.
+    """
+    base, moved = _base_and_moved(vector, inputs)
+    return dict(zip(base, largest_element_moves(list(base.values()), moved), strict=True))
+
+
+def _base_and_moved(vector: Vector, inputs: Mapping[str, Array]
+                    ) -> tuple[dict[str, Array], Callable[[], list[Array]]]:
+    """The results in float64, and what evaluates them again with all data moved."""
     rng = np.random.default_rng(0)
-    base = evaluated_in(vector, inputs, np.float64).results
+    base = evaluated_in(vector, inputs, np.float64)
 
     def moved() -> list[Array]:
         data = {name: moved_number(name, array.astype(np.float64), rng)
-                if array.dtype.kind == "f" else array for name, array in inputs.items()}
+                if array.dtype.kind == "f" else array for name, array in base.inputs.items()}
         return list(evaluated_in(vector, data, np.float64).results.values())
-    return dict(zip(base, largest_moves(list(base.values()), moved), strict=True))
+    return base.results, moved
 
 
 def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
@@ -51,10 +70,16 @@ def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
       kappas: as `conditions_of_vector` gives them.
       dtype: the number type of the results.
     """
+    layers = layers_of_vector(vector)
+    return {name: rule_of(name)(dtype, layers, kappa) for name, kappa in kappas.items()}
+
+
+def layers_of_vector(vector: Vector) -> int:
+    """How many parts of its operation commit roundings."""
     subject = vector.build(np.float32)
-    layers = rounding_layers(subject) if isinstance(subject, Module) else 1
-    return {name: _rule_of(name)(dtype, layers, kappa) for name, kappa in kappas.items()}
+    return rounding_layers(subject) if isinstance(subject, Module) else 1
 
 
-def _rule_of(name: str) -> Callable[[Any, int, float], Tolerance]:
+def rule_of(name: str) -> Callable[[Any, int, float], Tolerance]:
+    """The rule for a result's tolerance: (number type, layers, kappa) -> Tolerance."""
     return derivative_agreement if is_derivative(name) else agreement

@@ -3,13 +3,14 @@
 The program writes FOLDER/results/VECTOR.safetensors, with the results that it has under their names
 in `results.py` ("forward/value", "forward/log_det", "inverse/vjp/input_bar", ...), in float32 or
 float64. What it lacks is not held against it. Each array passes if it is as near to the truth as an
-implementation in its number type can be asked to be (conditions.py).
+implementation in its number type can be asked to be (conditions.py); of operations that map numbers
+one by one, each number.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,22 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.golden import DTYPES
-from refglow.validation.row import Row, compared
+from refglow.validation.row import Row, compared, compared_by_element
 from refglow.validation.tolerances import LARGEST_USEFUL
 from refglow.validation.vectors.catalogue import BY_NAME
-from refglow.validation.vectors.conditions import conditions_of_vector, tolerances_of_vector
+from refglow.validation.vectors.conditions import (
+    conditions_of_vector,
+    element_conditions_of_vector,
+    layers_of_vector,
+    rule_of,
+    tolerances_of_vector,
+)
 from refglow.validation.vectors.kept import KeptVectors
+from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.stranger import one_line, shown
 from refglow.validation.vectors.vector import Vector
+
+Judge = Callable[[str, Array, Array], Row | None]
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,7 @@ def judged(files: list[Path], kept: KeptVectors) -> Iterator[Judged]:
 
 def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) -> Judged:
     truth = kept.results(vector).values
-    kappas = conditions_of_vector(vector, kept.inputs(vector))
-    limits = {dtype: tolerances_of_vector(vector, kappas, dtype) for dtype in DTYPES}
+    judge = judge_of(vector, kept)
     rows, undecidable, problems = [], [], []
     for name, array in given.items():
         problem = _problem(name, array, truth)
@@ -100,15 +109,43 @@ def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) ->
             problems.append(one_line(problem))
             continue
         assert not isinstance(array, str)
-        dtype = array.dtype.name
-        if limits[dtype][name].relative >= LARGEST_USEFUL and np.isfinite(array).all():
+        row = judge(name, array, truth[name]["float64"])
+        if row is None:
             undecidable.append(name)
-            continue
-        rows.append(compared(vector.name, name, dtype, array, truth[name]["float64"],
-                             limits[dtype][name], kappas[name]))
+        else:
+            rows.append(row)
     absent = tuple(sorted(truth.keys() - given.keys()))
     return Judged(vector.name, tuple(rows), tuple(undecidable), tuple(problems), absent,
                   vector.flags)
+
+
+def judge_of(vector: Vector, kept: KeptVectors) -> Judge:
+    """What compares a result with the truth: (its name, given, true) -> the row.
+
+    None where roundings of the inputs move the result by a tenth or more.
+
+    Args:
+      vector: which.
+      kept: the package's vectors.
+    """
+    inputs = kept.inputs(vector)
+    if OPERATIONS[vector.operation].by_element:
+        conditions, layers = element_conditions_of_vector(vector, inputs), layers_of_vector(vector)
+
+        def by_element(name: str, array: Array, expected: Array) -> Row | None:
+            return compared_by_element(
+                vector.name, name, array, expected,
+                lambda kappa: rule_of(name)(array.dtype, layers, kappa), conditions[name])
+        return by_element
+    kappas = conditions_of_vector(vector, inputs)
+    limits = {dtype: tolerances_of_vector(vector, kappas, dtype) for dtype in DTYPES}
+
+    def whole(name: str, array: Array, expected: Array) -> Row | None:
+        limit = limits[array.dtype.name][name]
+        if limit.relative >= LARGEST_USEFUL and np.isfinite(array).all():
+            return None
+        return compared(vector.name, name, array.dtype, array, expected, limit, kappas[name])
+    return whole
 
 
 def _problem(name: str, array: Array | str, truth: dict[str, dict[str, Array]]) -> str | None:

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import numpy as np
-
 from refglow.dtypes import Array
 from refglow.safetensors_file import file_in_pieces
 from refglow.validation.vectors.counter_random import seed_of
@@ -22,7 +20,7 @@ from refglow.validation.vectors.draws import weights_exponent
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
-from refglow.validation.vectors.results import evaluated_in
+from refglow.validation.vectors.results import made_inputs
 from refglow.validation.vectors.vector import Vector
 
 FORMAT, VERSION = "refglow golden vector", 1
@@ -51,8 +49,8 @@ def exported(vector: Vector, kept: KeptVectors) -> Exported:
       kept: the package's vectors.
     """
     given, certified = kept.inputs(vector), kept.results(vector)
-    # Evaluated once more, in float64, to have the cotangents and tangents, of the results' shapes.
-    inputs = evaluated_in(vector, given, np.float64).inputs
+    inputs = made_inputs(vector, given, certified.values,
+                         lambda name: certified.values[name]["float64"].shape)
     arrays = {f"inputs/{name}": array for name, array in inputs.items()
               if not vector.is_generated(name)}
     for name, by_type in certified.values.items():

@@ -37,6 +37,11 @@ class Operation:
     formula: str
     build: Callable[[Arguments, Any], Any]
 
+    @property
+    def by_element(self) -> bool:
+        """Whether it maps numbers one by one, or moves them: each is known to all its digits."""
+        return any(self is OPERATIONS[name] for name in _BY_ELEMENT)
+
 
 def _zeros(arguments: Arguments, dtype: Any, name: str) -> Variable:
     return Variable(np.zeros(arguments["parameter_shape"]), name, dtype=dtype)
@@ -145,6 +150,12 @@ def _nested(arguments: Arguments, dtype: Any) -> list[Any]:
     return [OPERATIONS[part["operation"]].build(part["arguments"], dtype)
             for part in arguments["parts"]]
 
+
+_BY_ELEMENT = (
+    "Identity", "Shift", "Scale", "ScaleByLog", "Exp", "Log", "Reciprocal", "Sigmoid",
+    "SigmoidBetween", "Softplus", "SoftplusSoft", "Tanh", "AbsoluteValue", "SigmoidAffine",
+    "ExpAffine", "Squeeze", "Permute", "Transpose", "Reshape", "Pad", "ActivationNormalization",
+    "ReLU", "Normal")
 
 OPERATIONS: dict[str, Operation] = {
     # ---- element by element ----------------------------------------------------------------------

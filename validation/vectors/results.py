@@ -20,7 +20,7 @@ Cotangents and tangents are numbers of the counter-based generator, in the strea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,37 @@ def evaluated_in(vector: Vector, inputs: Mapping[str, Array], dtype: Any,
     with np.errstate(all="ignore"):
         return evaluated(vector, inputs, number_type, lambda array: array.astype(number_type),
                          backend)
+
+
+def made_inputs(vector: Vector, given: Mapping[str, Array],
+                results: Iterable[str], shape_of: Callable[[str], tuple[int, ...]]) -> Arrays:
+    """All of a vector's inputs: the given ones, and the cotangents and tangents beside them.
+
+    Nothing is evaluated: which there are follows from the results' names, and their shapes from the
+    shapes of what they belong to.
+
+    Args:
+      vector: which.
+      given: its parameters and its D/input, float32.
+      results: the names of its results.
+      shape_of: a result's shape, by its name.
+    """
+    names, shapes = set(results), {}
+    for direction in vector.directions:
+        if any(name.startswith(f"{direction}/vjp/") for name in names):
+            shapes |= {f"{direction}/{of}_bar": shape_of(f"{direction}/{of}")
+                       for of in ("value", "log_det") if f"{direction}/{of}" in names}
+        if f"{direction}/jvp/value" in names:
+            shapes[f"{direction}/input_dot"] = given[f"{direction}/input"].shape
+    if any("/jvp_of_params/" in name for name in names):
+        shapes |= {f"param_dots/{variable.name}": tuple(variable.shape)
+                   for variable in vector.build(np.float32).trainable_variables}
+    return dict(given) | {name: made(vector, name, shape) for name, shape in shapes.items()}
+
+
+def made(vector: Vector, name: str, shape: tuple[int, ...]) -> Array:
+    """A cotangent or tangent, float32: the numbers of the stream of its name."""
+    return uniform(f"{vector.name}/{name}", shape)
 
 
 def is_derivative(name: str) -> bool:
@@ -177,7 +208,7 @@ class _Walk:
         if like is None:
             return None
         if name not in self.inputs:
-            self.inputs[name] = uniform(f"{self._vector.name}/{name}", np.shape(like))
+            self.inputs[name] = made(self._vector, name, np.shape(like))
         return self._to_number(self.inputs[name])
 
     def _keep(self, name: str, value: Array | None) -> None:

@@ -188,6 +188,19 @@ def test_an_ill_conditioned_inverse_in_float64_is_backward_stable():
     assert residuals[0] < 8 < 1000 < residuals[1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", ["scale_matvec_lu_inverse_vjp", "normalized_conv_inverse_vjp"])
+def test_the_gradient_of_a_growing_inverse_does_not_cancel(op, dtype):
+    """W^-1 has numbers up to 2^12, x is exact, and the gradient's condition is about 1."""
+    lower_upper = np.where(np.eye(14), 1, -np.ones((14, 14))).astype(dtype)
+    order, y = np.random.default_rng(0).permutation(14), np.arange(70.0).reshape(5, 14) % 3
+    x, _ = specification("scale_matvec_lu_inverse")(y, lower_upper.astype(np.float64), order)
+    actnorm = (np.zeros((2, 14), dtype)) if op.startswith("normalized") else ()
+    arguments = (x.astype(dtype), *actnorm, lower_upper, order,
+                 example_numbers((5, 14), dtype, 1), np.float64(0.7))
+    check_results(op, interpreted(HOST[op], *arguments), arguments)
+
+
 def test_nan_and_infinity_stay_in_their_pixel():
     op = "normalized_conv_forward"
     x, *parameters = arguments_of(op, (70, 12))

@@ -98,13 +98,14 @@ def _images() -> Iterator[Vector]:
                          "Another shift and scale in each channel.")
     for label, values, why in (
             ("small", [-40, -20, -8, -3], "Scales of e^-40 to e^-3."),
-            ("large", [40, 20, 8, 3], "Scales of e^3 to e^40."),
-            ("subnormal", [2.0**-126, -2.0**-127, 2.0**-149, 0],
-             "Log-scales next to nothing: the scale is 1.")):
+            ("large", [40, 20, 8, 3], "Scales of e^3 to e^40.")):
         yield Vector(f"actnorm-{label}", "ActivationNormalization", {"channels": 4}, (2,),
-                     (3, 2, 4), ("ActNormOrder", "ActNormGain", "MissingHW")
-                     if label != "subnormal" else ("FlushToZero",), why,
+                     (3, 2, 4), ("ActNormOrder", "ActNormGain", "MissingHW"), why,
                      params={"log_scale": points(values)})
+    yield Vector("actnorm-subnormal", "ActivationNormalization", {"channels": 4}, (2,), (3, 2, 4),
+                 ("FlushToZero", "MissingHW"), "Pixels below the normal numbers, and no shift.",
+                 points([2.0**-127, -3 * 2.0**-130, 2.0**-139, -2.0**-126, 5 * 2.0**-140]),
+                 params={"shift": points([0])})
     yield Vector("actnorm-large-image", "ActivationNormalization", {"channels": 3}, (1,),
                  (32, 24, 3), ("MissingHW", "Gradient"),
                  "768 pixels: the gradients are sums over all of them.", uniform)

@@ -19,14 +19,16 @@ from refglow.validation.vectors.draws import (
 from refglow.validation.vectors.vector import BOTH, FORWARD, INVERSE, Vector
 
 # Below 2^-126 float32 numbers are subnormal; 2^-149 is the least.
-_TINY = points([2.0**-12, -2.0**-12, 2.0**-30, -2.0**-30, 2.0**-100, -2.0**-126, 2.0**-127,
-                -3 * 2.0**-149])
+# The first eight are normal numbers, the others not; neither sum cancels.
+_TINY = points([2.0**-12, -2.0**-14, 2.0**-30, -2.0**-33, 2.0**-100, -2.0**-104, 2.0**-126,
+                -2.0**-125, 3 * 2.0**-128, -2.0**-128, 2.0**-130, -2.0**-133, 2.0**-140,
+                -3 * 2.0**-149, 2.0**-149, -2.0**-147])
 _TINY_POSITIVE = points([2.0**-12, 3 * 2.0**-30, 2.0**-100, 2.0**-126, 3 * 2.0**-128])
 _LOG_DET = ("LogDetSign", "LogDetBatch", "LogBase", "InverseDirection", "Gradient")
 _OWN_INVERSE = tuple(flag for flag in _LOG_DET if flag != "InverseDirection")
 _CONSTANT_LOG_DET = tuple(flag for flag in _LOG_DET if flag != "LogDetBatch")
 
-_EXP_TAILS = points([-80, -20.5, -5, 5, 20.5, 80])
+_EXP_TAILS = points([-80, -20.5, -5, 5, 12.25, 60])  # no sum of theirs cancels
 _WIDE = points([-80, -37, -16.5, -8, 8, 16.5, 37, 80])
 _VERY_WIDE = points([-1e4, -700, -104, -89, 89, 104, 700, 1e4])
 _NEAR_ONE = points([2.0**-100, 2.0**-24, 2.0**-8, 1 - 2.0**-8, 1 - 2.0**-23, 1 - 2.0**-24])
@@ -42,18 +44,20 @@ def _points_of(operation: str, ranges: dict[str, tuple[Draw, tuple[str, ...], tu
 
 _ORDINARY = "Ordinary numbers, each another."
 _TAILS = "Both tails: where the obvious formula overflows or cancels."
-_NEAR_ZERO = "Numbers near zero, the last two subnormal in float32."
+_NEAR_ZERO = "Numbers near zero, of the second example all subnormal in float32."
 _TO_THE_EDGE = "The inverse near the ends of its interval, where its derivative grows."
 
 _RANGES: dict[str, dict[str, tuple[Draw, tuple[str, ...], tuple[str, ...], str]]] = {
     "Identity": {"ordinary": (normal, BOTH, ("FlattenNCHW",), "Nothing may change."),
                  "tiny": (_TINY, BOTH, ("FlushToZero",), _NEAR_ZERO)},
     "Exp": {"ordinary": (normal, BOTH, _LOG_DET, _ORDINARY),
-            "tails": (_EXP_TAILS, BOTH, _LOG_DET, _TAILS)},
+            "tails": (_EXP_TAILS, BOTH, _LOG_DET, _TAILS),
+            "tiny": (_TINY, FORWARD, ("FlushToZero", "LogDetSign", "LogBase"), _NEAR_ZERO)},
     "Log": {"ordinary": (positive, BOTH, _LOG_DET, _ORDINARY),
             "tails": (points([2.0**-120, 2.0**-60, 2.0**60, 2.0**100, 3]), BOTH, _LOG_DET,
                       "Very small and very large numbers."),
-            "subnormal": (_TINY_POSITIVE, FORWARD, ("FlushToZero",), _NEAR_ZERO)},
+            "subnormal": (_TINY_POSITIVE, FORWARD, ("FlushToZero",),
+                          "Numbers near zero, the last two subnormal in float32.")},
     "Reciprocal": {"ordinary": (away_from_zero, BOTH, _OWN_INVERSE, _ORDINARY),
                    "tails": (points([-2.0**62, -2.0**-62, 2.0**-62, 2.0**50, 3]), BOTH,
                              _OWN_INVERSE, "Very small and very large numbers of either sign.")},
