@@ -102,38 +102,45 @@ def multiply_rows_by_lower(tile: Array, count: int, factor: Array, result: Array
     """As `multiply_rows`, where `factor` is lower triangular: blocks above are not visited."""
     width = tile.shape[1]
     for j in range(0, width, ROWS):
-        columns = min(ROWS, width - j)
         tile_product(from_number(tile, j), width, whole_rows(count), len(factor) - j,
-                     from_number(factor, j * width + j), width, columns, from_number(result, j),
+                     from_number(factor, j * width + j), width, ROWS, from_number(result, j),
                      width, from_number(result, j), width, FROM_ZERO, STORE, 1.0)
 
 
 @compiled
-def add_outer_lower(left: Array, right: Array, count: int, total: Array) -> None:
+def add_outer_lower(left: Array, right: Array, count: int, products: Array, total: Array) -> None:
     """total[i, j] += sum over p < count of left[i, p] right[p, j], for i >= j and some more.
+
+    The tile's sum is made first, then added: of few terms each, both keep their digits.
 
     Args:
       left: float64 [width, pixels]: a tile of channel_products.py, with spare rows of zeros.
       right: float64 [pixels, width].
       count: how many pixels.
+      products: float64 [width, width], overwritten.
       total: float64 [width, width], or more rows.
     """
     width, pixels = right.shape[1], left.shape[1]
     for i in range(0, width, ROWS):
-        rows, columns = min(ROWS, width - i), min(i + ROWS, width)
-        to = from_number(total, i * width)
-        tile_product(from_number(left, i * pixels), pixels, rows, count, from_number(right, 0),
-                     width, columns, to, width, to, width, FROM_EXTRA, STORE, 1.0)
+        columns, to = i + ROWS, from_number(products, i * width)
+        tile_product(from_number(left, i * pixels), pixels, ROWS, count, from_number(right, 0),
+                     width, columns, to, width, to, width, FROM_ZERO, STORE, 1.0)
+        for k in range(i, i + ROWS):
+            for j in range(columns):
+                total[k, j] += products[k, j]
 
 
 @compiled
-def add_outer_upper(left: Array, right: Array, count: int, total: Array) -> None:
+def add_outer_upper(left: Array, right: Array, count: int, products: Array, total: Array) -> None:
     """As `add_outer_lower`, for i <= j and some more."""
     width, pixels = right.shape[1], left.shape[1]
     for i in range(0, width, ROWS):
-        rows, to = min(ROWS, width - i), from_number(total, i * width + i)
-        tile_product(from_number(left, i * pixels), pixels, rows, count, from_number(right, i),
-                     width, width - i, to, width, to, width, FROM_EXTRA, STORE, 1.0)
+        to = from_number(products, i * width + i)
+        tile_product(from_number(left, i * pixels), pixels, ROWS, count, from_number(right, i),
+                     width, width - i, to, width, to, width, FROM_ZERO, STORE, 1.0)
+        for k in range(i, i + ROWS):
+            for j in range(i, width):
+                total[k, j] += products[k, j]
 
 
 @compiled

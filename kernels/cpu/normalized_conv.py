@@ -14,9 +14,9 @@ added in order. With u = (x + m) e^v and the cotangents n_bar, of what lies betw
                   W_bar = G diag(e^v)                         G = sum y_bar (x + m)^T
     inverse vjp   n_bar = x_bar / e^v          m_bar = -sum x_bar
                   v_bar = -sum (x + m) x_bar - ildj_bar
-                  v' = U^-T n_bar              w = L^-T v'     y_bar = P w
-                  lower_upper_bar = -strict_lower(sum w r^T) - upper(sum v' (x + m)^T) diag(e^v)
-                                    - diag(ildj_bar / U_ii),   r = U diag(e^v) (x + m)
+                  a = R^-T x_bar,  R = U diag(e^v)     b = L^-T a,     y_bar = P b
+                  lower_upper_bar = -strict_lower(sum b (R (x + m))^T)
+                                    - upper(sum a (x + m)^T) diag(e^v) - diag(ildj_bar / U_ii)
 
 Memory: a pixel's C numbers are read and C written; the vjps read C more. All is float64 inside, and
 rounded once; the specification rounds to float32 between its two parts as well.
@@ -258,14 +258,14 @@ def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, upper: Array, nega
 
 
 @compiled
-def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array,
-                       negated: Array, reciprocals: Array, order: Array, below: Array, above: Array,
-                       y_bar: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
+def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array, negated: Array,
+                       reciprocals: Array, order: Array, below: Array, above: Array, y_bar: Array,
+                       of_chunk: int, streamed: bool, chunk: Chunk) -> None:
     c, width = len(shift), below.shape[2]
     shifted, bars = np.zeros((PIXELS, width)), np.zeros((PIXELS, width))
     mixed, padded = np.empty((PIXELS, width)), np.zeros((width, PIXELS))
     tile, result, one, zero = padded[:c], np.empty((c, PIXELS)), np.ones(c), np.zeros(c)
-    rounded = np.empty((PIXELS, c), y_bar.dtype)
+    products, rounded = np.empty((width, width)), np.empty((PIXELS, c), y_bar.dtype)
     for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
         count = min(PIXELS, y_bar.size // c - first)
         load_rows(x, first, count, shift, shifted)
@@ -274,9 +274,9 @@ def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array,
         multiply_rows_by_lower(shifted, count, upper, mixed)
         load_tile(x_bar, first, count, zero, tile)
         substitute_transposed_upper(negated, reciprocals, tile)
-        add_outer_upper(padded, shifted, count, above[chunk])
+        add_outer_upper(padded, shifted, count, products, above[chunk])
         substitute_transposed_lower(negated, order, tile, result)
-        add_outer_lower(padded, mixed, count, below[chunk])
+        add_outer_lower(padded, mixed, count, products, below[chunk])
         unload_tile(result, count, one, zero, rounded)
         put(rounded, count * c, y_bar, first * c, streamed)
     order_stores()

@@ -52,7 +52,7 @@ _LADDERS: tuple[tuple[str, str, str, Run], ...] = (
      scale_matvec_lu.scale_matvec_lu_inverse_vjp),
     ("normalized_conv_forward_vjp", "only", "a product, and one pass for all sums",
      normalized_conv.normalized_conv_forward_vjp),
-    ("normalized_conv_inverse_vjp", "only", "products with the inverses and U, three sums of products",
+    ("normalized_conv_inverse_vjp", "only", "three products with factors, three passes for sums",
      normalized_conv.normalized_conv_inverse_vjp),
 )
 

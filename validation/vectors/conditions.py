@@ -1,8 +1,9 @@
 """How far roundings of a vector's inputs move its results: what an implementation may be off by.
 
 As conditioning.py for a bijector's values, here for everything that a vector has: each number of
-the inputs, parameters, cotangents and tangents is moved by a relative 1e-7 of its own sign (log-scales by an absolute
-one), three times, in float64, and the largest relative move of a result over 1e-7 is its kappa.
+the inputs, parameters, cotangents and tangents is moved by a relative 1e-7 of its own sign
+(log-scales by an absolute one), three times, in float64, and the largest relative move of a result
+over 1e-7 is its kappa.
 
 Where numbers are mapped one by one, each has a kappa of its own: a wrong tiny number beside large
 ones is seen.
