@@ -277,6 +277,10 @@ OPERATIONS: dict[str, Operation] = {
     # ---- densities -------------------------------------------------------------------------------
     "Normal": Operation(
         "value = -((x - loc) / scale)^2 / 2 - log(scale) - log(2 pi) / 2", _normal),
+    "Independent": Operation(
+        "value = Normal's, summed over as many of the last dimensions as parameter_shape has",
+        lambda arguments, dtype: tfd.Independent(
+            _normal(arguments, dtype), len(arguments["parameter_shape"]))),
     "GlowDensity": Operation(
         "value = sum over latents z of -z^2 / 2 - log(2 pi) / 2, plus inverse's log-det, z = "
         "Glow.inverse of the image x; Glow's parameters are called bijector.block{i}...",

@@ -27,6 +27,14 @@ def _normals() -> Iterator[Vector]:
                  directions=FORWARD)
 
 
+def _sums() -> Iterator[Vector]:
+    for shape in ([4], [2, 3]):
+        yield Vector(f"independent-{'x'.join(map(str, shape))}", "Independent",
+                     {"parameter_shape": shape}, (3,), tuple(shape),
+                     (*_DENSITY, "LogDetBatch"), "One density for all numbers of an example.",
+                     params={"scale": points([0.5, 2, 0.125, 7])}, directions=FORWARD)
+
+
 def _glows() -> Iterator[Vector]:
     for h, w, c, blocks, steps in ((4, 4, 1, 1, 1), (4, 2, 3, 1, 2), (4, 8, 2, 2, 1),
                                    (8, 8, 3, 2, 2), (8, 8, 1, 3, 1), (2, 2, 1, 1, 1),
@@ -42,4 +50,4 @@ def _glows() -> Iterator[Vector]:
                          "training follows.", uniform, directions=FORWARD)
 
 
-DENSITIES: tuple[Vector, ...] = (*_normals(), *_glows())
+DENSITIES: tuple[Vector, ...] = (*_normals(), *_sums(), *_glows())

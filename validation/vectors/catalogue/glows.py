@@ -46,7 +46,8 @@ def _small() -> Iterator[Vector]:
                              generated=blocks == 3 or math.prod(shape) > _KEPT)
     for label, grab, shape in (("none", [0.0, 0.0], (4, 4, 1)), ("some", [0.3, 0.8], (4, 4, 2)),
                                ("halves", [0.5, 0.0, 0.5], (8, 8, 1)),
-                               ("all", [0.75, 1.0], (4, 4, 1))):
+                               ("all", [0.75, 1.0], (4, 4, 1)),
+                               ("floor", [0.35, 0.0], (4, 4, 2))):
         yield Vector(f"glow-exits-{label}", "Glow",
                      _arguments(shape, len(grab), 1, 4, grab_after_block=grab), (2,),
                      (math.prod(shape),), ("ExitFraction", "WrongHalf"),
