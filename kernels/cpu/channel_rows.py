@@ -98,16 +98,6 @@ def add_outer_rows(left: Array, right: Array, count: int, total: Array) -> None:
 
 
 @compiled
-def multiply_rows_by_lower(tile: Array, count: int, factor: Array, result: Array) -> None:
-    """As `multiply_rows`, where `factor` is lower triangular: blocks above are not visited."""
-    width = tile.shape[1]
-    for j in range(0, width, ROWS):
-        tile_product(from_number(tile, j), width, whole_rows(count), len(factor) - j,
-                     from_number(factor, j * width + j), width, ROWS, from_number(result, j),
-                     width, from_number(result, j), width, FROM_ZERO, STORE, 1.0)
-
-
-@compiled
 def add_outer_lower(left: Array, right: Array, count: int, products: Array, total: Array) -> None:
     """total[i, j] += sum over p < count of left[i, p] right[p, j], for i >= j and some more.
 

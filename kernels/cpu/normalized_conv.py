@@ -48,7 +48,6 @@ from refglow.kernels.cpu.channel_rows import (
     as_factor,
     load_rows,
     multiply_rows,
-    multiply_rows_by_lower,
     unload_rows,
     width_of,
 )
@@ -271,7 +270,7 @@ def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array, negat
         load_rows(x, first, count, shift, shifted)
         load_rows(x_bar, first, count, zero, bars)
         add_rows(shifted, bars, count, below[chunk, width], below[chunk, width + 1])
-        multiply_rows_by_lower(shifted, count, upper, mixed)
+        multiply_rows(shifted, count, upper, mixed)
         load_tile(x_bar, first, count, zero, tile)
         substitute_transposed_upper(negated, reciprocals, tile)
         add_outer_upper(padded, shifted, count, products, above[chunk])
