@@ -27,6 +27,7 @@ from refglow.bijectors.transpose import Transpose
 from refglow.elementary import log_sigmoid, sigmoid
 
 # The package gives the functions these modules' names.
+sigmoid_module = sys.modules["refglow.bijectors.sigmoid"]
 conv2d_module = sys.modules["refglow.networks.conv2d"]
 relu_module = sys.modules["refglow.networks.relu"]
 
@@ -239,3 +240,25 @@ def pairs_by_sigmoid(patch: pytest.MonkeyPatch) -> None:
     scale = real_nvp.Scale
     patch.setattr(real_nvp, "Scale",
                   lambda log_scale: scale(log_scale=log_sigmoid(log_scale + 2)))
+
+
+def log_dets_of_matrices_and_sigmoids_left_out(patch: pytest.MonkeyPatch) -> None:
+    """What a composition that forgets one of its parts has for a log-det."""
+    patch.setattr(lu, "lu_log_det", lambda f: 0 * f[..., 0, 0])
+    forward, inverse = sigmoid_module.SIGMOID.forward, sigmoid_module.SIGMOID.inverse
+    replace_op(patch, sigmoid_module, "SIGMOID",
+               forward=lambda x: (forward(x)[0], np.zeros_like(x)),
+               inverse=lambda y: (inverse(y)[0], np.zeros_like(y)))
+
+
+def sums_in_float16(patch: pytest.MonkeyPatch) -> None:
+    """Convolutions, statistics and log-dets that are kept in half precision."""
+    def halved(value: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return value.astype(np.float16).astype(value.dtype)
+    convolved, total = conv2d_module.convolved, log_det._sum_over_last
+    statistics = activation_normalization.channel_statistics
+    patch.setattr(conv2d_module, "convolved", lambda *given: halved(convolved(*given)))
+    patch.setattr(log_det, "_sum_over_last", lambda *given: halved(np.asarray(total(*given))))
+    patch.setattr(activation_normalization, "channel_statistics", lambda batch, epsilon: tuple(
+        halved(part) for part in statistics(batch, epsilon)))

@@ -68,13 +68,18 @@ def largest_moves(base: Sequence[Array], moved: Callable[[], Sequence[Array]]) -
 
 def largest_element_moves(base: Sequence[Array],
                           moved: Callable[[], Sequence[Array]]) -> list[Array]:
-    """As `largest_moves`, kappa of each element of each result: how far it moves itself."""
+    """As `largest_moves`, kappa of each element of each result: how far it moves itself.
+
+    Of an element that is zero, and moves, it is some huge number.
+    """
     condition = [np.ones(np.shape(here)) for here in base]
     for _ in range(_DRAWS_FOR_ELEMENTS):
         for k, (there, here) in enumerate(zip(moved(), base, strict=True)):
             with np.errstate(over="ignore"):
                 moves = element_differences(there, here, np.float64) / DELTA
-            condition[k] = np.maximum(condition[k], np.where(np.isfinite(moves), moves, 1.0))
+            moves = np.minimum(moves, np.finfo(np.float64).max)
+            both = np.isfinite(there) & np.isfinite(here)
+            condition[k] = np.maximum(condition[k], np.where(both, moves, 1.0))
     return condition
 
 

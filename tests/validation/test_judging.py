@@ -175,17 +175,53 @@ def test_some_results_are_enough(answered, kept):
 
 
 def test_what_no_rounding_leaves_right_is_not_called_right(answered, kept):
-    """In float32 every digit of e^-42-fold divisions is lost to a rounding of the input."""
+    """In float32 every digit of a nearly singular solution is lost to a rounding of the input."""
     (answered / "results" / "tanh-ordinary.safetensors").unlink()
-    truth = truth_of(kept, "expaffine-tails", "float32")
-    write(answered, truth, "expaffine-tails")
-    one = found_in(answered, kept)["expaffine-tails"]
+    name = "scalematveclu-singular-32"
+    truth = truth_of(kept, name, "float32")
+    write(answered, truth, name)
+    one = found_in(answered, kept)[name]
     assert "inverse/value" in one.undecidable and one.passed
     assert all(row.tolerance < 0.1 for row in one.rows) and len(one.rows) + len(
         one.undecidable) == len(truth)
-    write(answered, truth | {"inverse/value": truth["inverse/value"] * np.float32(np.nan)},
-          "expaffine-tails")
-    assert not found_in(answered, kept)["expaffine-tails"].passed
+    write(answered, truth | {"inverse/value": truth["inverse/value"] * np.float32(np.nan)}, name)
+    assert not found_in(answered, kept)[name].passed
+
+
+@pytest.mark.parametrize(("name", "place", "value", "passed"), [
+    ("shift-cancels", 0, 1, True), ("shift-cancels", 0, np.nan, False),
+    ("shift-cancels", 3, 1, False), ("expaffine-tails", 0, 1, True),
+    ("expaffine-tails", 4, 1, False)])
+def test_numbers_that_no_rounding_leaves_right_only_have_to_be_finite(
+        name, place, value, passed, answered, kept):
+    """Of numbers mapped one by one: in float32 (x + 2^20) - 2^20 is lost, and x - 1 is judged."""
+    truth = truth_of(kept, name, "float32")
+    write(answered, truth, name)
+    assert found_in(answered, kept)[name].passed
+    truth["inverse/value"][0, place] += value
+    write(answered, truth, name)
+    assert found_in(answered, kept)[name].passed == passed
+
+
+@pytest.mark.parametrize("name", ["exp-tiny", "tanh-tiny", "identity-tiny", "actnorm-subnormal"])
+def test_tiny_numbers_that_became_zero_beside_larger_ones(name, answered, kept):
+    truth = truth_of(kept, name, "float32")
+    write(answered, truth, name)
+    assert found_in(answered, kept)[name].passed
+    write(answered, {result: np.where(np.abs(array) < np.finfo(np.float32).tiny, 0, array).astype(
+        np.float32) for result, array in truth.items()}, name)
+    assert not found_in(answered, kept)[name].passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e-3, 0.0])
+def test_one_wrong_number_beside_much_larger_ones(answered, kept, value):
+    truth = truth_of(kept, "exp-tails")
+    least = np.unravel_index(np.abs(truth["forward/value"]).argmin(), (2, 4, 2))
+    assert truth["forward/value"].max() > 1e40 * truth["forward/value"][least]
+    truth["forward/value"][least] = value
+    write(answered, truth, "exp-tails")
+    one = found_in(answered, kept)["exp-tails"]
+    assert [row.prop for row in one.rows if not row.passed] == ["forward/value"]
 
 
 # ---- strangers' files ------------------------------------------------------------------------

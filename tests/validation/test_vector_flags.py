@@ -1,9 +1,7 @@
 """Golden vectors catch the mistakes that their flags name: each is planted, and must be seen.
 
-Some are planted faithfully into the specification or the inputs. For others what is shown is less:
-for Gradient that gradients are not those of an identity; for Accumulation that float16 inputs are
-seen; for SingleChannel and OddSize that the data do not stay as they are; for DroppedTerm and
-LogDetBroadcast that log-dets are not zero.
+Seen means: not within the tolerance that `refglow validate --results` has for that result. For
+SingleChannel what is planted is one of the forms that the mistake has: data that stay as they are.
 """
 
 import warnings
@@ -16,11 +14,12 @@ import pytest
 from refglow.bijectors.activation_normalization import channel_statistics
 from refglow.bijectors.scale_matvec_lu import lu_reconstruct
 from refglow.validation.compare import difference
-from refglow.validation.vectors.catalogue import VECTORS
+from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.flags import FLAGS
+from refglow.validation.vectors.judging import judge_of
 from refglow.validation.vectors.results import evaluated_in
 
-SEEN = 1e-6  # relative; refglow's own errors are less (test_vectors.py)
+_JUDGES = {}  # by vector: their conditions are measured once, with nothing planted
 
 
 def flagged(flag):
@@ -38,12 +37,23 @@ def evaluate(vector, inputs, dtype=np.float64):
         return evaluated_in(vector, inputs, dtype).results
 
 
+def judge_for(kept, vector):
+    """What compares its values and log-dets with the truth."""
+    if vector.name not in _JUDGES:
+        _JUDGES[vector.name] = judge_of(replace(vector, derivatives=()), kept)
+    return _JUDGES[vector.name]
+
+
 def is_caught(kept, vector, found):
-    """Whether a result is none of the vector's, not finite, or not the truth."""
-    truth = kept.results(vector).values
-    return any(name not in truth or array.shape != truth[name]["float64"].shape
-               or not difference(array, truth[name]["float64"]).relative <= SEEN
-               for name, array in found.items())
+    """Whether a result is none of the vector's, or not within its tolerance."""
+    truth, judge = kept.results(vector).values, judge_for(kept, vector)
+
+    def wrong(name, array):
+        if name not in truth or array.shape != truth[name]["float64"].shape:
+            return True
+        row = judge(name, array, truth[name]["float64"])
+        return row is not None and not row.passed
+    return any(wrong(name, array) for name, array in found.items())
 
 
 def missed_by(kept, vectors, compute):
@@ -59,6 +69,9 @@ PLANTS = {
     "WrongHalf": [plants.wrong_half],
     "ScaleFloor": [plants.scale_with_floor], "AdditiveInstead": [plants.no_scale],
     "MissingHW": [plants.missing_height_times_width],
+    "LogDetBroadcast": [plants.missing_height_times_width],
+    "DroppedTerm": [plants.log_dets_of_matrices_and_sigmoids_left_out],
+    "Accumulation": [plants.sums_in_float16],
     "TransposedW": [plants.transposed_weights],
     "PermutationInverse": [plants.inverted_permutation],
     "LUPacking": [plants.exchanged_triangles], "LUSign": [plants.positive_diagonal],
@@ -78,8 +91,12 @@ PLANTS = {
 
 @pytest.mark.parametrize("flag", PLANTS)
 def test_it_is_seen_where_it_is_planted(flag, kept, monkeypatch):
-    vectors = [vector for vector in flagged(flag)
-               if vector.operation not in ("Chain", "Permute", "Transpose", "Pad")]  # see below
+    others = ("Permute", "Transpose", "Pad", "SigmoidBetween", "Normal", "Independent")
+    if flag in ("StepOrder", "ShiftBeforeScale"):
+        others += ("Chain",)
+    vectors = [vector for vector in flagged(flag) if vector.operation not in others]  # see below
+    for vector in vectors:
+        judge_for(kept, vector)
     for plant in PLANTS[flag]:
         plant(monkeypatch)
     missed = missed_by(kept, vectors, evaluate)
@@ -258,7 +275,6 @@ def log_dets(kept, vector):
 RESULTS = {
     "LogDetSign": lambda log_det: -log_det, "LogBase": lambda log_det: log_det / np.log(2),
     "LogDetBatch": lambda log_det: np.full_like(log_det, log_det.mean()),
-    "LogDetBroadcast": lambda log_det: log_det / 3, "DroppedTerm": np.zeros_like,
 }
 
 
@@ -269,16 +285,81 @@ def test_it_is_seen_in_the_log_dets(flag, kept):
     assert not missed, f"{flag}: {missed}"
 
 
-def test_gradients_are_not_those_of_an_identity(kept):
-    for vector in flagged("Gradient"):
-        found = evaluated_in(vector, kept.inputs(vector), np.float64)
-        values = kept.results(vector).values
-        for direction in vector.directions:
-            bars = [by_type["float64"] for name, by_type in values.items()
-                    if name.startswith(f"{direction}/vjp/")]
-            bar = found.inputs[f"{direction}/value_bar"]
-            assert any(array.any() and (array.shape != bar.shape or difference(
-                array, bar).relative > SEEN) for array in bars), vector.name
+def test_a_width_that_is_counted_once_is_seen(kept):
+    """The logarithm of high - low, where one pair serves several numbers."""
+    def once(vector, inputs):
+        widths = np.log(inputs["params/high"].astype(np.float64) - inputs["params/low"])
+        lost = np.broadcast_to(widths, vector.event_shape).sum() - widths.sum()
+        signs = {"forward": 1, "inverse": -1}
+        return {name: array - signs[name.partition("/")[0]] * lost
+                for name, array in log_dets(kept, vector).items()}
+    vectors = [v for v in flagged("LogDetBroadcast") if v.operation == "SigmoidBetween"]
+    assert len(vectors) == 3 and not missed_by(kept, vectors, once)
+
+
+def test_a_density_without_its_constant_is_seen(kept):
+    def without(vector, inputs):
+        value = kept.results(vector).values["forward/value"]["float64"]
+        terms = inputs["forward/input"].size / value.size
+        return {"forward/value": value + terms * np.log(2 * np.pi) / 2}
+    vectors = [v for v in flagged("DroppedTerm") if v.operation in ("Normal", "Independent")]
+    assert len(vectors) == 4 and not missed_by(kept, vectors, without)
+
+
+# ---- gradients --------------------------------------------------------------------------------
+
+
+def gradients(vector, inputs, **bars):
+    """The cotangents of the input and the parameters, of the first direction."""
+    direction = vector.directions[0]
+    other = replace(vector, directions=(direction,), derivatives=("vjp",))
+    made = evaluated_in(other, inputs, np.float64).inputs
+    changed = {f"{direction}/{name}": change(made[f"{direction}/{name}"])
+               for name, change in bars.items() if f"{direction}/{name}" in made}
+    found = evaluated_in(other, made | changed, np.float64).results
+    return {name: array for name, array in found.items() if "/vjp/" in name}
+
+
+def of_the_first_example(bar):
+    return np.concatenate([bar[:1], np.zeros_like(bar[1:])])
+
+
+def without_the_log_det(vector, inputs):
+    return gradients(vector, inputs, log_det_bar=np.zeros_like)
+
+
+def without_the_sum_over_examples(vector, inputs):
+    found = gradients(vector, inputs, value_bar=of_the_first_example,
+                      log_det_bar=of_the_first_example)
+    return {name: array for name, array in found.items() if "/vjp/params/" in name}
+
+
+def without_the_value(vector, inputs):
+    """What a detached tensor does: of the map's own derivative nothing arrives."""
+    return gradients(vector, inputs, value_bar=np.zeros_like)
+
+
+def is_wrong_gradient(judge, right, found):
+    rows = [judge(name, array, right[name]["float64"]) for name, array in found.items()]
+    return any(row is not None and not row.passed for row in rows)
+
+
+def test_gradients_without_one_of_their_terms_are_seen(kept):
+    """Each term that a gradient has, left out by itself, must be seen."""
+    for vector in flagged("Gradient")[::3]:  # a grid of sizes; each kind of map is met many times
+        if np.prod(vector.event_shape) > 200:
+            continue  # the same operations as in smaller ones, at many times the cost
+        inputs, right = kept.inputs(vector), kept.results(vector).values
+        judge = judge_of(vector, kept)
+        assert not is_wrong_gradient(judge, right, gradients(vector, inputs)), vector.name
+        seen = [is_wrong_gradient(judge, right, plant(vector, inputs)) for plant in (
+            without_the_value, without_the_log_det, without_the_sum_over_examples)]
+        assert seen[0], vector.name
+        log_det = right.get(f"{vector.directions[0]}/log_det")
+        additive = vector.arguments.get("network") == "additive" and vector.generated
+        assert seen[1] or additive or log_det is None or not log_det["float64"].any(), vector.name
+        summed = any("/vjp/params/" in name for name in right) and vector.batch_shape[0] > 1
+        assert seen[2] or not summed or vector.batch_shape == (), vector.name
 
 
 # ---- careless arithmetic ----------------------------------------------------------------------
@@ -344,18 +425,9 @@ def naively(vector, inputs):
     return found
 
 
-def is_careless(found, truth):
-    """Any number that is off by a thousandth of itself, or not finite where the truth is."""
-    return any(not np.all(np.abs(array - truth[name]["float64"])
-                          <= 1e-3 * np.abs(truth[name]["float64"]))
-               for name, array in found.items())
-
-
 @pytest.mark.parametrize("flag", ["Overflow", "LostTail"])
 def test_the_obvious_formulas_fail(flag, kept):
-    missed = [vector.name for vector in flagged(flag)
-              if not is_careless(naively(vector, kept.inputs(vector)),
-                                 kept.results(vector).values)]
+    missed = missed_by(kept, flagged(flag), naively)
     assert not missed, f"{flag}: {missed}"
 
 
@@ -365,8 +437,8 @@ def test_subnormal_numbers_are_not_to_become_zero(kept):
     for vector in flagged("FlushToZero"):
         inputs = {name: flushed(array) if array.dtype.kind == "f" else array
                   for name, array in kept.inputs(vector).items()}
-        found, truth = evaluate(vector, inputs, np.float32), kept.results(vector).values
-        assert is_careless({name: flushed(array) for name, array in found.items()}, truth), (
+        found = evaluate(vector, inputs, np.float32)
+        assert is_caught(kept, vector, {name: flushed(array) for name, array in found.items()}), (
             vector.name)
 
 
@@ -385,7 +457,7 @@ def test_constant_channels_are_not_divided_by_zero(kept):
         _, deviation = channel_statistics(batch, 0.0)
         with np.errstate(all="ignore"):
             found = {"forward/log_scale": -np.log(deviation)}
-        assert is_careless(found, kept.results(vector).values), vector.name
+        assert is_caught(kept, vector, found), vector.name
 
 
 def test_inverted_matrices_lose_more_digits_than_substitution(kept):
@@ -402,29 +474,37 @@ def test_inverted_matrices_lose_more_digits_than_substitution(kept):
             ours, truth["float64"]).relative, vector.name
 
 
-def test_short_numbers_are_seen_in_long_sums(kept):
-    """Inputs and parameters in float16."""
-    def halved(vector, inputs):
-        with np.errstate(over="ignore"):
-            short = {name: array.astype(np.float16).astype(np.float32)
-                     if array.dtype.kind == "f" else array for name, array in inputs.items()}
-        return evaluate(vector, short)
-    assert not missed_by(kept, flagged("Accumulation"), halved)
-
-
-@pytest.mark.parametrize("flag", ["SingleChannel", "OddSize"])
-def test_untouched_and_cropped_data_are_seen(flag, kept):
-    for vector in flagged(flag):
+def test_untouched_data_are_seen(kept):
+    def untouched(vector, inputs):
         direction = vector.directions[0]
-        x = kept.inputs(vector)[f"{direction}/input"]
-        value = kept.results(vector).values[f"{direction}/value"]["float64"]
-        assert value.shape != x.shape or not np.array_equal(value, x), vector.name
-        if flag == "OddSize":
-            assert any(size % 2 for size in vector.event_shape) or "realnvp" in vector.name
+        return {f"{direction}/value": inputs[f"{direction}/input"].astype(np.float64)}
+    assert not missed_by(kept, flagged("SingleChannel"), untouched)
+
+
+def test_a_missing_border_or_channel_is_seen(kept):
+    """Where a size is odd (of RealNVP: the parts unequal) its last row, column or channel is 0."""
+    def cropped(vector, inputs):
+        direction = vector.directions[0]
+        x = inputs[f"{direction}/input"].copy()
+        sizes = vector.event_shape
+        odd = [axis for axis in range(-len(sizes), 0) if sizes[axis] % 2]
+        for axis in odd or [-1]:
+            np.moveaxis(x, axis, 0)[-1] = 0
+        return evaluate(replace(vector, directions=(direction,)),
+                        inputs | {f"{direction}/input": x})
+    assert not missed_by(kept, flagged("OddSize"), cropped)
+
+
+def test_a_share_that_is_rounded_to_the_nearest_is_seen(kept):
+    """0.35 of 8 channels are 2 rounded down, and 3 to the nearest."""
+    vector = BY_NAME["glow-exits-floor"]
+    arguments = vector.arguments | {"grab_after_block": [round(0.35 * 8) / 8, 0.0]}
+    with pytest.raises(ValueError, match="shape"):
+        evaluate(replace(vector, arguments=arguments), kept.inputs(vector))
 
 
 def test_every_flag_is_planted_somewhere_here():
     elsewhere = {"InverseDirection", "ExitFraction", "Gradient", "Overflow",
                  "LostTail", "FlushToZero", "Cancellation", "ZeroVariance", "NearSingular",
-                 "Accumulation", "SingleChannel", "OddSize"}
+                 "SingleChannel", "OddSize"}
     assert PLANTS.keys() | INPUTS.keys() | RESULTS.keys() | elsewhere == FLAGS.keys()

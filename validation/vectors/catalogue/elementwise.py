@@ -95,8 +95,8 @@ def _with_parameters() -> Iterator[Vector]:
         for label, shape in broadcast.items():
             flags: tuple[str, ...] = () if operation == "Shift" else (
                 _LOG_DET if operation in ("SigmoidBetween", "SoftplusSoft") else _CONSTANT_LOG_DET)
-            if label != "each":
-                flags = (*flags, "LogDetBroadcast") if flags else ("Gradient",)
+            if label != "each" and operation not in ("Shift", "SoftplusSoft"):
+                flags = (*flags, "LogDetBroadcast")
             if operation in ("SigmoidAffine", "ExpAffine"):
                 flags += ("ShiftBeforeScale", "SwappedParams", "ScaleOffset", "ScaleFunction",
                           "ScaleFloor", "AdditiveInstead")
