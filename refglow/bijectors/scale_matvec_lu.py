@@ -262,7 +262,7 @@ def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array
     Source: the derivation above.
     """
     factors, factors_dot, wide = widened(lower_upper), widened(lower_upper_dot), widened(x)
-    of_lower = _matvec(np.tril(factors_dot, -1), _matvec(np.triu(factors), wide))
+    of_lower = _matvec(_lower_dot(factors_dot), _matvec(np.triu(factors), wide))
     rhs = _solve_unit_lower(factors, _unpermuted(permutation, factors, widened(y_dot)) - of_lower)
     x_dot = _solve_upper(factors, rhs - _matvec(np.triu(factors_dot), wide))
     return rounded(x_dot, x, lower_upper, y_dot, lower_upper_dot), -_log_det_dot(
@@ -302,9 +302,14 @@ def _packed_bar(below: Array, above: Array, log_det_bar: Array, lower_upper: Arr
 def _reconstruct_dot(lower_upper: Array, lower_upper_dot: Array, permutation: Array) -> Array:
     """W_dot = P (L_dot U + L U_dot)."""
     eye = _identity(lower_upper)
-    product = (np.tril(lower_upper_dot, -1) @ np.triu(lower_upper)
+    product = (_lower_dot(lower_upper_dot) @ np.triu(lower_upper)
                + (np.tril(lower_upper, -1) + eye) @ np.triu(lower_upper_dot))
     return _permuted_rows(product, permutation)
+
+
+def _lower_dot(lower_upper_dot: Array) -> Array:
+    """The tangent of L, whose ones do not move."""
+    return np.tril(lower_upper_dot, -1)
 
 
 def _log_det_dot(lower_upper: Array, lower_upper_dot: Array) -> Array:

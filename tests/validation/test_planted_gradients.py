@@ -53,7 +53,7 @@ def caught(case_name: str, forward: bool, memory: str) -> set[str]:
 # ---- wrong pullbacks --------------------------------------------------------------------------
 
 def zero_gradient(patch: Patch) -> None:
-    patch.setattr(lu, "_factors_bar", lambda matrix_bar, *_: np.zeros_like(matrix_bar))
+    patch.setattr(lu, "_packed_bar", lambda below, *_: np.zeros_like(below))
 
 
 def log_det_dropped(patch: Patch) -> None:
@@ -81,19 +81,18 @@ def height_times_width_missing(patch: Patch) -> None:
 
 
 def transposed_factor(patch: Patch) -> None:
-    factors = lu._factors_bar
-    patch.setattr(lu, "_factors_bar", lambda w_bar, *rest: factors(
-        np.swapaxes(w_bar, -1, -2), *rest))
+    products = lu._sum_of_outer_products
+    patch.setattr(lu, "_sum_of_outer_products", lambda *given: np.swapaxes(
+        products(*given), -1, -2))
 
 
 def free_unit_diagonal(patch: Patch) -> None:
     """L's ones get a gradient, which lands on the diagonal of U."""
-    def factors(w_bar: Any, log_det_bar: Any, packed: Any, permutation: Any) -> Any:
-        m = w_bar[permutation]
-        lower, upper = np.tril(packed, -1) + np.eye(len(packed)), np.triu(packed)
-        return (np.tril(m @ upper.T, 0) + np.triu(lower.T @ m)
-                + np.diag(log_det_bar / np.diagonal(packed)))
-    patch.setattr(lu, "_factors_bar", factors)
+    packed = lu._packed_bar
+
+    def wrong(below: Any, *rest: Any) -> Any:
+        return packed(below, *rest) + np.diag(np.diagonal(below))
+    patch.setattr(lu, "_packed_bar", wrong)
 
 
 def mean_over_the_batch(patch: Patch) -> None:
@@ -208,13 +207,7 @@ def log_det_s_tangent_dropped(patch: Patch) -> None:
 
 
 def unit_diagonal_moves(patch: Patch) -> None:
-    right = lu._reconstruct_dot
-
-    def wrong(packed: Any, packed_dot: Any, permutation: Any) -> Any:
-        diagonal = np.eye(len(packed)) * packed_dot
-        return right(packed, packed_dot, permutation) + lu._permuted_rows(
-            diagonal @ np.triu(packed), permutation)
-    patch.setattr(lu, "_reconstruct_dot", wrong)
+    patch.setattr(lu, "_lower_dot", np.tril)
 
 
 @pytest.mark.parametrize("plant", [log_det_s_tangent_dropped, unit_diagonal_moves])

@@ -102,7 +102,8 @@ def made_inputs(vector: Vector, given: Mapping[str, Array],
       results: the names of its results.
       shape_of: a result's shape, by its name.
     """
-    names, shapes = set(results), {}
+    names = set(results)
+    shapes: dict[str, tuple[int, ...]] = {}
     for direction in vector.directions:
         if any(name.startswith(f"{direction}/vjp/") for name in names):
             shapes |= {f"{direction}/{of}_bar": shape_of(f"{direction}/{of}")
