@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 def mutants(
+    only: Annotated[str, typer.Option(
+        help="Only the mistakes whose name begins so, e.g. coupling.")] = "",
     pairs: Annotated[int, typer.Option(
         min=0, help="How many random pairs of mistakes to plant as well.")] = 0,
     right: Annotated[int, typer.Option(
@@ -36,11 +38,11 @@ def mutants(
     100 pairs are, and no implementation without a mistake is accused; else 1.
     """
     from refglow.validation.diagnosis import planted
-    from refglow.validation.mutants import ALL_MUTANTS
 
+    chosen = planted.mistakes(only)
     for path in (json, markdown):
         require_writable(path)
-    singles = list(tracked(planted.singles(seed, layers), len(ALL_MUTANTS), "mistakes"))
+    singles = list(tracked(planted.singles(chosen, seed, layers), len(chosen), "mistakes"))
     couples = list(tracked(planted.pairs(pairs, seed, layers), pairs, "pairs"))
     accused = [(dtype, diagnosis) for dtype, diagnosis in tracked(
         planted.without_mistakes(right, seed), 2 * right, "without mistakes")

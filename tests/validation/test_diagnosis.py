@@ -172,7 +172,7 @@ def test_every_answer_about_layers_is_found(question: str, answer: str) -> None:
 
 
 def test_the_measure_counts_what_is_named() -> None:
-    outcome = next(outcome for outcome in planted.singles(0))
+    (outcome,) = planted.singles(planted.mistakes("squeeze-space"), 0)
     assert outcome.named and outcome.both_named and outcome.found == ("squeeze=a b c",)
     assert not replace(outcome, accepted=(("squeeze=b a c",),)).named
     assert not replace(outcome, accepted=(("squeeze=a b c",), ("bias=twice",))).both_named

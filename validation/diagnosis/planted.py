@@ -11,7 +11,7 @@ tables with refglow. A mistake is
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,14 +76,28 @@ class Outcome:
         return all(set(self.found) & set(some) for some in self.accepted)
 
 
-def singles(seed: int, with_layers: bool = True) -> Iterator[Outcome]:
-    """Every planted mistake alone.
+def mistakes(only: str = "") -> list[Mutant]:
+    """The planted mistakes whose names begin so.
+
+    Raises:
+      ValueError: if there are none.
+    """
+    chosen = [mutant for mutant in ALL_MUTANTS if mutant.name.startswith(only)]
+    if not chosen:
+        raise ValueError(f"No planted mistake has a name that begins with {only!r}. Names begin "
+                         f"with {', '.join(sorted({m.name.split('-')[0] for m in ALL_MUTANTS}))}.")
+    return chosen
+
+
+def singles(mutants: Iterable[Mutant], seed: int, with_layers: bool = True) -> Iterator[Outcome]:
+    """Planted mistakes, each alone.
 
     Args:
+      mutants: the mistakes.
       seed: of the models' weights and the images.
       with_layers: whether the diagnosis sees the layers' outputs.
     """
-    for mutant in ALL_MUTANTS:
+    for mutant in mutants:
         yield _outcome(mutant, (mutant.explains,), seed, with_layers)
 
 
