@@ -62,14 +62,14 @@ def validate_implementation(choices: Choices, to_stderr: bool) -> dict[str, Any]
 
 
 def _diagnosed(found: list[Conformance], to_stderr: bool) -> dict[str, object] | None:
-    """What explains the differences, printed and for JSON; in the widest type that gave results."""
+    """What explains the differences, printed and for JSON; in the first type that differs."""
     from rich.markup import escape
 
     from refglow.validation.diagnosis.of_conformance import diagnosis_of
     from refglow.validation.diagnosis.words import as_dict, in_words
     from refglow.validation.table import console, stderr_console
 
-    usable = [one for one in found if one.raw]
+    usable = [one for one in found if one.raw and not one.passed]
     if not usable:
         return None
     out = stderr_console() if to_stderr else console()

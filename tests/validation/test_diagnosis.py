@@ -202,3 +202,73 @@ def test_layers_of_other_shapes_end_the_walk() -> None:
     broken = replace(observed.layers[k], output=observed.layers[k].output[..., :-1])
     layers = (*observed.layers[:k], broken, *observed.layers[k + 1:])
     assert diagnose(model(), replace(observed, layers=layers)).agrees
+
+
+# ---- odd results ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("results", [
+    {"inverse_log_det": np.zeros((2, 1))}, {"inverse_log_det": np.zeros(0)},
+    {"inverse_log_det": np.array(1.0)}, {"log_prob": np.array(1.0)}, {"log_prob": np.zeros(0)},
+    {"bits_per_dim": np.array(3.0)}, {"forward_images": np.full((2, 8, 8, 3), np.nan)},
+    {"forward_images": np.array(0.0)}, {"forward_log_det": np.full(2, np.inf)},
+    {"latents": np.full((2, 192), np.nan)}, {"latents": np.zeros(2)},
+    {"started": {"foo": np.zeros(3), "": np.zeros(3)}},
+    {"started": {"block1.step1.actnorm.shift": np.zeros(3)}},
+    {"started": {"block0.step0.conv.lower_upper": np.zeros((2, 2))}},
+    {"gradients": {"x": np.zeros(3)}}, {"gradients": {"block0.step0.nothing": np.zeros(3)}}])
+def test_what_is_no_result_is_not_guessed_at(results: dict[str, Any]) -> None:
+    diagnosis = diagnose(model(), replace(seen(right()), **results))
+    assert diagnosis.agrees
+    assert not set(diagnosis.compared) & set(results)
+
+
+def test_log_probs_of_zero_differ() -> None:
+    diagnosis = diagnose(model(), replace(seen(right()), log_prob=np.zeros(2)))
+    assert [finding.subject for finding in diagnosis.findings] == ["log_prob"]
+    assert not diagnosis.answers
+
+
+def test_layers_of_zeros_or_nan_are_not_explained() -> None:
+    observed = seen(right())
+    zeros = tuple(replace(layer, output=np.zeros_like(layer.output)) for layer in observed.layers)
+    assert not diagnose(model(), replace(observed, layers=zeros, latents=None)).answers
+    k = next(k for k, layer in enumerate(observed.layers) if layer.name.endswith("conv"))
+    nan = replace(observed.layers[k], output=np.full_like(observed.layers[k].output, np.nan))
+    layers = (*observed.layers[:k], nan, *observed.layers[k + 1:])
+    assert diagnose(model(), replace(observed, layers=layers)).agrees
+
+
+def test_layers_may_be_listed_from_the_latent_on_or_in_part() -> None:
+    observed = seen(right())
+    assert diagnose(model(), replace(observed, layers=observed.layers[::-1])).agrees
+    some = tuple(layer for layer in observed.layers if ".step1." in layer.name)
+    assert diagnose(model(), replace(observed, layers=some)).agrees
+
+
+def test_a_mistake_in_one_direction_does_not_accuse_the_other() -> None:
+    observed, good = seen(wrong("coupling-shift-first")), seen(right())
+    diagnosis = diagnose(model(), replace(
+        observed, forward_images=good.forward_images, forward_log_det=good.forward_log_det,
+        started=good.started))
+    assert diagnosis.answers == {"affine": "s (x + t)"} and len(diagnosis.findings) == 1
+
+
+def test_fixed_point_is_not_a_floating_type() -> None:
+    observed = seen(right())
+    fixed = tuple(replace(layer, output=np.rint(layer.output * 256) / 256)
+                  for layer in observed.layers)
+    assert "precision" not in diagnose(model(), replace(observed, layers=fixed)).answers
+
+
+def test_one_number_is_not_explained_by_a_pair() -> None:
+    observed = seen(right())
+    one = Observed(observed.images[:1], inverse_log_det=np.array([0.628651]))
+    assert len(diagnose(model(), one).answers) < 2
+
+
+def test_a_search_that_was_cut_short_says_so() -> None:
+    observed = replace(seen(wrong("coupling-sees-all")), layers=())
+    diagnosis = diagnose(model(), observed, seconds=0.1)
+    assert not diagnosis.complete
+    assert "time was over" in in_words(diagnosis)[-1]

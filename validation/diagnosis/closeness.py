@@ -10,7 +10,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.compare import difference
 from refglow.validation.conditioning import largest_moves, moved_number
-from refglow.validation.tolerances import agreement
+from refglow.validation.tolerances import LOOKED_INTO, agreement
 
 Evaluate = Callable[[Array, Mapping[str, Array]], list[Array]]
 LAYERS_OF_A_COUPLING = 4  # that round: its network's convolutions and the affine map
@@ -61,5 +61,5 @@ def conditions(evaluate: Evaluate, inputs: Array, arrays: Mapping[str, Array]) -
 
 
 def tolerance(dtype: np.dtype[np.generic], layers: int, condition: float) -> float:
-    """The largest relative error that is rounding."""
-    return agreement(dtype, layers, condition).relative
+    """The largest relative error that is taken for rounding."""
+    return LOOKED_INTO * agreement(dtype, layers, condition).relative

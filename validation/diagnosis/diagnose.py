@@ -13,6 +13,8 @@ What no answer reproduces is reported as unexplained, never guessed.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from refglow.bijectors import Glow
@@ -31,13 +33,16 @@ from refglow.validation.diagnosis.rest_search import (
     search_start,
 )
 from refglow.validation.diagnosis.searching import Deadline
-from refglow.validation.diagnosis.segments import Segment, segments_of, step_order_of
+from refglow.validation.diagnosis.segments import Segment, errors, segments_of, step_order_of
 from refglow.validation.diagnosis.trajectory import trajectory
+from refglow.validation.diagnosis.usable import usable
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 
 _OFFERED = ("latents", "inverse_log_det", "log_prob", "layers", "started", "gradients",
             "bits_per_dim", "forward_images", "forward_log_det")
+
+_CLOSE = 1e-3  # an error that tells one order of layers from another
 
 
 def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis:
@@ -49,7 +54,8 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
       seconds: how long the search for pairs may take; the rest is quick.
     """
     with np.errstate(all="ignore"):  # what overflows there overflows here, and is compared
-        return _diagnosed(glow.astype(np.float64), observed, Deadline(seconds))
+        wide = glow.astype(np.float64)
+        return _diagnosed(wide, usable(observed, DialectGlow.of(wide)), Deadline(seconds))
 
 
 def _diagnosed(wide: Glow, observed: Observed, deadline: Deadline) -> Diagnosis:
@@ -65,10 +71,12 @@ def _diagnosed(wide: Glow, observed: Observed, deadline: Deadline) -> Diagnosis:
     search_layer_log_dets(reference, segments, explained, deadline)
     if explained.values_are_known:
         _search_what_follows(reference, segments, observed, explained, deadline)
-    if observed.gradients and not any(_concerns_log_prob(f) for f in explained.findings):
+    judged = not any(_concerns_log_prob(finding) for finding in explained.findings)
+    if observed.gradients and judged and not deadline.over():
         search_gradients(wide, images, observed.gradients, explained)
     return Diagnosis(tuple(explained.findings), _dialect(explained),
-                     tuple(name for name in _OFFERED if _was_offered(observed, name)))
+                     tuple(name for name in _OFFERED if _was_offered(observed, name)),
+                     complete=not deadline.passed)
 
 
 def _search_what_follows(reference: DialectGlow, segments: list[Segment], observed: Observed,
@@ -94,6 +102,7 @@ def _concerns_log_prob(finding: Finding) -> bool:
 def _layers(reference: DialectGlow, observed: Observed,
             explained: Explained) -> tuple[DialectGlow, list[Segment]]:
     """The reference with the implementation's layers in its order, and its segments."""
+    observed = _towards_latent(observed, reference)
     names = [layer.name for layer in observed.layers]
     order = step_order_of(names)
     if order is not None and order != explained.frame.step_order:
@@ -101,11 +110,30 @@ def _layers(reference: DialectGlow, observed: Observed,
         explained.frame = explained.frame.but(step_order=order)
         explained.add(Finding("order of layers", first, {"step_order": order}))
     missing = _missing(reference, names)
-    if missing:
+    if missing and _is_left_out(reference.in_dialect(explained.frame), observed, explained):
         explained.frame = explained.frame.but(steps="last one left out")
         explained.add(Finding("layers", missing, {"steps": "last one left out"}))
     reference = reference.in_dialect(explained.frame)
     return reference, segments_of(reference, observed)
+
+
+def _towards_latent(observed: Observed, reference: DialectGlow) -> Observed:
+    """The layers from the image on, if they were listed from the latent on."""
+    names = [layer.name for layer in observed.layers]
+    expected = [name for name in reference.layer_names() if name in names]
+    if len(names) > 1 and names == expected[::-1]:
+        return replace(observed, layers=observed.layers[::-1])
+    return observed
+
+
+def _is_left_out(reference: DialectGlow, observed: Observed, explained: Explained) -> bool:
+    """Whether layers that were not listed were not there: the rest then agrees better."""
+    def wrong(there: DialectGlow) -> int:
+        segments = segments_of(there, observed)
+        found = errors(there, segments, explained.dialects)
+        return sum(not error <= _CLOSE for error in found)
+    without = reference.in_dialect(reference.dialect.but(steps="last one left out"))
+    return wrong(without) < wrong(reference)
 
 
 def _missing(reference: DialectGlow, names: list[str]) -> str | None:
@@ -132,10 +160,10 @@ def _search_densities(reference: DialectGlow, segments: list[Segment], observed:
     if log_prob is not None:
         search_density(reference, scales, log_dets, log_prob, explained)
     if observed.bits_per_dim is not None:
-        if log_prob is None:
-            log_prob = reference.log_prob(scales, log_dets[0])
-        search_bits_per_dim(reference, np.asarray(log_prob, np.float64), observed.bits_per_dim,
-                            explained)
+        log_probs = [reference.log_prob(scales, log_det) for log_det in log_dets]
+        if log_prob is not None:
+            log_probs.insert(0, np.asarray(log_prob, np.float64))
+        search_bits_per_dim(reference, log_probs, observed.bits_per_dim, explained)
 
 
 def _dialect(explained: Explained) -> Dialect:

@@ -44,11 +44,13 @@ class Diagnosis:
       findings: none if everything that was offered agrees.
       dialect: the conventions under which what is explained agrees.
       compared: what was looked at.
+      complete: whether everything was tried; if not, the time was over.
     """
 
     findings: tuple[Finding, ...]
     dialect: Dialect
     compared: tuple[str, ...]
+    complete: bool = True
 
     @property
     def agrees(self) -> bool:

@@ -18,7 +18,12 @@ from refglow.validation.diagnosis.closeness import (
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS, framed
 from refglow.validation.diagnosis.layer_search import Explained
-from refglow.validation.diagnosis.log_det_search import TERM_OF, as_given, total_questions
+from refglow.validation.diagnosis.log_det_search import (
+    FEWEST_NUMBERS,
+    TERM_OF,
+    as_given,
+    total_questions,
+)
 from refglow.validation.diagnosis.searching import Answers, Deadline, Judge, explanations, pairs
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
@@ -106,6 +111,14 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
       explained: what is known of the other direction.
       deadline: when to stop.
     """
+    right = Explained({kind: Dialect() for kind in explained.dialects}, explained.dtype,
+                      eps_grown=explained.eps_grown)
+    if explained.known_answers():  # a mistake in the other direction only leaves this one right
+        before = len(right.findings)
+        search_forward(reference.in_dialect(Dialect()), z, images, log_det, right,
+                       Deadline(0.0))
+        if len(right.findings) == before:
+            return
     forward = Forward(reference, z.astype(np.float64), explained)
     try:
         kappas = forward.limits()
@@ -135,7 +148,8 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
                                      reference.structure.dimensions) / limit
                        for weights in ({}, along))
         ones = list(one_answer(Dialect(), total_questions()))
-        finding = _searched("forward log-det", of_log_det, ones, pairs(ones), limit, deadline)
+        twos = pairs(ones) if log_det.size >= FEWEST_NUMBERS else []
+        finding = _searched("forward log-det", of_log_det, ones, twos, limit, deadline)
         if finding is not None:
             explained.add(finding)
 

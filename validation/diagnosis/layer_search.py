@@ -98,6 +98,9 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     bad = shares.bad({})
     if not bad:
         return
+    if not any(segment.seen.output.any() for segment in bad):  # zeros fit whatever has no shift
+        explained.add(Finding(kinds[-1], bad[0].names[-1], {}, error_before=1.0))
+        return
     shares.start_with = bad[0]
     questions = tuple(dict.fromkeys(q for kind in kinds for q in QUESTIONS[kind]))
     base = explained.dialects[kinds[-1]]

@@ -22,6 +22,7 @@ from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.log_dets import BATCHES, SIGNS, TERMS, UNITS
 
+FEWEST_NUMBERS = 3  # with fewer, some pair of answers gives them by chance
 _WHOLE = ("log_det_sign", "log_det_unit", "log_det_batch")
 TERM_OF = {kind: f"log_det_{kind}" for kind in QUESTIONS if kind != "squeeze"}
 
@@ -37,7 +38,7 @@ def search_layer_log_dets(reference: DialectGlow, segments: list[Segment], expla
     kinds = {kind: group for kind, group in kinds.items() if group.segments}
     wrong = [kind for kind, group in kinds.items() if group.judge({}) > 1]
     right = [kind for kind in kinds if kind not in wrong]
-    while wrong:
+    while wrong and not deadline.over():
         questions = tuple(dict.fromkeys(
             q for kind in wrong for q in (*LOG_DET_QUESTIONS[kind], TERM_OF[kind], *_WHOLE)))
         ones = list(one_answer(Dialect(), questions))
@@ -163,7 +164,7 @@ def search_total(reference: DialectGlow, segments: list[Segment], images: Array,
     if before <= 1:
         return
     ones = list(one_answer(Dialect(), total_questions()))
-    found = explanations(judge, ones, pairs(ones), deadline)
+    found = explanations(judge, ones, pairs(ones) if seen.size >= FEWEST_NUMBERS else [], deadline)
     answers, share = found[0] if found else ({}, float("nan"))
     explained.dialects = {kind: dialect.but(**answers)
                           for kind, dialect in explained.dialects.items()}

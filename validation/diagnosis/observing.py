@@ -11,7 +11,7 @@ from refglow.dtypes import Array
 from refglow.validation.diagnosis.observed import Observed, ObservedLayer
 
 # Of the first channel's, in the images of a start: what is added to a deviation shows there.
-SMALL_DEVIATION = 1e-4
+SMALL_DEVIATION = 1e-6
 
 
 def observe(implementation: Any, images: Array, latents: Array) -> Observed:

@@ -28,16 +28,22 @@ def observed_of(conformance: Conformance) -> Observed:
         for name, array in found.arrays.items():
             arrays.setdefault(name, array)
     reference = conformance.reference
+    x, z = reference.x, reference.z
     starts = _below(arrays, "initialize/")
+    exchanged = _has_shape(arrays, "inverse", x) and _has_shape(arrays, "forward", z)
+    if exchanged:  # each was given what the other takes
+        return Observed(x, layers=_layers(conformance), directions_exchanged=True)
     return Observed(
-        images=reference.x, latents=_batch(arrays.get("inverse"), reference.x),
+        images=x, latents=_batch(arrays.get("inverse"), x),
         inverse_log_det=arrays.get("inverse_log_det_jacobian"), log_prob=arrays.get("log_prob"),
-        layers=_layers(conformance), started=starts,
-        start_images=reference.x if starts else None, gradients=_below(arrays, "gradients/"),
-        bits_per_dim=arrays.get("bits_per_dim"),
-        forward_inputs=reference.z if "forward" in arrays else None,
-        forward_images=arrays.get("forward"),
+        layers=_layers(conformance), started=starts, start_images=x if starts else None,
+        gradients=_below(arrays, "gradients/"), bits_per_dim=arrays.get("bits_per_dim"),
+        forward_inputs=z if "forward" in arrays else None, forward_images=arrays.get("forward"),
         forward_log_det=arrays.get("forward_log_det_jacobian"))
+
+
+def _has_shape(arrays: dict[str, Array], name: str, like: Array) -> bool:
+    return name in arrays and arrays[name].shape == like.shape
 
 
 def _layers(conformance: Conformance) -> tuple[ObservedLayer, ...]:

@@ -36,7 +36,7 @@ from refglow.validation.random_models import (
     randomize_weights,
 )
 
-_BATCH = 3
+_BATCH = 4
 _GAIN = 0.5  # of the weights: larger ones make maps that cannot be undone in float32
 
 

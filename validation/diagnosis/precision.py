@@ -63,7 +63,8 @@ def explained_by_precision(reference: DialectGlow, group: list[Segment], dialect
       limit: of a segment's errors.
     """
     for name, rounded in NARROW.items():
-        if _holds_only(group, rounded) and _is_plausible(reference, group, dialects, name, limit):
+        if _holds_only(group, name, rounded) and _is_plausible(reference, group, dialects, name,
+                                                               limit):
             return [({"precision": name}, 1.0)]
     for name, rounded in OPERANDS.items():
         if all(_is_nearer(reference, segment, dialects, rounded) for segment in group):
@@ -71,13 +72,22 @@ def explained_by_precision(reference: DialectGlow, group: list[Segment], dialect
     return []
 
 
-def _holds_only(group: list[Segment], rounded: Callable[[Array], Array]) -> bool:
+def _holds_only(group: list[Segment], name: str, rounded: Callable[[Array], Array]) -> bool:
     """Whether all outputs are numbers of that type."""
     for segment in group:
         output = segment.seen.output.astype(np.float64)
         if not np.array_equal(rounded(output), output):
             return False
+        if name != "float32" and _is_fixed_point(output, EPS[name]):
+            return False
     return True
+
+
+def _is_fixed_point(output: Array, eps: float) -> bool:
+    """Whether small numbers are no finer than large ones."""
+    largest = np.abs(output).max()
+    step = eps * 2.0 ** np.floor(np.log2(largest)) if largest else 1.0
+    return bool((np.rint(output / step) * step == output).all())
 
 
 
@@ -105,5 +115,7 @@ def _is_nearer(reference: DialectGlow, segment: Segment, dialects: Dialects,
 
     before, after = (np.abs(seen - evaluated(of, segment, dialects)[0])
                      for of in (reference, reference.with_products_of(rounded)))
+    if not before.max():
+        return True  # it says nothing
     differing = before > _DIFFERING * before.max()
     return bool(np.median(after[differing]) * _NEARER < np.median(before[differing]))

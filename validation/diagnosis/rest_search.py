@@ -9,7 +9,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import one_answer
-from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.closeness import conditions, relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
@@ -43,8 +43,9 @@ def search_density(reference: DialectGlow, scales: list[Array], log_dets: list[A
             values.setdefault(name, []).append(formula(square, log_det, size))
         values.setdefault(ONLY_COARSEST, []).append(DENSITIES["normal"](kept, log_det, coarsest))
     terms = square / 2 + size * np.log(2 * np.pi) / 2 + np.abs(log_dets).max(axis=0)
+    size_of_it = max(float(np.abs(value).max()) for value in values["normal"])
     _search_formula("log_prob", "density", seen, values,
-                    float(terms.max() / max(np.abs(np.asarray(seen)).max(), 1e-300)), explained)
+                    float(terms.max() / max(size_of_it, 1e-300)), explained)
 
 
 def sum_of_squares(parts: list[Array]) -> Array:
@@ -52,13 +53,20 @@ def sum_of_squares(parts: list[Array]) -> Array:
     return sum(((part.reshape(len(part), -1) ** 2).sum(axis=1) for part in parts), np.zeros(1))
 
 
-def search_bits_per_dim(reference: DialectGlow, log_prob: Array, seen: Array,
+def search_bits_per_dim(reference: DialectGlow, log_probs: list[Array], seen: Array,
                         explained: Explained) -> None:
-    """Find how bits per dimension come from log p in nats, [B]; adds to `explained`."""
+    """Find how bits per dimension come from log p in nats; adds to `explained`.
+
+    Args:
+      reference: for the sizes.
+      log_probs: log p as it was given and as it should be, [B]; either may be meant.
+      seen: the bits per dimension that were given.
+      explained: what is known.
+    """
     h, w, _ = reference.structure.image_shape
     size = reference.structure.dimensions
     _search_formula("bits_per_dim", "bits_per_dim", seen,
-                    {name: [formula(log_prob, size, h * w)]
+                    {name: [formula(log_prob, size, h * w) for log_prob in log_probs]
                      for name, formula in BITS_PER_DIM.items()}, 16.0, explained)
 
 
@@ -99,6 +107,12 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     batches = _batches(reference, images, started, explained)
     if not batches:
         return
+    if explained.known_answers():  # a start of TFP's kind is right, whatever the layers do
+        right = Explained({kind: Dialect() for kind in explained.dialects}, explained.dtype,
+                          eps_grown=explained.eps_grown)
+        search_start(reference.in_dialect(Dialect()), images, started, right, Deadline(0.0))
+        if not right.findings:
+            return
     some = next(iter(started.values()))
     eps = float(np.finfo(explained.number_type(some)).eps)
 
@@ -111,7 +125,8 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
                 size = max(1.0, float(np.abs(value).max()))
                 worst = max(worst, float(np.abs(seen - value).max()) / size)
         return worst
-    limit = explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS)
+    limit = explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS * max(
+        _condition_of_start(reference, images, started, explained)))
     before = error({})
     if before <= limit:
         return
@@ -121,6 +136,18 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     explained.add(Finding("start of actnorm", next(iter(batches)), answers,
                           tuple(other for other, _ in found[1:]), before, share * limit,
                           len(batches)))
+
+
+def _condition_of_start(reference: DialectGlow, images: Array, started: Mapping[str, Array],
+                        explained: Explained) -> list[float]:
+    """kappa of each batch's mean and logarithm of the deviation, as arrays."""
+    dialect = explained.dialects["actnorm"]
+
+    def evaluate(x: Array, arrays: Mapping[str, Array]) -> list[Array]:
+        batches = _batches(replace(reference, arrays=arrays), x, started, explained)
+        return [value for batch in batches.values()
+                for value in start_of_actnorm(batch, dialect, 1e-300).values()]
+    return conditions(evaluate, images.astype(np.float64), reference.arrays)
 
 
 def _batches(reference: DialectGlow, images: Array, started: Mapping[str, Array],

@@ -17,9 +17,14 @@ _MOST_OTHERS = 3
 
 def in_words(diagnosis: Diagnosis) -> list[str]:
     """A paragraph for each finding; one that says so if there are none."""
+    if diagnosis.agrees and not diagnosis.compared:
+        return ["Nothing was given of the right shape and finite: there is nothing to look at."]
     if diagnosis.agrees:
         return [f"Nothing differs: {', '.join(diagnosis.compared)} agree to rounding."]
-    return [sentence(finding) for finding in diagnosis.findings]
+    said = [sentence(finding) for finding in diagnosis.findings]
+    return said if diagnosis.complete else [
+        *said, "The time was over before every convention and pair was tried: what is called "
+        "unexplained above may have an explanation."]
 
 
 def sentence(finding: Finding) -> str:
@@ -57,8 +62,8 @@ def _evidence(finding: Finding) -> str:
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
     """For JSON."""
-    return {"agrees": diagnosis.agrees, "compared": list(diagnosis.compared),
-            "answers": diagnosis.answers,
+    return {"agrees": diagnosis.agrees, "complete": diagnosis.complete,
+            "compared": list(diagnosis.compared), "answers": diagnosis.answers,
             "findings": [_finding_as_dict(finding) for finding in diagnosis.findings]}
 
 
