@@ -23,6 +23,7 @@ from refglow.validation.diagnosis.candidates import QUESTIONS
 from refglow.validation.diagnosis.observing import observe
 from refglow.validation.diagnosis.words import as_dict, in_words
 from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
+from refglow.validation.implementations.model import architecture_of
 from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, combined
 from refglow.validation.random_models import random_images, randomize_weights
 
@@ -44,12 +45,12 @@ def seen(port: Any, dtype: Any = np.float64) -> Observed:
 
 
 def right(dtype: Any = np.float64) -> PortedGlow:
-    return PortedGlow(planted.architecture_of(model(dtype)), model(dtype).state_dict())
+    return PortedGlow(architecture_of(model(dtype)), model(dtype).state_dict())
 
 
 def wrong(*names: str) -> PortedGlow:
     mutant = MUTANTS[names[0]] if len(names) == 1 else combined(*(MUTANTS[n] for n in names))
-    return mutant.build(planted.architecture_of(model()), model().state_dict())
+    return mutant.build(architecture_of(model()), model().state_dict())
 
 
 def diagnosed(port: PortedGlow) -> Diagnosis:

@@ -18,6 +18,7 @@ from refglow.validation.compare import difference
 from refglow.validation.diagnosis.gradient_search import INSTEAD, OF_ONE_KIND
 from refglow.validation.diagnosis.precision import NARROW, OPERANDS
 from refglow.validation.dialects import FIELDS
+from refglow.validation.implementations.model import architecture_of
 from refglow.validation.layers import layers_towards_latent
 from refglow.validation.live import random_glow
 from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, can_combine, combined
@@ -51,12 +52,6 @@ NOTICEABLE = 1e-3
 SMALL = {"precision-float32": 1e-8, "precision-float16": 1e-4, "precision-tf32": 1e-5,
          "bits-log2-255": 4e-4}
 BY_NAME = pytest.mark.parametrize("mutant", ALL_MUTANTS, ids=lambda mutant: mutant.name)
-
-
-def architecture_of(glow):
-    given = glow.parameters
-    return {"output_shape": given["output_shape"], "blockwise_splits": glow.blockwise_splits,
-            "num_steps": given["num_steps_per_block"], "use_actnorm": given["use_actnorm"]}
 
 
 def model_of(dtype=np.float64, gain=0.5, hidden=4, **arguments):

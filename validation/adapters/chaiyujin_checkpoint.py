@@ -25,14 +25,10 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.adapters.checkpoint import Checkpoint, require_shape, top_of
-from refglow.validation.adapters.imported import (
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Imported, factors_taken, re_indexed, reparametrised
 from refglow.validation.adapters.levels import Level, Part, assembled, uniform_factors
 from refglow.validation.adapters.torch_arrays import packed, permutation_of
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.known import CHAIYUJIN
 from refglow.validation.dialects.stages import conventions_of
 
@@ -56,7 +52,7 @@ def from_chaiyujin(arrays: Mapping[str, Any], image_shape: Sequence[int] | None 
     """
     checkpoint = Checkpoint(arrays, r"flow\.layers\.1\.actnorm\.bias", "chaiyujin/glow-pytorch")
     if checkpoint.has("project_ycond.weight") or checkpoint.has("project_ycond.linear.weight"):
-        raise NotRepresentableError(_CLASSES, "a dialect's latents have one distribution.")
+        raise NotRepresentableError.at(_CLASSES, "a dialect's latents have one distribution.")
     levels, factors, multiplied = uniform_factors(_levels(checkpoint), "P L U")
     dialect = CHAIYUJIN.but(factors=factors)
     coarsest, finest = (len(levels[k].parts[0].arrays["shift"]) for k in (-1, 0))
@@ -74,11 +70,10 @@ def from_chaiyujin(arrays: Mapping[str, Any], image_shape: Sequence[int] | None 
         top = top_of(_zeros_conv(checkpoint, name), conventions_of(dialect), size, 2 * coarsest)
     checkpoint.require_all_taken([r"^prior_h$", r"^project_class\."])
     glow, _ = assembled(shape, levels, dialect, top)
-    return Imported(glow, (*_CONVERSIONS, (
-        reparametrised("factors", "p, l, u, sign_s, log_s", factors,
-                       "multiplied together, as other steps have W itself" if multiplied
-                       else "U's diagonal is sign_s exp(log_s)") if factors == "P L U" or multiplied
-        else re_indexed("factors", "weight", factors, "weight itself")),
+    return Imported(glow, (
+        *_CONVERSIONS,
+        factors_taken("p, l, u, sign_s, log_s", "weight", "sign_s exp(log_s)", factors,
+                      multiplied),
         *((reparametrised("latents", "learn_top of zeros", "top.mean, top.log_scale",
                           "a convolution of zeros is its bias"),) if top else ())))
 
@@ -104,7 +99,7 @@ def _levels(checkpoint: Checkpoint) -> list[Level]:
 
 def _step(checkpoint: Checkpoint, place: str) -> list[Part]:
     if not any(checkpoint.has(f"{place}.invconv.{name}") for name in ("weight", "p")):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             place, "it has no 1x1 convolution, so its channels are reversed or shuffled, and a "
             "checkpoint does not say which.")
     network = "block" if checkpoint.has(f"{place}.block.4.logs") else "f"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import NotRepresentableError
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.networks import NetworkConventions, network_output
 from refglow.validation.vectors.stranger import shown
 
@@ -117,7 +117,7 @@ class Checkpoint:
                 and not any(re.search(pattern, name) for pattern in but)]
         if left:
             names = ", ".join(repr(shown(name)) for name in left[:5])
-            raise NotRepresentableError(
+            raise NotRepresentableError.at(
                 f"{len(left)} arrays, {names},", f"they are no part of {self._project} as it is "
                 "known here.")
 

@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import Answers, NotRepresentableError
+from refglow.validation.adapters.imported import Answers
 from refglow.validation.adapters.levels import Part
 from refglow.validation.adapters.torch_arrays import array_of, channels_of
 from refglow.validation.adapters.torch_networks import read_network, require_initialised
 from refglow.validation.dialects.affines import SCALES
+from refglow.validation.dialects.conversion import NotRepresentableError
 
 Reader = Callable[[Any, str, Answers], Iterator[Part]]
 
@@ -78,12 +79,13 @@ def _one_sided(module: Any, where: str, answers: Answers) -> Iterator[Part]:
 
 def _all_in_one(module: Any, where: str, answers: Answers) -> Iterator[Part]:
     if module.GIN:
-        raise NotRepresentableError(f"{where} with gin_block", "its log-scales have their mean "
-                                    "over the image taken from them, a dialect's scale is a "
-                                    "function of one number.")
+        raise NotRepresentableError.at(f"{where} with gin_block", "its log-scales have their mean "
+                                       "over the image taken from them, a dialect's scale is a "
+                                       "function of one number.")
     if module.reverse_pre_permute:
-        raise NotRepresentableError(f"{where} with reverse_permutation", "its inverse permutation "
-                                    "in front makes two 1x1 convolutions in a step.")
+        raise NotRepresentableError.at(
+            f"{where} with reverse_permutation", "its inverse permutation "
+            "in front makes two 1x1 convolutions in a step.")
     answers.add(where, sides="one", conditioning="low half", log_det_conv="left out",
                 scale=_scale_name(f"{module.clamp:.10g} tanh", where))
     yield Part("coupling", _subnet(module.subnet, f"{where}'s subnet", answers, (0.1, 0.1)))
@@ -126,10 +128,10 @@ def parts_of(module: Any, where: str, answers: Answers) -> Iterator[Part]:
     """
     kind = type(module).__name__
     if kind not in READERS:
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"{where}, a {kind},", REFUSED.get(kind, f"Glow's steps have {', '.join(READERS)}."))
     if getattr(module, "conditional", False):
-        raise NotRepresentableError(where, "its network sees a condition beside the image.")
+        raise NotRepresentableError.at(where, "its network sees a condition beside the image.")
     return READERS[kind](module, where, answers)
 
 
@@ -150,7 +152,7 @@ def _subnet(module: Any, where: str, answers: Answers,
     if factors in (None, (1.0, 1.0)):
         return network.arrays
     if network.activation == "relu also at the end" and factors is not None and min(factors) < 0:
-        raise NotRepresentableError(where, "its last activation does not commute with a factor.")
+        raise NotRepresentableError.at(where, "its last activation does not commute with a factor.")
     arrays = dict(network.arrays)
     last = [role for role in arrays if role.endswith(".kernel")][-1].rpartition(".")[0]
     size = arrays[f"{last}.kernel"].shape[-1]
@@ -173,8 +175,8 @@ def _clamp(module: Any, where: str) -> tuple[str, float]:
     for values, name, factor in known.values():
         if np.allclose(found, values, rtol=0, atol=1e-12):
             return _scale_name(name, where), factor
-    raise NotRepresentableError(f"{where} with its own clamp_activation",
-                                f"{', '.join(known)} are known.")
+    raise NotRepresentableError.at(f"{where} with its own clamp_activation",
+                                   f"{', '.join(known)} are known.")
 
 
 def _scale_name(inside: str, where: str) -> str:
@@ -182,6 +184,6 @@ def _scale_name(inside: str, where: str) -> str:
     if name not in SCALES:
         clamps = sorted({round(math.log(abs(float(SCALES[n].value(np.array(1e9))))), 6)
                          for n in SCALES if "tanh" in n})
-        raise NotRepresentableError(f"{where} with the scale {name}",
-                                    f"dialects have the clamps {clamps}.")
+        raise NotRepresentableError.at(f"{where} with the scale {name}",
+                                       f"dialects have the clamps {clamps}.")
     return name

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from refglow.validation.adapters.imported import NotRepresentableError
+from refglow.validation.dialects.conversion import NotRepresentableError
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def chain_of(model: Any) -> tuple[tuple[int, ...], list[tuple[Any, str]]]:
       NotRepresentableError: if the graph is not a chain from which channels leave.
     """
     if len(model.in_nodes) != 1 or model.condition_nodes:
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"A graph with {len(model.in_nodes)} inputs and {len(model.condition_nodes)} "
             "conditions", "Glow has one input, the image.")
     chain: list[tuple[Any, str]] = []
@@ -39,8 +39,8 @@ def chain_of(model: Any) -> tuple[tuple[int, ...], list[tuple[Any, str]]]:
         where = f"node {node.name!r}, {type(node.module).__name__},"
         if going_on is None:
             if len(node.outputs) != 1 or len(node.inputs) != 1:
-                raise NotRepresentableError(where, f"it has {len(node.inputs)} inputs and "
-                                            f"{len(node.outputs)} outputs; only a Split may.")
+                raise NotRepresentableError.at(where, f"it has {len(node.inputs)} inputs and "
+                                               f"{len(node.outputs)} outputs; only a Split may.")
             chain.append((node.module, where))
         else:
             half = "high exits" if going_on == 0 else "low exits"
@@ -66,7 +66,7 @@ def latent_order(model: Any) -> str:
         return "finest first NCHW"
     if len(where) == 1 and positions == list(range(len(positions)))[::-1]:
         return "coarsest first NCHW"
-    raise NotRepresentableError(
+    raise NotRepresentableError.at(
         f"A graph whose latents, finest first, are its outputs {places}",
         "a dialect has them finest first or coarsest first.")
 
@@ -88,13 +88,14 @@ def _going_on(node: Any) -> int:
     """Which of a Split's outputs goes on."""
     where = f"node {node.name!r}, a Split,"
     if node.module.dim != 0 or len(node.outputs) != 2:
-        raise NotRepresentableError(where, f"it makes {len(node.outputs)} parts of axis "
-                                    f"{node.module.dim}; an exit makes two of the channels, axis "
-                                    "0.")
+        raise NotRepresentableError.at(
+            where, f"it makes {len(node.outputs)} parts of axis "
+            f"{node.module.dim}; an exit makes two of the channels, axis "
+            "0.")
     going_on = [k for k in range(2) if not _ends(node, k)]
     if len(going_on) != 1:
-        raise NotRepresentableError(where, f"{len(going_on)} of its parts go on; of an exit's "
-                                    "one does.")
+        raise NotRepresentableError.at(where, f"{len(going_on)} of its parts go on; of an exit's "
+                                       "one does.")
     return going_on[0]
 
 
@@ -115,7 +116,8 @@ def _place(node: Any, output: int, model: Any) -> tuple[str, int]:
     if type(following.module).__name__ == "Concat":
         after, _ = following.outputs[0]
         if type(after).__name__ != "OutputNode" or len(model.out_nodes) != 1:
-            raise NotRepresentableError(f"node {following.name!r}, a Concat,", "something follows "
-                                        "it, or there are other outputs; Glow's ends there.")
+            raise NotRepresentableError.at(
+                f"node {following.name!r}, a Concat,", "something follows "
+                "it, or there are other outputs; Glow's ends there.")
         return "Concat", place
     return _place(following, 0, model)

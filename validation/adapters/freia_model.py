@@ -16,16 +16,10 @@ import numpy as np
 
 from refglow.validation.adapters.freia_blocks import parts_of, squeeze_order
 from refglow.validation.adapters.freia_graph import Leaving, chain_of, latent_order
-from refglow.validation.adapters.imported import (
-    Answers,
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Answers, Imported, re_indexed, reparametrised
 from refglow.validation.adapters.levels import Level, Part, assembled
 from refglow.validation.adapters.sequence import Sequence
-from refglow.validation.dialects.conversion import Conversion
+from refglow.validation.dialects.conversion import Conversion, NotRepresentableError
 from refglow.validation.dialects.known import FREIA_GLOW
 
 
@@ -43,8 +37,8 @@ def from_freia(model: Any) -> Imported:
     answers, sequence, kinds = Answers(), Sequence(), set()
     dims, chain = _chain(model, answers)
     if len(dims) != 3:
-        raise NotRepresentableError(f"A network on inputs of shape {dims}",
-                                    "Glow's are images (C, H, W).")
+        raise NotRepresentableError.at(f"A network on inputs of shape {dims}",
+                                       "Glow's are images (C, H, W).")
     for module, where in chain:
         kind = type(module).__name__
         kinds.add(kind)
@@ -80,7 +74,7 @@ def _typed(levels: list[Level]) -> list[Level]:
     found = {value.dtype for level in levels for part in level.parts if part.kind == "coupling"
              for value in part.arrays.values()}
     if len(found) != 1:
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             "A network without couplings" if not found else "A network in several number types",
             f"its couplings hold {sorted(map(str, found))}, a Glow's one number type.")
     number_type = found.pop()

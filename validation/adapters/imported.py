@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refglow.validation.dialects.conversion import RE_INDEXED, REPARAMETRISED, Conversion
+from refglow.validation.dialects.conversion import (
+    RE_INDEXED,
+    REPARAMETRISED,
+    Conversion,
+    NotRepresentableError,
+)
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
-
-
-class NotRepresentableError(ValueError):
-    """A model has something that no dialect can say; the message says what, where and why."""
-
-    def __init__(self, where: str, reason: str) -> None:
-        """Join the place and the reason."""
-        super().__init__(f"{where} cannot be taken over exactly: {reason}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,25 @@ def reparametrised(field: str, there: str, here: str, reason: str) -> Conversion
     return Conversion(field, there, here, REPARAMETRISED, reason)
 
 
+def factors_taken(arrays: str, whole: str, last: str, factors: str, multiplied: bool,
+                  parts: str = "steps") -> Conversion:
+    """What became of 1x1 convolutions that stand in a checkpoint as factors or as a matrix.
+
+    Args:
+      arrays: the factors' names there.
+      whole: the matrix's name there.
+      last: how U's diagonal comes from the last two of them.
+      factors: the answer here.
+      multiplied: whether factors were multiplied, as others are whole.
+      parts: what the project calls what they stand in.
+    """
+    if factors != "P L U" and not multiplied:
+        return re_indexed("factors", whole, factors, f"{whole} itself")
+    return reparametrised("factors", arrays, factors,
+                          f"multiplied together, as other {parts} have W itself" if multiplied
+                          else f"U's diagonal is {last}")
+
+
 class Answers:
     """What a model's parts answer to a dialect's questions; all parts must say the same."""
 
@@ -64,7 +80,7 @@ class Answers:
                 continue
             before, earlier = self._found.setdefault(field, (answer, where))
             if before != answer:
-                raise NotRepresentableError(
+                raise NotRepresentableError.at(
                     where, f"its {field} is {answer!r}, that of {earlier} is {before!r}; a dialect "
                     "has one answer for the whole model.")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import NotRepresentableError
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.dialect import STEP_ORDERS, Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.matrices import FACTORS
@@ -122,13 +122,13 @@ def _multiplied(part: Part, factored: str) -> Part:
 def _splits(shape: ImageShape, levels: Sequence[Level]) -> tuple[tuple[int, int, int], ...]:
     h, w, channels = shape
     if not levels or h % 2**len(levels) or w % 2**len(levels):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"An image of {h} x {w}", f"{len(levels)} levels each halve its sides.")
     splits, passed = [], 0
     for level in levels:
         channels *= 4
         if not 0 <= level.leaving < channels:
-            raise NotRepresentableError(
+            raise NotRepresentableError.at(
                 f"An exit of {level.leaving} of {channels} channels", "some must go on.")
         channels -= level.leaving
         splits.append((channels, level.leaving, passed))

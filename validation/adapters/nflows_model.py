@@ -26,18 +26,12 @@ import numpy as np
 
 from refglow.dtypes import Array, DType
 from refglow.elementary import softplus
-from refglow.validation.adapters.imported import (
-    Answers,
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Answers, Imported, re_indexed, reparametrised
 from refglow.validation.adapters.levels import ImageShape, Level, Part, assembled
 from refglow.validation.adapters.sequence import Sequence
 from refglow.validation.adapters.torch_arrays import array_of, channels_of, packed
 from refglow.validation.adapters.torch_networks import read_network, require_initialised
-from refglow.validation.dialects.conversion import Conversion
+from refglow.validation.dialects.conversion import Conversion, NotRepresentableError
 from refglow.validation.dialects.halves import HALVES
 from refglow.validation.dialects.known import NFLOWS
 
@@ -64,7 +58,8 @@ def from_nflows(transform: Any, image_shape: ImageShape | None = None) -> Import
         kind = type(layer).__name__
         if kind == "SqueezeTransform":
             if layer.factor != 2:
-                raise NotRepresentableError(where, f"it has the factor {layer.factor}, Glow's 2.")
+                raise NotRepresentableError.at(
+                    where, f"it has the factor {layer.factor}, Glow's 2.")
             sequence.squeeze(where)
             while in_front:
                 sequence.add(in_front.pop(0), where)
@@ -75,8 +70,8 @@ def from_nflows(transform: Any, image_shape: ImageShape | None = None) -> Import
         elif kind in _READERS:
             sequence.add(_typed(_READERS[kind](layer, where, answers), number_type), where)
         elif kind != "IdentityTransform":
-            raise NotRepresentableError(f"{where}, a {kind},",
-                                        f"Glow's steps have {', '.join(_READERS)}.")
+            raise NotRepresentableError.at(f"{where}, a {kind},",
+                                           f"Glow's steps have {', '.join(_READERS)}.")
     return _imported(sequence.levels(), shape, answers)
 
 
@@ -124,8 +119,9 @@ def _walk(transform: Any, where: str) -> Iterator[tuple[Any, str]]:
             yield from _walk(inner, f"{where}[{k}]")
     elif kind == "MultiscaleCompositeTransform":
         if transform._split_dim != 1:
-            raise NotRepresentableError(where, f"it splits axis {transform._split_dim}, a dialect "
-                                        "channels, axis 1.")
+            raise NotRepresentableError.at(
+                where, f"it splits axis {transform._split_dim}, a dialect "
+                "channels, axis 1.")
         last = len(transform._transforms) - 1
         for k, inner in enumerate(transform._transforms):
             yield from _walk(inner, f"{where}[{k}]")
@@ -161,7 +157,7 @@ def _in_front(layer: Any, channels: int, where: str) -> Part:
     shift, scale = (np.asarray(array.detach().cpu(), np.float64)
                     for array in (layer._shift, layer._scale))
     if shift.size != 1 or scale.size != 1:
-        raise NotRepresentableError(where, "its scale or shift is not one number.")
+        raise NotRepresentableError.at(where, "its scale or shift is not one number.")
     return Part("actnorm", {"shift": np.full(channels, shift.item()),
                             "log_scale": np.full(channels, math.log(scale.item()))})
 
@@ -185,13 +181,14 @@ def _permutation(layer: Any, where: str, answers: Answers) -> Part:
 def _p_of(layer: Any, where: str) -> Array:
     """The p of "L U P", whose matrix has the columns (L U)[:, p], from x[permutation]."""
     if layer._dim != 1:
-        raise NotRepresentableError(where, f"it permutes axis {layer._dim}, a dialect channels.")
+        raise NotRepresentableError.at(where, f"it permutes axis {layer._dim}, a dialect channels.")
     return np.argsort(layer._permutation.detach().cpu().numpy())
 
 
 def _coupling(layer: Any, where: str, answers: Answers) -> Part:
     if layer.unconditional_transform is not None:
-        raise NotRepresentableError(where, "its unconditional_transform changes what conditions.")
+        raise NotRepresentableError.at(
+            where, "its unconditional_transform changes what conditions.")
     network = read_network(layer.transform_net, f"{where}'s transform_net",
                            lambda x: layer.transform_net(x, None))
     answers.add(where, conditioning=_conditioning(layer, where), padding=network.padding,
@@ -207,8 +204,8 @@ def _conditioning(layer: Any, where: str) -> str:
                 return name
         except ValueError:
             continue  # not every second one
-    raise NotRepresentableError(f"{where} with its mask", f"it conditions on channels "
-                                f"{seen.tolist()}, a dialect on one of {', '.join(HALVES)}.")
+    raise NotRepresentableError.at(f"{where} with its mask", f"it conditions on channels "
+                                   f"{seen.tolist()}, a dialect on one of {', '.join(HALVES)}.")
 
 
 _READERS = {"ActNorm": _actnorm, "OneByOneConvolution": _conv, "Permutation": _permutation,

@@ -23,13 +23,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import (
-    Answers,
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Answers, Imported, re_indexed, reparametrised
 from refglow.validation.adapters.levels import (
     ImageShape,
     Level,
@@ -44,7 +38,7 @@ from refglow.validation.adapters.torch_arrays import (
     permutation_of,
 )
 from refglow.validation.adapters.torch_networks import read_network, require_initialised
-from refglow.validation.dialects.conversion import Conversion
+from refglow.validation.dialects.conversion import Conversion, NotRepresentableError
 from refglow.validation.dialects.known import NORMFLOWS
 
 _SCALE_MAPS = {"sigmoid": ("s (x - t)", "sigmoid(r + 2)"),
@@ -67,8 +61,8 @@ def from_normflows(model: Any, image_shape: ImageShape | None = None,
       NotRepresentableError: if it has anything else; says what and why.
     """
     if getattr(model, "transform", None) is not None:
-        raise NotRepresentableError(f"Its transform, a {type(model.transform).__name__},",
-                                    "it is not part of a Glow; import the model without it.")
+        raise NotRepresentableError.at(f"Its transform, a {type(model.transform).__name__},",
+                                       "it is not part of a Glow; import the model without it.")
     if not without_base:
         for k, base in enumerate(model.q0):
             _require_standard_normal(base, f"q0[{k}]")
@@ -108,16 +102,16 @@ def _conversions(answers: Answers, factors: str, multiplied: bool) -> Iterator[C
 def _level_parts(flows: Any, i: int, answers: Answers) -> Iterator[Part]:
     """The layers of flows[i] towards the latent, after its squeeze."""
     if not len(flows) or type(flows[-1]).__name__ != "Squeeze":
-        raise NotRepresentableError(f"flows[{i}]", "its last flow is not a Squeeze; each of "
-                                    "Glow's levels begins, next to the image, with one.")
+        raise NotRepresentableError.at(f"flows[{i}]", "its last flow is not a Squeeze; each of "
+                                       "Glow's levels begins, next to the image, with one.")
     for k in reversed(range(len(flows) - 1)):
         where = f"flows[{i}][{k}]"
         block = type(flows[k]).__name__ == "GlowBlock"
         for flow in reversed(flows[k].flows) if block else [flows[k]]:
             kind = type(flow).__name__
             if kind not in _READERS:
-                raise NotRepresentableError(f"{where}, a {kind},",
-                                            f"Glow's steps have {', '.join(_READERS)}.")
+                raise NotRepresentableError.at(f"{where}, a {kind},",
+                                               f"Glow's steps have {', '.join(_READERS)}.")
             yield _READERS[kind](flow, f"{where}'s {kind}", answers)
 
 
@@ -140,13 +134,13 @@ def _coupling(flow: Any, where: str, answers: Answers) -> Part:
     split, coupling, _ = flow.flows
     conditioning = {"channel": "low half", "channel_inv": "high half"}.get(split.mode)
     if conditioning is None:
-        raise NotRepresentableError(f"{where} with split_mode {split.mode!r}",
-                                    "a dialect's couplings split channels, not pixels.")
+        raise NotRepresentableError.at(f"{where} with split_mode {split.mode!r}",
+                                       "a dialect's couplings split channels, not pixels.")
     affine = scale = None
     if coupling.scale:
         if coupling.scale_map not in _SCALE_MAPS:
-            raise NotRepresentableError(f"{where} with scale_map {coupling.scale_map!r}",
-                                        f"normflows has {', '.join(map(repr, _SCALE_MAPS))}.")
+            raise NotRepresentableError.at(f"{where} with scale_map {coupling.scale_map!r}",
+                                           f"normflows has {', '.join(map(repr, _SCALE_MAPS))}.")
         affine, scale = _SCALE_MAPS[coupling.scale_map]
     network = read_network(coupling.param_map, f"{where}'s param_map")
     answers.add(where, conditioning=conditioning, affine=affine, scale=scale,
@@ -164,16 +158,16 @@ def _channels(parts: list[Part]) -> int:
         for role in ("shift", "lower_upper"):
             if part.kind != "coupling" and role in part.arrays:
                 return len(part.arrays[role])
-    raise NotRepresentableError("A level without ActNorm and 1x1 convolution",
-                                "it does not say how many channels it has.")
+    raise NotRepresentableError.at("A level without ActNorm and 1x1 convolution",
+                                   "it does not say how many channels it has.")
 
 
 def _merge(merge: Any, where: str, channels: int, answers: Answers) -> int:
     """How many channels leave: Merge is torch.chunk towards the latent, its first part goes on."""
     half = {"channel": "high exits", "channel_inv": "low exits"}.get(merge.mode)
     if half is None:
-        raise NotRepresentableError(f"{where} with mode {merge.mode!r}",
-                                    "a dialect's exits take channels, not pixels.")
+        raise NotRepresentableError.at(f"{where} with mode {merge.mode!r}",
+                                       "a dialect's exits take channels, not pixels.")
     answers.add(where, exit_half=half)
     return channels // 2
 
@@ -190,6 +184,6 @@ def _shape_of(model: Any, levels: list[Level]) -> ImageShape:
 def _require_standard_normal(base: Any, where: str) -> None:
     arrays: list[Array] = [array_of(value, where) for value in base.state_dict().values()]
     if type(base).__name__ != "DiagGaussian" or any(array.any() for array in arrays):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"{where}, a {type(base).__name__},", "a dialect's latents are standard normal; give "
             "without_base=True to take the flow alone.")

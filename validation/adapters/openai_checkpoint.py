@@ -27,14 +27,10 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.adapters.checkpoint import Checkpoint, require_shape, top_of
-from refglow.validation.adapters.imported import (
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Imported, factors_taken, re_indexed, reparametrised
 from refglow.validation.adapters.levels import Level, Part, assembled, uniform_factors
 from refglow.validation.adapters.torch_arrays import packed, permutation_of
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.known import OPENAI
 from refglow.validation.dialects.stages import conventions_of
 
@@ -60,8 +56,8 @@ def from_openai(arrays: Mapping[str, Any], image_shape: Sequence[int]) -> Import
     """
     checkpoint = Checkpoint(_without_suffixes(arrays), r"model/0/0/actnorm_center/b", "openai/glow")
     if checkpoint.has("model/prior/y_emb/W"):
-        raise NotRepresentableError("It is conditioned on classes: model/prior/y_emb",
-                                    "a dialect's latents have one distribution.")
+        raise NotRepresentableError.at("It is conditioned on classes: model/prior/y_emb",
+                                       "a dialect's latents have one distribution.")
     levels: list[Level] = []
     while checkpoint.has(f"model/{len(levels)}/0/actnorm_center/b"):
         levels.append(_level(checkpoint, len(levels)))
@@ -76,11 +72,9 @@ def from_openai(arrays: Mapping[str, Any], image_shape: Sequence[int]) -> Import
     checkpoint.require_all_taken([r"^(?!model/)", r"_adam", f"{_AVERAGED}", r"/classifier/",
                                   r"/indices_inverse$"])
     glow, _ = assembled(shape, levels, dialect, top)
-    return Imported(glow, (*_CONVERSIONS, (
-        reparametrised("factors", "P, L, U, sign_S, log_S", factors,
-                       "multiplied together, as other steps have W itself" if multiplied
-                       else "U's diagonal is sign_S exp(log_S)") if factors == "P L U" or multiplied
-        else re_indexed("factors", "W", factors, "W itself")),
+    return Imported(glow, (
+        *_CONVERSIONS,
+        factors_taken("P, L, U, sign_S, log_S", "W", "sign_S exp(log_S)", factors, multiplied),
         *((reparametrised("latents", "prior/p of zeros", "top.mean, top.log_scale",
                           "a convolution of zeros and the border's indicator is a constant of "
                           "each pixel"),) if top else ())))

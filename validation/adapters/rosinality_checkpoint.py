@@ -21,14 +21,10 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.adapters.checkpoint import Checkpoint, require_shape, top_of
-from refglow.validation.adapters.imported import (
-    Imported,
-    NotRepresentableError,
-    re_indexed,
-    reparametrised,
-)
+from refglow.validation.adapters.imported import Imported, factors_taken, re_indexed, reparametrised
 from refglow.validation.adapters.levels import Level, Part, assembled, uniform_factors
 from refglow.validation.adapters.torch_arrays import packed, permutation_of
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.known import ROSINALITY
 from refglow.validation.dialects.stages import conventions_of
 
@@ -63,11 +59,9 @@ def from_rosinality(arrays: Mapping[str, Any], image_shape: Sequence[int]) -> Im
                  size, coarsest)
     checkpoint.require_all_taken([r"\.(u_mask|l_mask|l_eye|initialized)$"])
     glow, _ = assembled(shape, levels, dialect, top)
-    return Imported(glow, (*_CONVERSIONS, (
-        reparametrised("factors", "w_p, w_l, w_u, s_sign, w_s", factors,
-                       "multiplied together, as other blocks have W itself" if multiplied
-                       else "U's diagonal is s_sign exp(w_s)") if factors == "P L U" or multiplied
-        else re_indexed("factors", "weight", factors, "weight itself"))))
+    return Imported(glow, (*_CONVERSIONS, factors_taken(
+        "w_p, w_l, w_u, s_sign, w_s", "weight", "s_sign exp(w_s)", factors, multiplied,
+        "blocks")))
 
 
 def _count(checkpoint: Checkpoint, name: str) -> int:
@@ -83,8 +77,8 @@ def _level(checkpoint: Checkpoint, b: int, last: bool) -> Level:
         place = f"blocks.{b}.flows.{k}"
         flag = f"{place}.actnorm.initialized"
         if checkpoint.has(flag) and not checkpoint.flag(flag):
-            raise NotRepresentableError(f"{place}.actnorm", "it has not seen data yet, so its "
-                                        "values would come from the next batch.")
+            raise NotRepresentableError.at(f"{place}.actnorm", "it has not seen data yet, so its "
+                                           "values would come from the next batch.")
         parts += [Part("actnorm", {"shift": checkpoint.channels(f"{place}.actnorm.loc"),
                                    "log_scale": checkpoint.channels(f"{place}.actnorm.scale")}),
                   _conv(checkpoint, f"{place}.invconv"), _coupling(checkpoint, f"{place}.coupling")]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from refglow.validation.adapters.imported import NotRepresentableError
 from refglow.validation.adapters.levels import Level, Part
+from refglow.validation.dialects.conversion import NotRepresentableError
 
 
 class Sequence:
@@ -41,13 +41,14 @@ class Sequence:
           NotRepresentableError: if channels left and nothing followed.
         """
         if not self._levels or self._levels[-1][1]:
-            raise NotRepresentableError("The end of the model", "no level comes last: each begins "
-                                        "with a squeeze.")
+            raise NotRepresentableError.at(
+                "The end of the model", "no level comes last: each begins "
+                "with a squeeze.")
         return [Level(tuple(parts), leaving) for parts, leaving in self._levels]
 
     def _open(self, where: str) -> tuple[list[Part], int]:
         if not self._levels or self._levels[-1][1]:
-            raise NotRepresentableError(
+            raise NotRepresentableError.at(
                 where, "no squeeze comes before it; each of Glow's levels, also after an exit, "
                 "begins with one.")
         return self._levels[-1]

@@ -12,8 +12,9 @@ import numpy as np
 
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import Imported, NotRepresentableError, re_indexed
+from refglow.validation.adapters.imported import Imported, re_indexed
 from refglow.validation.compare import difference
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.known import TFP
 from refglow.validation.random_models import random_images
@@ -39,12 +40,13 @@ def from_tfp(glow: Any) -> Imported:
         raise TypeError(f"from_tfp takes a tfp.bijectors.Glow; got {type(glow).__name__}.")
     for module in ours.submodules:
         if isinstance(module, LiveNetwork):
-            raise NotRepresentableError(f"The network {module.__name__!r}", "it is a function; "
-                                        "a dialect's networks are stacks of convolutions and ReLU.")
+            raise NotRepresentableError.at(
+                f"The network {module.__name__!r}", "it is a function; "
+                "a dialect's networks are stacks of convolutions and ReLU.")
     state = ours.state_dict()
     for name, value in state.items():
         if name.endswith(".initialized") and not value:
-            raise NotRepresentableError(
+            raise NotRepresentableError.at(
                 name.removesuffix(".initialized"), "it has not seen data yet, so its values would "
                 "come from the next batch; call the model on a batch first.")
     of_state = DialectGlow.of(ours)
@@ -68,6 +70,6 @@ def _probed(ours: Glow, read: DialectGlow) -> DialectGlow:
         glow = DialectGlow(read.structure, TFP.but(activation=activation), read.arrays)
         if difference(glow.inverse(images)[0], expected).relative < probed_network(images.dtype):
             return glow
-    raise NotRepresentableError(
+    raise NotRepresentableError.at(
         "The networks", "convolutions with one activation between them do not give what they give "
         "on random numbers.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import NotRepresentableError
+from refglow.validation.dialects.conversion import NotRepresentableError
 
 
 def array_of(tensor: Any, where: str) -> Array:
@@ -17,7 +17,7 @@ def array_of(tensor: Any, where: str) -> Array:
       NotRepresentableError: if it holds another number type.
     """
     if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             where, f"it holds {tensor.dtype}; convert the model with .float() or .double() first.")
     array: Array = tensor.detach().cpu().numpy().copy()
     return array
@@ -27,7 +27,7 @@ def channels_of(tensor: Any, where: str) -> Array:
     """A parameter of one number per channel, such as [1, C, 1, 1], as [C]."""
     array = array_of(tensor, where)
     if array.size != max(array.shape, default=1):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             where, f"its shape {list(array.shape)} is not one number per channel.")
     return array.ravel()
 
@@ -45,7 +45,7 @@ def permutation_of(matrix: Array, where: str) -> Array:
     """
     permutation: Array = matrix.argmax(axis=0)
     if not np.array_equal(matrix, np.eye(len(matrix))[:, permutation]):
-        raise NotRepresentableError(where, "it is not a permutation matrix.")
+        raise NotRepresentableError.at(where, "it is not a permutation matrix.")
     return permutation
 
 

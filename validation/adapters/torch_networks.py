@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.adapters.imported import NotRepresentableError
 from refglow.validation.adapters.torch_arrays import array_of, channels_of, kernel_of
 from refglow.validation.compare import difference
+from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.networks import (
     ACTIVATIONS,
     NetworkConventions,
@@ -96,12 +96,12 @@ def _layers(module: Any, where: str) -> Iterator[Any]:
     elif kind == "Identity":
         return
     elif kind in _REFUSED:
-        raise NotRepresentableError(f"{where}, a {kind},", _REFUSED[kind])
+        raise NotRepresentableError.at(f"{where}, a {kind},", _REFUSED[kind])
     elif children:
         for child in children:
             yield from _layers(child, where)
     else:
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"{where} with its layer {kind}", "a dialect's network has convolutions, one "
             "activation between them, and ActNorms.")
 
@@ -130,25 +130,25 @@ _ACTIVATIONS: dict[str, Callable[[Any], str]] = {
 def _activation(layer: Any, where: str) -> str:
     kind = type(layer).__name__
     if kind not in _ACTIVATIONS:
-        raise NotRepresentableError(f"{where}", f"it begins with a layer {kind}.")
+        raise NotRepresentableError.at(f"{where}", f"it begins with a layer {kind}.")
     name = _ACTIVATIONS[kind](layer)
     if name not in ACTIVATIONS:
-        raise NotRepresentableError(f"{where} with its activation {name!r}",
-                                    f"a dialect has {', '.join(map(repr, ACTIVATIONS))}.")
+        raise NotRepresentableError.at(f"{where} with its activation {name!r}",
+                                       f"a dialect has {', '.join(map(repr, ACTIVATIONS))}.")
     return name
 
 
 def _also_at_the_end(activation: str | None, where: str) -> str:
     if activation != "relu":
-        raise NotRepresentableError(f"{where} with {activation!r} after its last convolution",
-                                    "a dialect has only ReLU there.")
+        raise NotRepresentableError.at(f"{where} with {activation!r} after its last convolution",
+                                       "a dialect has only ReLU there.")
     return "relu also at the end"
 
 
 def _require_one(found: set[str], what: str, where: str) -> None:
     if len(found) > 1:
-        raise NotRepresentableError(f"{where} with its {what} {sorted(found)}",
-                                    "a dialect's network has one.")
+        raise NotRepresentableError.at(f"{where} with its {what} {sorted(found)}",
+                                       "a dialect's network has one.")
 
 
 def _padding(layer: Any, where: str) -> str | None:
@@ -159,7 +159,7 @@ def _padding(layer: Any, where: str) -> str | None:
     padded = layer.padding if layer.padding != "same" else same
     padded = (0, 0) if padded == "valid" else tuple(padded)
     if not plain or padded != same or any(size % 2 == 0 for size in sizes):
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             f"{where} with {layer}", "a dialect's convolutions keep the image's size, with odd "
             "kernels and without stride, dilation or groups.")
     return _PADDINGS[layer.padding_mode] if same != (0, 0) else None
@@ -176,8 +176,8 @@ def _hidden_actnorm(layer: Any, where: str) -> dict[str, Array]:
     """normflows' x exp(s) + t as (x + t exp(-s)) exp(s)."""
     actnorm = getattr(layer, "actNorm", None)
     if actnorm is None:
-        raise NotRepresentableError(f"{where} with its ActNorm of {type(layer).__module__}",
-                                    "only normflows' is known inside of a network.")
+        raise NotRepresentableError.at(f"{where} with its ActNorm of {type(layer).__module__}",
+                                       "only normflows' is known inside of a network.")
     require_initialised(bool(actnorm.data_dep_init_done > 0), f"{where}'s hidden ActNorm")
     s, t = channels_of(actnorm.s, where), channels_of(actnorm.t, where)
     return {"shift": t * np.exp(-s), "log_scale": s}
@@ -190,7 +190,7 @@ def require_initialised(initialised: bool, where: str) -> None:
       NotRepresentableError: if so.
     """
     if not initialised:
-        raise NotRepresentableError(
+        raise NotRepresentableError.at(
             where, "it has not seen data yet, so its values would come from the next batch; call "
             "the model on a batch first.")
 
@@ -200,7 +200,7 @@ def _probed(module: Any, layers: list[dict[str, Array]], padding: str | None,
     """The activation with which the layers compute what the module does on random numbers."""
     import torch
     if not layers:
-        raise NotRepresentableError(where, "it has no convolution.")
+        raise NotRepresentableError.at(where, "it has no convolution.")
     first = layers[0]["kernel"]
     x = np.random.default_rng(0).standard_normal((2, 4, 6, first.shape[2])).astype(first.dtype)
     device = next(module.parameters()).device
@@ -214,6 +214,6 @@ def _probed(module: Any, layers: list[dict[str, Array]], padding: str | None,
         if output.shape == expected.shape and (
                 difference(output, expected).relative < probed_network(first.dtype)):
             return name
-    raise NotRepresentableError(
+    raise NotRepresentableError.at(
         where, "its layers, called in order, do not give what it gives on random numbers; its "
         "forward does something else too.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 from refglow.validation.dialects.dialect import FIELDS, Dialect
@@ -37,11 +36,3 @@ def one_answer(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, 
             if answer != getattr(base, question) and (
                     answer not in _OTHER_ARRAYS.get(question, ())):
                 yield {question: answer}
-
-
-def two_answers(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """{question: answer, question: answer} for every pair of questions."""
-    for first, second in itertools.combinations(questions, 2):
-        for one in one_answer(base, (first,)):
-            for other in one_answer(base, (second,)):
-                yield one | other

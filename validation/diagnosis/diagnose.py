@@ -85,7 +85,8 @@ def _search_what_follows(reference: DialectGlow, segments: list[Segment], observ
     images = observed.images.astype(np.float64)
     if observed.inverse_log_det is not None:
         search_total(reference, segments, images, observed.inverse_log_det, explained, deadline)
-    _search_densities(reference, segments, observed, images, explained)
+    if observed.log_prob is not None or observed.bits_per_dim is not None:
+        _search_densities(reference, segments, observed, images, explained)
     coarse = "precision" in explained.known_answers()  # whose roundings hide how starts differ
     if observed.start_images is not None and observed.started and not coarse:
         search_start(reference, observed.start_images, observed.started, explained, deadline)

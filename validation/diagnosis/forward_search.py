@@ -53,20 +53,10 @@ class Forward:
         reference = self._reference.in_dialect(framed(self._explained.frame, answers))
         if arrays is not None:
             reference = replace(reference, arrays=arrays)
-        squeeze = self._explained.with_answers(("squeeze",), answers)["squeeze"].squeeze
+        dialects = self._explained.with_answers(tuple(self._explained.dialects), answers)
         scales = latents_of(self._z if z is None else z, order, structure.image_shape,
-                            structure.splits, SQUEEZES[squeeze].squeeze)
-        x, exited = scales[0], list(scales[1:])
-        results = []
-        for name in reversed(list(reference.layer_names())):
-            if name.endswith(".exit"):
-                x = np.concatenate([x, exited.pop(0)], axis=-1)
-            kind = name.rpartition(".")[2]
-            dialect = self._explained.with_answers((kind,), answers)[kind]
-            layer = reference.in_dialect(dialect)
-            results.append((x, layer.apply(name, x, to_latent=False)))
-            x = results[-1][1].output
-        return results
+                            structure.splits, SQUEEZES[dialects["squeeze"].squeeze].squeeze)
+        return list(reference.towards_image(scales, dialects))
 
     def log_det(self, answers: Answers, along: Answers, weights: Answers) -> Array:
         """The log-det of latent -> image, as the implementation adds it up.
@@ -111,13 +101,10 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
       explained: what is known of the other direction.
       deadline: when to stop.
     """
-    right = Explained({kind: Dialect() for kind in explained.dialects}, explained.dtype,
-                      eps_grown=explained.eps_grown)
     if explained.known_answers():  # a mistake in the other direction only leaves this one right
-        before = len(right.findings)
-        search_forward(reference.in_dialect(Dialect()), z, images, log_det, right,
-                       Deadline(0.0))
-        if len(right.findings) == before:
+        right = explained.with_nothing()
+        search_forward(reference.in_dialect(Dialect()), z, images, log_det, right, Deadline(0.0))
+        if not right.findings:
             return
     forward = Forward(reference, z.astype(np.float64), explained)
     try:

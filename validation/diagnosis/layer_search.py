@@ -17,8 +17,6 @@ from refglow.validation.diagnosis.segments import Segment, evaluated, limits
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 
-KINDS = tuple(QUESTIONS)
-
 
 @dataclass
 class Explained:
@@ -38,6 +36,11 @@ class Explained:
     frame: Dialect = field(default_factory=Dialect)
     findings: list[Finding] = field(default_factory=list)
     eps_grown: float = 1.0
+
+    def with_nothing(self) -> Explained:
+        """As if no convention differed; the roundings that are known stay known."""
+        return Explained({kind: Dialect() for kind in self.dialects}, self.dtype,
+                         eps_grown=self.eps_grown)
 
     def add(self, finding: Finding) -> None:
         """Keep a finding, unless all that it says was said of another layer already."""

@@ -22,6 +22,7 @@ from refglow.bijectors import Glow
 from refglow.validation.diagnosis.diagnose import diagnose
 from refglow.validation.diagnosis.finding import Diagnosis
 from refglow.validation.diagnosis.observing import observe
+from refglow.validation.implementations.model import architecture_of
 from refglow.validation.live import random_glow
 from refglow.validation.mutants import (
     ALL_MUTANTS,
@@ -161,10 +162,3 @@ def _model(seed: int, equal_blocks: bool) -> Glow:
                     **arguments)
     randomize_weights(glow, rng, _GAIN)
     return glow
-
-
-def architecture_of(glow: Glow) -> dict[str, object]:
-    """What a `PortedGlow` is told of a model's architecture."""
-    given = glow.parameters
-    return {"output_shape": given["output_shape"], "blockwise_splits": glow.blockwise_splits,
-            "num_steps": given["num_steps_per_block"], "use_actnorm": given["use_actnorm"]}

@@ -18,6 +18,7 @@ from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.log_dets import BITS_PER_DIM, DENSITIES, ONLY_COARSEST
 from refglow.validation.dialects.stages import start_of_actnorm
+from refglow.validation.dialects.structure import kind_of
 
 _ROUNDINGS = 16  # L of a sum and a few products
 _CONDITION_OF_DEVIATIONS = 100.0  # of a batch's mean and deviation, whose sums may cancel
@@ -108,8 +109,7 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     if not batches:
         return
     if explained.known_answers():  # a start of TFP's kind is right, whatever the layers do
-        right = Explained({kind: Dialect() for kind in explained.dialects}, explained.dtype,
-                          eps_grown=explained.eps_grown)
+        right = explained.with_nothing()
         search_start(reference.in_dialect(Dialect()), images, started, right, Deadline(0.0))
         if not right.findings:
             return
@@ -159,7 +159,7 @@ def _batches(reference: DialectGlow, images: Array, started: Mapping[str, Array]
     x = images.astype(np.float64)
     with_start = replace(reference, arrays=arrays)
     for name in reference.layer_names():
-        kind = name.rpartition(".")[2]
+        kind = kind_of(name)
         layer = with_start.in_dialect(explained.dialects[kind])
         place = layer.weights_of(name)
         if kind == "actnorm" and f"{place}.shift" in started and (

@@ -21,6 +21,7 @@ from refglow.validation.diagnosis.closeness import (
 from refglow.validation.diagnosis.observed import Observed, ObservedLayer
 from refglow.validation.dialects.dialect import STEP_ORDERS, Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
+from refglow.validation.dialects.structure import block_of, kind_of
 
 Dialects = Mapping[str, Dialect]  # by kind of layer
 
@@ -42,7 +43,7 @@ class Segment:
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of its layers."""
-        return tuple(name.rpartition(".")[2] for name in self.names)
+        return tuple(kind_of(name) for name in self.names)
 
     @property
     def rounding_layers(self) -> int:
@@ -87,7 +88,7 @@ def segments_of(reference: DialectGlow, observed: Observed) -> list[Segment]:
 
 def shape_of(reference: DialectGlow, name: str, batch: int) -> tuple[int, ...]:
     """The shape of a layer's result: the channels that have not exited before it."""
-    block = int(name.split(".")[0][5:])
+    block = block_of(name)
     leave, grab, _ = reference.structure.splits[block]
     return (batch, *reference.structure.sizes[block][:2], leave + grab)
 
@@ -106,7 +107,7 @@ def evaluated(reference: DialectGlow, segment: Segment,
 def _evaluated(reference: DialectGlow, names: tuple[str, ...], x: Array,
                dialects: Dialects) -> tuple[Array, Array]:
     for name in names:
-        layer = reference.in_dialect(dialects[name.rpartition(".")[2]])
+        layer = reference.in_dialect(dialects[kind_of(name)])
         result = layer.apply(name, x)
         x = layer.going_on(result)
     return result.output, result.log_det

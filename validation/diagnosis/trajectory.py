@@ -13,6 +13,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.segments import Dialects, Segment
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
+from refglow.validation.dialects.structure import kind_of
 
 
 def trajectory(reference: DialectGlow, segments: list[Segment], images: Array, dialects: Dialects,
@@ -34,7 +35,7 @@ def trajectory(reference: DialectGlow, segments: list[Segment], images: Array, d
     if arrays is not None:
         reference = replace(reference, arrays=arrays)
     for name in reference.layer_names():
-        layer = reference.in_dialect(dialects[name.rpartition(".")[2]])
+        layer = reference.in_dialect(dialects[kind_of(name)])
         result = layer.apply(name, x)
         if name in seen:
             result = LayerResult(name, np.asarray(seen[name], np.float64), result.log_det)

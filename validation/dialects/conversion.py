@@ -29,4 +29,9 @@ class Conversion:
 
 
 class NotRepresentableError(ValueError):
-    """No arrays make the target's dialect compute this function; the message says why."""
+    """No arrays make a dialect compute this function; the message says why."""
+
+    @classmethod
+    def at(cls, where: str, reason: str) -> NotRepresentableError:
+        """Of a part of a model that is to be taken over: where it is, and why it cannot be."""
+        return cls(f"{where} cannot be taken over exactly: {reason}")

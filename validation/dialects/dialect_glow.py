@@ -31,7 +31,7 @@ from refglow.validation.dialects.log_dets import (
 )
 from refglow.validation.dialects.networks import Layers, Operands, as_they_are
 from refglow.validation.dialects.squeezes import SQUEEZES
-from refglow.validation.dialects.structure import Structure
+from refglow.validation.dialects.structure import Structure, block_of, kind_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class LayerResult:
     @property
     def kind(self) -> str:
         """"squeeze", "actnorm", "conv", "coupling", "exit" or "top"."""
-        return self.name.rpartition(".")[2]
+        return kind_of(self.name)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class DialectGlow:
           x: [B, h, w, c], its input towards the latent (or towards the image).
           to_latent: the direction.
         """
-        block, kind = int(name.split(".")[0][5:]), name.rpartition(".")[2]
+        block, kind = block_of(name), kind_of(name)
         if kind == "squeeze":
             return LayerResult(name, self._squeezed(block, x, to_latent), np.zeros(len(x)))
         if kind == "exit":
@@ -170,19 +170,19 @@ class DialectGlow:
         """What the next layer gets: at an exit, without what leaves."""
         if result.kind != "exit":
             return result.output
-        leave, _, _ = self.structure.splits[int(result.name.split(".")[0][5:])]
+        leave, _, _ = self.structure.splits[block_of(result.name)]
         return result.output[..., :leave]
 
     def grabbed(self, result: LayerResult) -> int:
         """How many channels leave at an exit."""
-        return self.structure.splits[int(result.name.split(".")[0][5:])][1]
+        return self.structure.splits[block_of(result.name)][1]
 
     def scales(self, results: list[LayerResult]) -> list[Array]:
         """The latents by scale, coarsest first, as `Glow.split_latents` gives them."""
         (last_leave, last_grab, _) = self.structure.splits[0]
         parts = []
         for result in results:
-            block = int(result.name.split(".")[0][5:])
+            block = block_of(result.name)
             if result.kind == "exit":
                 parts.append(result.output[..., self.structure.splits[block][0]:])
         final = results[-1].output
@@ -233,14 +233,27 @@ class DialectGlow:
         structure = self.structure
         scales = latents_of(z, self.dialect.latents, structure.image_shape, structure.splits,
                             SQUEEZES[self.dialect.squeeze].squeeze)
+        results = [result for _, result in self.towards_image(scales)]
+        return results[-1].output, self.total(results)
+
+    def towards_image(self, scales: list[Array], dialects: Mapping[str, Dialect] | None = None
+                      ) -> Iterator[tuple[Array, LayerResult]]:
+        """(input, result) of every layer from the latent on, the last result the image.
+
+        Args:
+          scales: the latents by scale, the coarsest first.
+          dialects: for each kind of layer one of its own; by default this Glow's for all.
+        """
         x, exited = scales[0], scales[1:]
-        results = []
         for name in reversed(list(self.layer_names())):
-            if name.endswith(".exit"):
-                x = np.concatenate([x, exited.pop(0)], axis=-1)
-            results.append(self.apply(name, x, to_latent=False))
-            x = results[-1].output
-        return x, self.total(results)
+            kind = kind_of(name)
+            if kind == "exit":
+                leaves, *exited = exited
+                x = np.concatenate([x, leaves], axis=-1)
+            layer = self if dialects is None else self.in_dialect(dialects[kind])
+            result = layer.apply(name, x, to_latent=False)
+            yield x, result
+            x = result.output
 
     def _sides(self) -> tuple[str, ...]:
         return ("",) if self.dialect.sides == "one" else ("first.", "second.")

@@ -38,12 +38,12 @@ class PortedWalk(PortedLayers):
 
         Args:
           architecture: output_shape (H, W, C); blockwise_splits, [leave, grab, pass] of each block,
-            the coarsest first; num_steps; use_actnorm.
+            the coarsest first; num_steps_per_block; use_actnorm.
           parameters: the arrays by refglow's names. Their number type is the port's.
         """
         self.image_shape: tuple[int, int, int] = tuple(architecture["output_shape"])
         self.splits = [tuple(split) for split in architecture["blockwise_splits"]]
-        self.num_blocks, self.num_steps = len(self.splits), int(architecture["num_steps"])
+        self.num_blocks, self.num_steps = len(self.splits), int(architecture["num_steps_per_block"])
         self.use_actnorm = bool(architecture["use_actnorm"])
         self.parameters = {name: np.asarray(value) for name, value in parameters.items()}
         types = [value.dtype for value in self.parameters.values() if value.dtype.kind == "f"]
