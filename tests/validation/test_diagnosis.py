@@ -21,6 +21,7 @@ from refglow.validation.diagnosis import (
 )
 from refglow.validation.diagnosis.candidates import QUESTIONS
 from refglow.validation.diagnosis.observing import observe
+from refglow.validation.diagnosis.searching import Deadline, explanations, pairs
 from refglow.validation.diagnosis.words import as_dict, in_words
 from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
 from refglow.validation.implementations.model import architecture_of
@@ -263,9 +264,33 @@ def test_fixed_point_is_not_a_floating_type() -> None:
 
 
 def test_one_number_is_not_explained_by_a_pair() -> None:
-    observed = seen(right())
-    one = Observed(observed.images[:1], inverse_log_det=np.array([0.628651]))
-    assert len(diagnose(model(), one).answers) < 2
+    """Some pair gives any number; several images tell which."""
+    x = random_images(np.random.default_rng(3), 4, (8, 8, 3))
+    pair = {"log_det_coupling": "left out", "log_det_conv": "twice"}
+    _, total = DialectGlow.of(model(), Dialect(**pair)).inverse(x)
+    assert diagnose(model(), Observed(x, inverse_log_det=total)).answers == pair
+    one = diagnose(model(), Observed(x[:1], inverse_log_det=total[:1]))
+    assert not one.agrees and not one.answers
+
+
+def test_latents_are_told_from_layers_that_nothing_explains() -> None:
+    observed = seen(wrong("coupling-sees-all", "latents-finest-first"))
+    diagnosis = diagnose(model(), observed)
+    assert not diagnosis.findings[0].is_explained
+    assert diagnosis.answers == {"latents": "finest first NHWC"}
+
+
+def test_nothing_is_tried_after_the_deadline() -> None:
+    tried: list[dict[str, str]] = []
+
+    def judge(answers: dict[str, str]) -> float:
+        tried.append(answers)
+        return 2.0
+    ones = [{"bias": "twice"}, {"scale": "exp(r)"}]
+    late, early = Deadline(0.0), Deadline(60.0)
+    assert explanations(judge, ones, pairs(ones), late) == [] and late.passed and not tried
+    assert explanations(judge, ones, pairs(ones), early) == [] and not early.passed
+    assert tried == [*ones, {"bias": "twice", "scale": "exp(r)"}]
 
 
 def test_a_search_that_was_cut_short_says_so() -> None:
