@@ -90,9 +90,9 @@ def torch_inverse(glow: Glow, parameters: Parameters, images: Any) -> TensorAndL
         x = torch.nn.functional.pixel_unshuffle(x, 2)
         x, exited = torch.split(x, [leave + grab, passed], dim=1)
         for j in reversed(range(_num_steps(glow))):
-            x, log_det = _step_inverse(glow, parameters, i, j, x)
+            x, log_det = torch_step_inverse(glow, parameters, i, j, x)
             ildj = ildj + log_det
-        x, log_det = _exit(glow, parameters, i, x, to_latent=True)
+        x, log_det = torch_exit(glow, parameters, i, x, to_latent=True)
         x, ildj = torch.cat([x, exited], dim=1), ildj + log_det
     return x.permute(0, 2, 3, 1).reshape(len(x), -1), ildj
 
@@ -118,10 +118,10 @@ def torch_forward(glow: Glow, parameters: Parameters, z: Any) -> TensorAndLogDet
     fldj = x.new_zeros(len(x))
     for i, (leave, grab, passed) in enumerate(glow.blockwise_splits):
         x, exited = torch.split(x, [leave + grab, passed], dim=1)
-        x, log_det = _exit(glow, parameters, i, x, to_latent=False)
+        x, log_det = torch_exit(glow, parameters, i, x, to_latent=False)
         fldj = fldj + log_det
         for j in range(_num_steps(glow)):
-            x, log_det = _step_forward(glow, parameters, i, j, x)
+            x, log_det = torch_step_forward(glow, parameters, i, j, x)
             fldj = fldj + log_det
         x = torch.nn.functional.pixel_shuffle(torch.cat([x, exited], dim=1), 2)
     return x.permute(0, 2, 3, 1), fldj
@@ -143,20 +143,16 @@ def torch_log_prob(glow: Glow, parameters: Parameters, images: Any) -> torch.Ten
     return -0.5 * (z**2).sum(dim=1) - 0.5 * z.shape[1] * math.log(2 * math.pi) + ildj
 
 
-def _step_inverse(glow: Glow, parameters: Parameters, i: int, j: int,
-                  x: torch.Tensor) -> TensorAndLogDet:
+def torch_step_inverse(glow: Glow, parameters: Parameters, i: int, j: int,
+                       x: torch.Tensor) -> TensorAndLogDet:
     """One step towards the latent: ActNorm, 1x1 convolution, coupling."""
     import torch
-    name, pixels = f"block{i}.step{j}", x.shape[2] * x.shape[3]
+    name = f"block{i}.step{j}"
     log_det = x.new_zeros(len(x))
     if f"{name}.actnorm.shift" in parameters:
-        shift, log_scale = (parameters[f"{name}.actnorm.{kind}"] for kind in ("shift", "log_scale"))
-        x = (x + shift[:, None, None]) * torch.exp(log_scale)[:, None, None]
-        log_det = log_det + pixels * log_scale.sum()
-    lower, upper, permutation = _factors(parameters, name)
-    matrix = torch.zeros_like(lower).index_copy(0, permutation, lower @ upper)
-    x = torch.nn.functional.conv2d(x, matrix[:, :, None, None])
-    log_det = log_det + pixels * upper.diagonal().abs().log().sum()
+        x, log_det = torch_actnorm(parameters, f"{name}.actnorm", x, to_latent=True)
+    x, more = torch_mixing(parameters, f"{name}.conv", x, to_latent=True)
+    log_det = log_det + more
     half = x.shape[1] // 2
     a, b = x[:, :half], x[:, half:]
     scale, log_scale, shift = _coupling(glow, parameters, i, j, a)
@@ -164,35 +160,71 @@ def _step_inverse(glow: Glow, parameters: Parameters, i: int, j: int,
             log_det + log_scale.expand_as(b).sum(dim=(1, 2, 3)))
 
 
-def _step_forward(glow: Glow, parameters: Parameters, i: int, j: int,
-                  x: torch.Tensor) -> TensorAndLogDet:
+def torch_step_forward(glow: Glow, parameters: Parameters, i: int, j: int,
+                       x: torch.Tensor) -> TensorAndLogDet:
     """One step towards the image: the inverses, in the opposite order."""
     import torch
-    name, pixels = f"block{i}.step{j}", x.shape[2] * x.shape[3]
+    name = f"block{i}.step{j}"
     half = x.shape[1] // 2
     a, b = x[:, :half], x[:, half:]
     scale, log_scale, shift = _coupling(glow, parameters, i, j, a)
     x = torch.cat([a, (b - shift) / scale], dim=1)
     log_det = -log_scale.expand_as(b).sum(dim=(1, 2, 3))
-    lower, upper, permutation = _factors(parameters, name)
-    columns = x[:, permutation].flatten(2)  # P^T x, one column for each pixel
-    columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
-    columns = torch.linalg.solve_triangular(upper, columns, upper=True)
-    x = columns.reshape(x.shape)
-    log_det = log_det - pixels * upper.diagonal().abs().log().sum()
+    x, more = torch_mixing(parameters, f"{name}.conv", x, to_latent=False)
+    log_det = log_det + more
     if f"{name}.actnorm.shift" in parameters:
-        shift, log_scale = (parameters[f"{name}.actnorm.{kind}"] for kind in ("shift", "log_scale"))
-        x = x * torch.exp(-log_scale)[:, None, None] - shift[:, None, None]
-        log_det = log_det - pixels * log_scale.sum()
+        x, more = torch_actnorm(parameters, f"{name}.actnorm", x, to_latent=False)
+        log_det = log_det + more
     return x, log_det
 
 
-def _factors(parameters: Parameters, step: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(L, U, p) of a step's 1x1 convolution: row p[i] of W is row i of L U."""
+def torch_actnorm(parameters: Parameters, name: str, x: torch.Tensor, *,
+                  to_latent: bool) -> TensorAndLogDet:
+    """An ActNorm and its log-det, in the direction wanted.
+
+    Args:
+      parameters: with `name`.shift and `name`.log_scale, [C].
+      name: the ActNorm's.
+      x: [B, C, H, W].
+      to_latent: whether (x + shift) exp(log_scale) is computed, or its inverse.
+    """
     import torch
-    packed = parameters[f"{step}.conv.lower_upper"]
+    shift, log_scale = (parameters[f"{name}.{kind}"][:, None, None]
+                        for kind in ("shift", "log_scale"))
+    log_det = (x.shape[2] * x.shape[3] * log_scale.sum()).expand(len(x))
+    if to_latent:
+        return (x + shift) * torch.exp(log_scale), log_det
+    return x * torch.exp(-log_scale) - shift, -log_det
+
+
+def torch_mixing(parameters: Parameters, name: str, x: torch.Tensor, *,
+                 to_latent: bool) -> TensorAndLogDet:
+    """A 1x1 convolution with W = P L U and its log-det, in the direction wanted.
+
+    Args:
+      parameters: with `name`.lower_upper, [C, C], and `name`.permutation, [C].
+      name: the convolution's.
+      x: [B, C, H, W].
+      to_latent: whether W x is computed, or W^-1 x.
+    """
+    import torch
+    lower, upper, permutation = _factors(parameters, name)
+    log_det = (x.shape[2] * x.shape[3] * upper.diagonal().abs().log().sum()).expand(len(x))
+    if to_latent:
+        matrix = torch.zeros_like(lower).index_copy(0, permutation, lower @ upper)
+        return torch.nn.functional.conv2d(x, matrix[:, :, None, None]), log_det
+    columns = x[:, permutation].flatten(2)  # P^T x, one column for each pixel
+    columns = torch.linalg.solve_triangular(lower, columns, upper=False, unitriangular=True)
+    columns = torch.linalg.solve_triangular(upper, columns, upper=True)
+    return columns.reshape(x.shape), -log_det
+
+
+def _factors(parameters: Parameters, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(L, U, p) of a 1x1 convolution: row p[i] of W is row i of L U."""
+    import torch
+    packed = parameters[f"{name}.lower_upper"]
     lower = packed.tril(-1) + torch.eye(len(packed), dtype=packed.dtype)
-    return lower, packed.triu(), parameters[f"{step}.conv.permutation"]
+    return lower, packed.triu(), parameters[f"{name}.permutation"]
 
 
 def _coupling(glow: Glow, parameters: Parameters, i: int, j: int,
@@ -200,23 +232,23 @@ def _coupling(glow: Glow, parameters: Parameters, i: int, j: int,
     """(s, log s, t) of a step's coupling; s = 1 if the network gives a shift alone."""
     import torch
     network = glow._members[f"block{i}"]._members[f"step{j}.coupling"]
-    output = _network(network, f"block{i}.step{j}.coupling", parameters, a)
+    output = torch_network(network, f"block{i}.step{j}.coupling", parameters, a)
     if output.shape[1] == a.shape[1]:
         return torch.ones_like(output), torch.zeros_like(output), output
     raw, shift = output.chunk(2, dim=1)
     return torch.sigmoid(raw + 2), torch.nn.functional.logsigmoid(raw + 2), shift
 
 
-def _exit(glow: Glow, parameters: Parameters, i: int, x: torch.Tensor, *,
-          to_latent: bool) -> TensorAndLogDet:
+def torch_exit(glow: Glow, parameters: Parameters, i: int, x: torch.Tensor, *,
+               to_latent: bool) -> TensorAndLogDet:
     """The exit's affine map of the exiting channels, in the direction wanted."""
     import torch
     leave, grab, _ = glow.blockwise_splits[i]
     if not (leave and grab):
         return x, x.new_zeros(len(x))
     going_on, exiting = torch.split(x, [leave, grab], dim=1)
-    output = _network(glow._members[f"block{i}.exit"].exit_layer, f"block{i}.exit", parameters,
-                      going_on)
+    output = torch_network(glow._members[f"block{i}.exit"].exit_layer, f"block{i}.exit",
+                           parameters, going_on)
     log_scale, shift = torch.zeros_like(exiting), output
     if output.shape[1] != grab:
         raw, shift = output.chunk(2, dim=1)
@@ -227,12 +259,12 @@ def _exit(glow: Glow, parameters: Parameters, i: int, x: torch.Tensor, *,
     return torch.cat([going_on, exiting], dim=1), log_det if to_latent else -log_det
 
 
-def _network(network: Any, name: str, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+def torch_network(network: Any, name: str, parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
     """A network's output for x [B, C, H, W]."""
     import torch
     if isinstance(network, Sequential) and type(network).__call__ is Sequential.__call__:
         for layer_name, layer in network.layers.items():
-            x = _network(layer, f"{name}.{layer_name}", parameters, x)
+            x = torch_network(layer, f"{name}.{layer_name}", parameters, x)
         return x
     if type(network) is Conv2D:
         kernel = parameters[f"{name}.kernel"]  # [KH, KW, I, O]; PyTorch's is [O, I, KH, KW]

@@ -11,6 +11,7 @@ from refglow.atomic_file import write_atomically
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say
 from refglow.cli.progress import tracked
+from refglow.cli.vector_errors import errors
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -197,6 +198,9 @@ def _table(rows: list[dict[str, Any]]) -> Table:
                       "as kept" if row["as_kept"] else "[bold red]NOT as kept[/]")
         previous = here
     return table
+
+
+vectors.command()(errors)
 
 
 @vectors.command()

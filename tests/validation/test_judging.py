@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
@@ -12,9 +13,12 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
+from refglow.validation.vectors import results
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.folder import write_vector
 from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
+from refglow.validation.vectors.results import evaluated_in
+from refglow.validation.vectors.sampling import samples_of
 
 EXAMPLES = resources.files("refglow.validation.vectors") / "examples"
 CHOSEN = [BY_NAME[name] for name in (
@@ -22,7 +26,7 @@ CHOSEN = [BY_NAME[name] for name in (
     "conv2d-3x3-of-4x6x2-to-3", "couplingnetwork-2x3x2-5", "exitnetwork-2x3x4-4",
     "glowblock-2x3x4-2", "glowblock-2x3x4-2-additive", "exitbijector-2x3-3-3-2",
     "exitbijector-2x3-4-0-2", "glow-4x8x2-2-1", "glow-exits-some", "glow-8x16x3-3-1",
-    "tanh-ordinary")]
+    "glow-96x64x3-2-1", "onebyoneconv-substitution", "tanh-ordinary")]
 BY_JAVASCRIPT = [vector.name for vector in CHOSEN if vector.name != "tanh-ordinary"]
 
 
@@ -222,6 +226,71 @@ def test_one_wrong_number_beside_much_larger_ones(answered, kept, value):
     write(answered, truth, "exp-tails")
     one = found_in(answered, kept)["exp-tails"]
     assert [row.prop for row in one.rows if not row.passed] == ["forward/value"]
+
+
+# ---- results of which only some numbers are kept ----------------------------------------------
+
+
+SAMPLED = "glow-8x16x3-3-1"
+KERNEL = "inverse/vjp/params/block0.step0.coupling.conv1.kernel"
+
+
+@pytest.fixture(scope="module")
+def whole_gradients(kept):
+    """All results of a Glow, gradients of large parameters too, as a program would have them."""
+    vector = replace(BY_NAME[SAMPLED], generated=False)
+    return evaluated_in(vector, kept.inputs(BY_NAME[SAMPLED]), np.float64).results
+
+
+@pytest.fixture
+def graded(folder, whole_gradients):
+    (folder / "results").mkdir()
+    write(folder, whole_gradients, SAMPLED)
+    return folder
+
+
+def failed_in(folder, kept):
+    one = found_in(folder, kept)[SAMPLED]
+    assert not one.problems
+    return [row.prop for row in one.rows if not row.passed]
+
+
+def test_whole_gradients_are_compared_at_the_places_that_are_kept(graded, kept, whole_gradients):
+    one = found_in(graded, kept)[SAMPLED]
+    assert one.passed and not one.absent and len(one.rows) == len(whole_gradients)
+    samples = samples_of(BY_NAME[SAMPLED], whole_gradients)
+    assert KERNEL in samples and len(samples) > 20
+    write(graded, {name: samples[name].of(array) if name in samples else array
+                   for name, array in whole_gradients.items()}, SAMPLED)
+    assert found_in(graded, kept)[SAMPLED].passed
+
+
+def test_wrong_gradients_of_large_parameters_are_seen(graded, kept, whole_gradients):
+    right = whole_gradients[KERNEL]
+    shifted = np.roll(right.reshape(-1), 1).reshape(right.shape)
+    for wrong in (shifted, right.swapaxes(-1, -2), 2 * right, np.zeros_like(right)):
+        write(graded, whole_gradients | {KERNEL: wrong.reshape(right.shape)}, SAMPLED)
+        assert failed_in(graded, kept) == [KERNEL]
+
+
+def test_numbers_at_other_places_are_seen(graded, kept, whole_gradients):
+    sample = samples_of(BY_NAME[SAMPLED], [KERNEL])[KERNEL]
+    others = (sample.places + 1) % whole_gradients[KERNEL].size
+    write(graded, whole_gradients | {KERNEL: whole_gradients[KERNEL].reshape(-1)[others]}, SAMPLED)
+    assert failed_in(graded, kept) == [KERNEL]
+
+
+def test_neither_the_whole_nor_the_numbers(graded, kept, whole_gradients):
+    write(graded, {KERNEL: whole_gradients[KERNEL][..., :-1]}, SAMPLED)
+    problem = problem_in(graded, kept, SAMPLED)
+    assert "for the numbers that are compared" in problem and KERNEL in problem
+
+
+def test_judging_measures_nothing(graded, kept, monkeypatch):
+    def refused(*given):
+        raise AssertionError("something was evaluated")
+    monkeypatch.setattr(results._Walk, "evaluate", refused)
+    assert found_in(graded, kept)[SAMPLED].passed
 
 
 # ---- strangers' files ------------------------------------------------------------------------

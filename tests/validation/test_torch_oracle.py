@@ -128,7 +128,7 @@ def halves_exchanged(original):
 
 @pytest.mark.parametrize(("name", "bug"), [
     ("_coupling", slightly_scaled_coupling), ("_factors", inverted_permutation),
-    ("_network", halves_exchanged)])
+    ("torch_network", halves_exchanged)])
 def test_a_difference_is_seen_in_both_directions(monkeypatch, name, bug):
     glow, images, z = model(3, **SMALL)
     limits = tolerances(glow, images, z)

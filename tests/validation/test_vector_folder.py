@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,16 +15,21 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
-from refglow.validation.vectors import results
+from refglow.validation.compare import difference
+from refglow.validation.vectors import conditions, results
+from refglow.validation.vectors import kept as kept_module
 from refglow.validation.vectors.catalogue import BY_NAME
+from refglow.validation.vectors.conditions import layers_of_vector
 from refglow.validation.vectors.counter_random import counter_random
 from refglow.validation.vectors.folder import checked_folder, write_rest, write_vector
+from refglow.validation.vectors.judging import judge_of
 from refglow.validation.vectors.manifest import exported, manifest_schema
 from refglow.validation.vectors.results import evaluated_in
 
 CHOSEN = [BY_NAME[name] for name in (
     "tanh-ordinary", "glowblock-2x3x4-1", "absolutevalue-ordinary", "initialactnorm-of-3",
-    "glow-8x16x3-3-1", "normal-each")]
+    "glow-8x16x3-3-1", "normal-each", "jointmap-two", "split-sizes", "glow-96x64x3-2-1",
+    "shift-cancels")]
 BESIDE = "beside the vectors"
 NAMES = sorted(vector.name for vector in CHOSEN)
 
@@ -91,10 +97,60 @@ def test_manifests_fit_their_schema_and_tell_of_every_array(exported_folder):
                   if "generated" not in what}
         results = {f"results/{dtype}/{key}": what for key, what in manifest["results"].items()
                    for dtype in ("float64", "float32")}
-        assert arrays.keys() == inputs.keys() | results.keys()
+        places = {f"places/{key}" for key, what in manifest["results"].items() if "kept" in what}
+        conditions = {f"conditions/{key}" for key, what in manifest["results"].items()
+                      if what["by_element"]}
+        assert arrays.keys() == inputs.keys() | results.keys() | places | conditions
         for key, what in (inputs | results).items():
-            assert list(arrays[key].shape) == what["shape"]
+            assert list(arrays[key].shape) == [what["kept"]] if "kept" in what else what["shape"]
             assert arrays[key].dtype == what.get("dtype", key.split("/")[1])
+        for key in conditions:
+            result = key.replace("conditions", "results/float64", 1)
+            assert arrays[key].shape == arrays[result].shape and arrays[key].dtype == np.float32
+
+
+def test_conditions_and_tolerances_are_told(exported_folder, kept):
+    """By the rule as it is written in tolerances.py, computed here once more."""
+    by_element = 0
+    for vector in CHOSEN:
+        manifest = json.loads((exported_folder / "vectors" / f"{vector.name}.json").read_text())
+        arrays = load_file(exported_folder / "vectors" / manifest["file"])
+        layers = layers_of_vector(vector)
+        for name, what in manifest["results"].items():
+            kappa = kept.conditions(vector)[name]
+            assert what["condition"] == pytest.approx(kappa.max(), rel=6e-3)
+            if what["by_element"]:
+                by_element += 1
+                assert what["condition"] == pytest.approx(arrays[f"conditions/{name}"].max(),
+                                                          rel=6e-3)
+            for dtype, passes in what["tolerance"].items():
+                expected = 4 * np.finfo(dtype).eps * np.sqrt(layers) * what["condition"]
+                if "/vjp/" in name or "/jvp" in name:
+                    expected *= 16
+                assert passes == pytest.approx(expected, rel=0.02), (vector.name, name, dtype)
+    assert by_element > 10
+
+
+def test_a_tolerance_in_the_manifest_is_what_the_judge_applies(exported_folder, kept):
+    """Numbers that are off by nearly as much pass, and by a little more do not."""
+    for vector in CHOSEN:
+        manifest = json.loads((exported_folder / "vectors" / f"{vector.name}.json").read_text())
+        arrays = load_file(exported_folder / "vectors" / manifest["file"])
+        judge = judge_of(vector, kept)
+        for name, what in manifest["results"].items():
+            truth = arrays[f"results/float64/{name}"]
+            for dtype, passes in what["tolerance"].items():
+                share, kappa = passes / what["condition"], np.asarray(what["condition"])
+                scale = np.asarray(np.abs(truth).max(initial=0))
+                if what["by_element"]:
+                    kappa = arrays[f"conditions/{name}"]
+                    scale = np.maximum(np.abs(truth), np.finfo(dtype).tiny)
+                if not scale.any() or (share * kappa >= 0.05).any():
+                    continue  # nothing that could be off, or be judged
+                for off, right in ((0.5, True), (2, False)):
+                    moved = (truth + off * share * kappa * scale).astype(dtype)
+                    row = judge(name, moved, truth)
+                    assert row is not None and row.passed == right, (vector.name, name, dtype, off)
 
 
 def test_the_numbers_are_those_that_are_kept(exported_folder, kept):
@@ -119,6 +175,21 @@ def test_generated_arrays_are_those_of_their_streams(exported_folder, kept):
         assert np.abs(made).max() <= 2.0**stream["exponent"]
 
 
+def test_places_are_those_of_the_numbers(exported_folder, kept):
+    """Whole results of the same Glow, read as the folder's README.md says."""
+    for name in ("glow-8x16x3-3-1", "glow-96x64x3-2-1"):
+        vector = replace(BY_NAME[name], generated=False, sampled=False)
+        whole = evaluated_in(vector, kept.inputs(BY_NAME[name]), np.float64).results
+        arrays = load_file(exported_folder / "vectors" / f"{name}.safetensors")
+        places = {key.removeprefix("places/"): array for key, array in arrays.items()
+                  if key.startswith("places/")}
+        assert len(places) > 10
+        for result, indices in places.items():
+            expected = arrays[f"results/float64/{result}"]
+            assert indices.dtype == np.int32 and indices.shape == expected.shape
+            assert difference(whole[result].reshape(-1)[indices], expected).relative < 1e-11
+
+
 def test_the_exported_generator_needs_numpy_alone(exported_folder):
     path = exported_folder / "generators" / "counter_random.py"
     assert "refglow" not in path.read_text().split('"""')[2]
@@ -136,6 +207,9 @@ def test_exporting_evaluates_nothing(kept, monkeypatch):
         raise AssertionError("something was evaluated")
 
     monkeypatch.setattr(results._Walk, "evaluate", refused)
+    for module in (conditions, kept_module):
+        for measure in ("_base_and_moved", "evaluated_in"):
+            monkeypatch.setattr(module, measure, refused, raising=False)
     for vector in CHOSEN:
         arrays, manifest = exported(vector, kept).arrays, exported(vector, kept).manifest
         assert manifest["inputs"].keys() == expected[vector.name].keys()

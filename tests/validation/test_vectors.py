@@ -5,27 +5,37 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import resources
 
 import numpy as np
 import pytest
 
 from refglow.bijectors.scale_matvec_lu import lu_reconstruct
+from refglow.safetensors_file import open_safetensors
 from refglow.validation.certified.certify import certified
 from refglow.validation.compare import difference
 from refglow.validation.golden import DTYPES
+from refglow.validation.vectors import make
 from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.certifying import certified_vector
-from refglow.validation.vectors.conditions import conditions_of_vector
+from refglow.validation.vectors.conditions import conditions_of_vector, measured_conditions
 from refglow.validation.vectors.counter_random import counter_random, seed_of
 from refglow.validation.vectors.drawing import drawn_inputs
 from refglow.validation.vectors.draws import factors, permutation, points
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.judging import judge_of
-from refglow.validation.vectors.kept import file_content, is_given, rounded_again
+from refglow.validation.vectors.kept import (
+    KeptVectors,
+    file_content,
+    is_given,
+    rounded_again,
+)
 from refglow.validation.vectors.operations import OPERATIONS
+from refglow.validation.vectors.packed_conditions import LARGEST, packed, unpacked
 from refglow.validation.vectors.report import row_of, ulps_of
 from refglow.validation.vectors.results import evaluated_in, is_derivative
+from refglow.validation.vectors.sampling import samples_of
 
 GENERATORS = resources.files("refglow.validation.vectors") / "generators"
 
@@ -56,7 +66,8 @@ def test_hard_cases_are_there():
     names = " ".join(BY_NAME)
     for part in ("sigmoidaffine-tails", "scalematveclu-singular-32", "initialactnorm-constant",
                  "initialactnorm-tiny", "relu-tiny", "exp-tiny", "glow-exits-floor",
-                 "glow-32x32x3-3-4", "actnorm-5x7x4", "onebyoneconv-1x1x1", "glow-cifar"):
+                 "glow-32x32x3-3-4", "glow-96x64x3-2-1", "actnorm-5x7x4", "onebyoneconv-1x1x1",
+                 "glow-cifar"):
         assert part in names
 
 
@@ -162,7 +173,7 @@ def test_every_result_is_kept_for_both_types(vector, kept):
             assert np.isfinite(array).all(), name
 
 
-SAMPLE = [vector for vector in VECTORS if np.prod(vector.event_shape) <= 64
+SAMPLE = [vector for vector in VECTORS if vector.size <= 64
           and vector.operation not in ("Glow", "GlowDensity")]
 TODAY = np.random.default_rng(0).choice(len(SAMPLE), 40, replace=False)
 
@@ -205,16 +216,141 @@ def test_a_float32_that_is_not_the_float64_rounded_again_is_kept(tmp_path):
     assert rounded_again(middle)[0] == 1
     path = tmp_path / "v.safetensors"
     path.write_bytes(file_content([(vector, {"forward/input": np.float32([0])}, found)]))
-    from refglow.safetensors_file import open_safetensors
-    from refglow.validation.vectors.kept import KeptVectors
     with open_safetensors(path) as file:
-        again = KeptVectors(file).results(vector).values["forward/value"]
+        again = KeptVectors(file, file).results(vector).values["forward/value"]
     assert again["float32"][0] > 1 and again["float64"][0] == middle[0]
 
 
 def test_names_of_what_is_kept():
-    assert is_given("params/a.kernel") and is_given("inverse/input")
+    assert is_given("params/a.kernel") and is_given("inverse/input") and is_given("forward/input/1")
     assert not is_given("forward/vjp/params/a.kernel") and not is_given("forward/input_dot")
+
+
+# ---- numbers that stand for large results ----------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["glow-8x4x3-2-1", "glow-random-03", "glow-96x64x3-2-1"])
+def test_a_sample_is_of_the_places_that_it_says(name, kept):
+    """Against the whole results: nothing is sampled, and the numbers picked here."""
+    vector = BY_NAME[name]
+    truth = kept.results(vector).values
+    sampled = evaluated_in(vector, kept.inputs(vector), np.float64).results
+    whole = evaluated_in(replace(vector, generated=False, sampled=False), kept.inputs(vector),
+                         np.float64).results
+    samples = samples_of(vector, truth)
+    assert whole.keys() == truth.keys() and len(samples) > 10
+    for result, by_type in truth.items():
+        array, expected = whole[result], by_type["float64"]
+        assert (result in samples) == (array.shape != expected.shape)
+        assert array.shape == kept.shapes(vector)[result]
+        if result in samples:
+            places = samples[result].places
+            assert places[0] == 0 and places[-1] == array.size - 1 and (np.diff(places) > 0).all()
+            array = np.array([array.flat[place] for place in places])
+        assert difference(array, expected).relative < 1e-11, result
+        assert difference(sampled[result], expected).relative < 1e-11, result
+
+
+def test_small_gradients_are_kept_whole_and_large_ones_in_part(kept):
+    vector = BY_NAME["glow-8x16x3-3-1"]
+    shapes, values = kept.shapes(vector), kept.results(vector).values
+    gradients = [name for name in values if "/vjp/params/" in name]
+    assert {name.partition("/vjp/params/")[2] for name in gradients} == {
+        variable.name for variable in vector.build(np.float32).trainable_variables}
+    for name in gradients:
+        assert values[name]["float64"].size == min(np.prod(shapes[name]), 16) or (
+            8 <= values[name]["float64"].size <= 16 < np.prod(shapes[name]))
+
+
+@pytest.mark.parametrize(("backend", "dtype"), [("spec", "float64"), ("cpu", "float32")])
+def test_a_large_image(backend, dtype, kept):
+    vector = BY_NAME["glow-96x64x3-2-1"]
+    truth, judge = kept.results(vector).values, judge_of(vector, kept)
+    found = evaluated_in(vector, kept.inputs(vector), dtype, backend).results
+    rows = [judge(name, array, truth[name]["float64"]) for name, array in found.items()]
+    assert len(rows) == 54 and all(row is not None and row.passed for row in rows)
+
+
+# ---- conditions ------------------------------------------------------------------------------
+
+
+CHEAP = [vector for vector in VECTORS if vector.size <= 400]
+FOR_CONDITIONS = [CHEAP[k] for k in np.random.default_rng(1).choice(len(CHEAP), 25, replace=False)]
+
+
+@pytest.mark.parametrize("vector", FOR_CONDITIONS, ids=lambda vector: vector.name)
+def test_kept_conditions_are_those_that_are_measured(vector, kept):
+    """To three digits, or what the rounding of the measurement itself leaves of them."""
+    inputs, found = kept.inputs(vector), kept.conditions(vector)
+    expected = measured_conditions(vector, inputs)
+    assert found.keys() == expected.keys() == kept.results(vector).values.keys()
+    for name, kappa in expected.items():
+        capped = np.minimum(kappa, LARGEST)
+        np.testing.assert_allclose(np.broadcast_to(found[name], kappa.shape), capped, rtol=0.02)
+
+
+def test_every_vector_has_conditions(kept):
+    for vector in VECTORS:
+        shapes = {name: by_type["float64"].shape
+                  for name, by_type in kept.results(vector).values.items()}
+        for name, kappa in kept.conditions(vector).items():
+            assert kappa.shape in ((), shapes[name]) and (kappa >= 1).all(), name
+            assert np.ndim(kappa) == 0 or OPERATIONS[vector.operation].by_element
+
+
+def test_packed_conditions():
+    shapes = {"a": (2, 2), "b": (3,), "c": ()}
+    each = {"a": np.array([[1, 2], [3, 1e300]]), "b": np.array([1.23456, 1, 7]), "c": np.array(5.0)}
+    again = unpacked(packed(each), shapes)
+    np.testing.assert_allclose(again["a"], [[1, 2], [3, LARGEST]])
+    np.testing.assert_allclose(again["b"], [1.23, 1, 7])
+    assert again["c"] == 5 and packed(each).shape == (8,)
+    alike = {"a": np.full((2, 2), 3.14159), "b": np.full(3, 2.0), "c": np.array(5.0)}
+    assert packed(alike).shape == (3,)
+    assert {name: float(kappa) for name, kappa in unpacked(packed(alike), shapes).items()} == {
+        "a": pytest.approx(3.14), "b": 2, "c": 5}
+
+
+# ---- making the files ------------------------------------------------------------------------
+
+
+def made(monkeypatch, folder, vectors):
+    """The files of these vectors, and the names of those that were certified for them."""
+    certified_now = []
+
+    def newly_drawn(wanted):
+        for vector in wanted:
+            certified_now.append(vector.name)
+            inputs = drawn_inputs(vector)
+            yield vector, inputs, certified_vector(vector, inputs)
+    monkeypatch.setattr(make, "VECTORS", vectors)
+    monkeypatch.setattr(make, "newly_drawn", newly_drawn)
+    monkeypatch.setattr("sys.argv", ["make", str(folder)])
+    make.main()
+    return certified_now
+
+
+def test_what_is_kept_is_taken_over_and_what_is_new_is_certified(kept, tmp_path, monkeypatch):
+    old = [BY_NAME[name] for name in ("tanh-ordinary", "split-sizes", "glow-8x4x3-2-1")]
+    new = replace(BY_NAME["exp-ordinary"], name="exp-new")
+    other = replace(BY_NAME["log-ordinary"], derivatives=("jvp",))  # fewer results than are kept
+    assert made(monkeypatch, tmp_path, [*old, new, other]) == ["exp-new", "log-ordinary"]
+    with (open_safetensors(tmp_path / "vectors.safetensors") as file,
+          open_safetensors(tmp_path / "conditions.safetensors") as conditions):
+        again = KeptVectors(file, conditions)
+        for vector in old:
+            assert again.results(vector).bits == kept.results(vector).bits
+            for mine, theirs in ((again.inputs, kept.inputs), (again.conditions, kept.conditions)):
+                assert mine(vector).keys() == theirs(vector).keys()
+                assert all(np.array_equal(array, theirs(vector)[name])
+                           for name, array in mine(vector).items())
+            assert all(np.array_equal(array, kept.results(vector).values[name][dtype])
+                       for name, by_type in again.results(vector).values.items()
+                       for dtype, array in by_type.items())
+        assert not any("vjp" in name for name in again.results(other).values)
+        assert again.conditions(new).keys() == again.results(new).values.keys()
+        for name, kappa in measured_conditions(new, again.inputs(new)).items():
+            np.testing.assert_allclose(again.conditions(new)[name], kappa, rtol=0.01)
 
 
 # ---- refglow's distance from it --------------------------------------------------------------
@@ -231,7 +367,7 @@ def test_refglow_is_within_its_tolerance_of_the_truth(group, kept):
     """
     wrong = []
     for vector in VECTORS[group::GROUPS]:
-        if "NearSingular" in vector.flags or np.prod(vector.event_shape) > 400:
+        if "NearSingular" in vector.flags or vector.size > 400:
             continue
         inputs, truth = kept.inputs(vector), kept.results(vector).values
         judge = judge_of(vector, kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +42,7 @@ def newly_drawn(vectors: Sequence[Vector]) -> Iterator[tuple[Vector, Arrays, Cer
 def _in_processes(inputs_of: Callable[[Vector], Arrays], vectors: Sequence[Vector]
                   ) -> Iterator[tuple[Vector, Arrays, Certified]]:
     """Each vector with its inputs and certified results; the dearest are begun first."""
-    dearest_first = sorted(vectors, key=lambda vector: -math.prod(vector.event_shape))
+    dearest_first = sorted(vectors, key=lambda vector: -vector.size)
     workers = max(1, min(len(vectors), os.cpu_count() or 1))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         tasks = [pool.submit(_certify, inputs_of, vector.name) for vector in dearest_first]

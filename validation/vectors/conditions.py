@@ -7,6 +7,9 @@ over 1e-7 is its kappa.
 
 Where numbers are mapped one by one, each has a kappa of its own: a wrong tiny number beside large
 ones is seen.
+
+They are measured when a vector is made, and kept with it (`kept.py`): who judges or exports
+measures nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +28,21 @@ from refglow.validation.tolerances import (
     derivative_agreement,
     rounding_layers,
 )
+from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.results import evaluated_in, is_derivative
 from refglow.validation.vectors.vector import Vector
+
+
+def measured_conditions(vector: Vector, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """kappa, at least 1, of each result; of each of its numbers for operations `by_element`.
+
+    Args:
+      vector: which.
+      inputs: its parameters and inputs, float32.
+    """
+    if OPERATIONS[vector.operation].by_element:
+        return element_conditions_of_vector(vector, inputs)
+    return {name: np.asarray(kappa) for name, kappa in conditions_of_vector(vector, inputs).items()}
 
 
 def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[str, float]:
@@ -57,22 +73,10 @@ def _base_and_moved(vector: Vector, inputs: Mapping[str, Array]
 
     def moved() -> list[Array]:
         data = {name: moved_number(name, array.astype(np.float64), rng)
-                if array.dtype.kind == "f" else array for name, array in base.inputs.items()}
+                if array.dtype.kind == "f" else array
+                for name, array in sorted(base.inputs.items())}
         return list(evaluated_in(vector, data, np.float64).results.values())
     return base.results, moved
-
-
-def tolerances_of_vector(vector: Vector, kappas: Mapping[str, float],
-                         dtype: str) -> dict[str, Tolerance]:
-    """For each result, the error that passes in a number type.
-
-    Args:
-      vector: which.
-      kappas: as `conditions_of_vector` gives them.
-      dtype: the number type of the results.
-    """
-    layers = layers_of_vector(vector)
-    return {name: rule_of(name)(dtype, layers, kappa) for name, kappa in kappas.items()}
 
 
 def layers_of_vector(vector: Vector) -> int:

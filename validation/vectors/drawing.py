@@ -10,6 +10,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.vectors.operations import is_function
 from refglow.validation.vectors.results import evaluated_in
+from refglow.validation.vectors.sampling import sampled_inputs
 from refglow.validation.vectors.vector import Vector
 
 
@@ -19,12 +20,16 @@ def drawn_inputs(vector: Vector) -> dict[str, Array]:
     inputs = {} if is_function(subject) else {
         f"params/{name}": array for name, array in _drawn_state(vector, subject).items()}
     first = vector.directions[0]
-    x = vector.draw(f"{vector.name}/{first}/input", vector.batch_shape + vector.event_shape)
-    inputs[f"{first}/input"] = x
-    if vector.directions == ("forward", "inverse"):
+    for place, shape in vector.event_shapes.items():
+        name = f"{first}/input{place}"
+        inputs[name] = vector.draw(f"{vector.name}/{name}", vector.batch_shape + shape)
+    if vector.sampled:
+        inputs |= sampled_inputs(vector)
+    elif vector.directions == ("forward", "inverse"):
         values_alone = replace(vector, directions=("forward",), derivatives=())
-        forward = evaluated_in(values_alone, inputs, np.float64).results["forward/value"]
-        inputs["inverse/input"] = forward.astype(np.float32)
+        forward = evaluated_in(values_alone, inputs, np.float64).results
+        inputs |= {name.replace("forward/value", "inverse/input"): array.astype(np.float32)
+                   for name, array in forward.items() if name.startswith("forward/value")}
     return inputs
 
 

@@ -42,6 +42,11 @@ FLAGS: dict[str, Flag] = {
         "Images are flattened, or reshaped, in the order channel, row, column.",
         "Latents and their halves are other numbers; sizes and log-dets agree.",
         "ports between PyTorch and TensorFlow; nflows' flat latents"),
+    "PartOrder": Flag(
+        "Several arrays that a map takes or gives are in another order: the pieces of a split, the "
+        "two preimages of |x|.",
+        "Shapes agree where they are of one size.",
+        _NOBODY),
     # ---- couplings -------------------------------------------------------------------------------
     "WrongHalf": Flag(
         "The other part of the channels decides.",
@@ -213,6 +218,12 @@ FLAGS: dict[str, Flag] = {
         "A nearly singular matrix is inverted in a way that loses more digits than it must.",
         "Samples with few right digits although the likelihood is fine.",
         "normflows#67, openai/glow#40; Behrmann et al. 2020 (arXiv:2006.09347)"),
+    "InvertedMatrix": Flag(
+        "W = P L U is multiplied out and inverted, and W^-1 y computed, instead of two "
+        "substitutions.",
+        "Digits are lost as the condition of W grows, also of results that substitution has to all "
+        "digits.",
+        "ports that call inverse on the weight of the 1x1 convolution"),
     "SingleChannel": Flag(
         "C = 1, or one pixel, falls through: halves of size 0, permutations of nothing.",
         "Errors or untouched data.",

@@ -22,15 +22,10 @@ from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row, compared, compared_by_element
 from refglow.validation.tolerances import LARGEST_USEFUL
 from refglow.validation.vectors.catalogue import BY_NAME
-from refglow.validation.vectors.conditions import (
-    conditions_of_vector,
-    element_conditions_of_vector,
-    layers_of_vector,
-    rule_of,
-    tolerances_of_vector,
-)
+from refglow.validation.vectors.conditions import layers_of_vector, rule_of
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
+from refglow.validation.vectors.sampling import Sample, samples_of
 from refglow.validation.vectors.stranger import one_line, shown
 from refglow.validation.vectors.vector import Vector
 
@@ -101,15 +96,15 @@ def judged(files: list[Path], kept: KeptVectors) -> Iterator[Judged]:
 
 def _judged(vector: Vector, given: dict[str, Array | str], kept: KeptVectors) -> Judged:
     truth = kept.results(vector).values
-    judge = judge_of(vector, kept)
+    judge, samples = judge_of(vector, kept), samples_of(vector, truth)
     rows, undecidable, problems = [], [], []
     for name, array in given.items():
-        problem = _problem(name, array, truth)
-        if problem:
-            problems.append(one_line(problem))
+        try:
+            compared_numbers = _to_compare(name, array, truth, samples)
+        except ValueError as problem:
+            problems.append(one_line(str(problem)))
             continue
-        assert not isinstance(array, str)
-        row = judge(name, array, truth[name]["float64"])
+        row = judge(name, compared_numbers, truth[name]["float64"])
         if row is None:
             undecidable.append(name)
         else:
@@ -128,36 +123,43 @@ def judge_of(vector: Vector, kept: KeptVectors) -> Judge:
       vector: which.
       kept: the package's vectors.
     """
-    inputs = kept.inputs(vector)
-    if OPERATIONS[vector.operation].by_element:
-        conditions, layers = element_conditions_of_vector(vector, inputs), layers_of_vector(vector)
+    conditions, layers = kept.conditions(vector), layers_of_vector(vector)
 
-        def by_element(name: str, array: Array, expected: Array) -> Row | None:
-            return compared_by_element(
-                vector.name, name, array, expected,
-                lambda kappa: rule_of(name)(array.dtype, layers, kappa), conditions[name])
-        return by_element
-    kappas = conditions_of_vector(vector, inputs)
-    limits = {dtype: tolerances_of_vector(vector, kappas, dtype) for dtype in DTYPES}
+    def by_element(name: str, array: Array, expected: Array) -> Row | None:
+        return compared_by_element(
+            vector.name, name, array, expected,
+            lambda kappa: rule_of(name)(array.dtype, layers, kappa),
+            np.broadcast_to(conditions[name], expected.shape))
 
     def whole(name: str, array: Array, expected: Array) -> Row | None:
-        limit = limits[array.dtype.name][name]
+        kappa = float(conditions[name])
+        limit = rule_of(name)(array.dtype, layers, kappa)
         if limit.relative >= LARGEST_USEFUL and np.isfinite(array).all():
             return None
-        return compared(vector.name, name, array.dtype, array, expected, limit, kappas[name])
-    return whole
+        return compared(vector.name, name, array.dtype, array, expected, limit, kappa)
+    return by_element if OPERATIONS[vector.operation].by_element else whole
 
 
-def _problem(name: str, array: Array | str, truth: dict[str, dict[str, Array]]) -> str | None:
-    """Why an array cannot be compared."""
+def _to_compare(name: str, array: Array | str, truth: dict[str, dict[str, Array]],
+                samples: dict[str, Sample]) -> Array:
+    """The numbers of a given result that are kept: all, or some.
+
+    Raises:
+      ValueError: why it cannot be compared.
+    """
     if name not in truth:
-        return f"{name} is no result of this vector."
+        raise ValueError(f"{name} is no result of this vector.")
     if isinstance(array, str):
-        return f"{name} is {array}; it can be {' or '.join(DTYPES)}."
+        raise ValueError(f"{name} is {array}; it can be {' or '.join(DTYPES)}.")
+    if name in samples:
+        try:
+            return samples[name].of(array)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
     expected = truth[name]["float64"].shape
     if array.shape != expected:
-        return f"{name} has shape {list(array.shape)}; it must have {list(expected)}."
-    return None
+        raise ValueError(f"{name} has shape {list(array.shape)}; it must have {list(expected)}.")
+    return array
 
 
 def only_failed_catch(found: list[Judged]) -> dict[str, int]:

@@ -1,10 +1,13 @@
-"""The file of golden vectors that is part of the package.
+"""The files of golden vectors that are part of the package.
 
 `vectors.safetensors` holds VECTOR/NAME for every input and result named in `results.py`: inputs
 in float32, results correctly rounded to float64. A result's float32 is its float64 rounded again;
 where the true number, rounded once, is another, VECTOR/NAME/float32 holds it. Cotangents, tangents
 and generated kernels are made by their streams, not kept. The metadata's `bits` are the bits of
 precision that decided each vector.
+
+`conditions.safetensors` holds VECTOR: the conditions by which results are judged (`conditions.py`),
+measured once.
 """
 
 from __future__ import annotations
@@ -20,18 +23,20 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.safetensors_file import SafetensorsFile, file_in_pieces, open_safetensors
 from refglow.validation.certified.certified_results import Certified
-from refglow.validation.vectors.results import Arrays
+from refglow.validation.vectors.packed_conditions import unpacked
+from refglow.validation.vectors.results import Arrays, made_inputs
+from refglow.validation.vectors.sampling import sampled_inputs, samples_of
 from refglow.validation.vectors.vector import Vector
 
-FILE = "vectors.safetensors"
+FILE, CONDITIONS_FILE = "vectors.safetensors", "conditions.safetensors"
 
 
 class KeptVectors:
-    """The package's file, opened for reading one vector after the other."""
+    """The package's files, opened for reading one vector after the other."""
 
-    def __init__(self, file: SafetensorsFile) -> None:
+    def __init__(self, file: SafetensorsFile, conditions: SafetensorsFile) -> None:
         """See `kept_vectors`."""
-        self._file = file
+        self._file, self._conditions = file, conditions
         self._bits: dict[str, int] = json.loads(file.metadata["bits"])
         self._names: dict[str, list[str]] = {}
         for key in file.kinds:
@@ -42,14 +47,14 @@ class KeptVectors:
         return vector in self._names
 
     def inputs(self, vector: Vector) -> Arrays:
-        """The vector's parameters and inputs, float32; generated kernels among them.
+        """The vector's parameters and inputs, float32; generated ones among them.
 
         Raises:
           KeyError: if the vector is not kept.
         """
         inputs = {name: self._array(vector, name) for name in self._names[vector.name]
                   if is_given(name)}
-        return inputs | generated_kernels(vector)
+        return inputs | generated_inputs(vector)
 
     def results(self, vector: Vector) -> Certified:
         """The vector's results, correctly rounded.
@@ -67,6 +72,49 @@ class KeptVectors:
                 values[name] = {"float64": wide, "float32": narrow}
         return Certified(values, self._bits[vector.name])
 
+    def shapes(self, vector: Vector) -> dict[str, tuple[int, ...]]:
+        """The shapes of the vector's results, also of those of which only some numbers are kept.
+
+        Raises:
+          KeyError: if the vector is not kept.
+        """
+        kept = self._kept_shapes(vector)
+        return kept | {name: sample.shape for name, sample in samples_of(vector, kept).items()}
+
+    def all_inputs(self, vector: Vector) -> Arrays:
+        """The vector's parameters and inputs, and the cotangents and tangents beside them.
+
+        Raises:
+          KeyError: if the vector is not kept.
+        """
+        shapes = self.shapes(vector)
+        return made_inputs(vector, self.inputs(vector), shapes, shapes.__getitem__)
+
+    def _kept_shapes(self, vector: Vector) -> dict[str, tuple[int, ...]]:
+        return {name: self._file.kinds[f"{vector.name}/{name}"].shape
+                for name in sorted(self._names[vector.name])
+                if not is_given(name) and not name.endswith("/float32")}
+
+    def has_conditions(self, vector: Vector) -> bool:
+        """Whether the conditions of the vector's results are kept."""
+        return vector.name in self._conditions.kinds
+
+    def packed_conditions(self, vector: Vector) -> Array:
+        """The conditions of the vector's results, as `packed_conditions.py` has them.
+
+        Raises:
+          KeyError: if they are not kept.
+        """
+        return self._conditions.array(vector.name)
+
+    def conditions(self, vector: Vector) -> Arrays:
+        """kappa of each of the vector's results, float64: one number, or one for each of its own.
+
+        Raises:
+          KeyError: if they are not kept.
+        """
+        return unpacked(self.packed_conditions(vector), self._kept_shapes(vector))
+
     def _array(self, vector: Vector, name: str) -> Array:
         return self._file.array(f"{vector.name}/{name}")
 
@@ -74,14 +122,16 @@ class KeptVectors:
 @contextmanager
 def kept_vectors() -> Iterator[KeptVectors]:
     """The package's vectors, open inside the block."""
-    with (resources.as_file(resources.files("refglow.validation.vectors") / FILE) as path,
-          open_safetensors(path) as file):
-        yield KeptVectors(file)
+    package = resources.files("refglow.validation.vectors")
+    with (resources.as_file(package / FILE) as path, open_safetensors(path) as file,
+          resources.as_file(package / CONDITIONS_FILE) as beside,
+          open_safetensors(beside) as conditions):
+        yield KeptVectors(file, conditions)
 
 
 def is_given(name: str) -> bool:
     """Whether an array is an input that is kept, by its name."""
-    return name.startswith("params/") or name.endswith("/input")
+    return name.startswith("params/") or name.split("/")[1] == "input"
 
 
 def rounded_again(wide: Array) -> Array:
@@ -90,11 +140,12 @@ def rounded_again(wide: Array) -> Array:
         return wide.astype(np.float32)
 
 
-def generated_kernels(vector: Vector) -> Arrays:
-    """The kernels of a vector that are made instead of kept, by their names as inputs."""
+def generated_inputs(vector: Vector) -> Arrays:
+    """What a vector is evaluated on and does not keep: its kernels, or also its images."""
     if not vector.generated:
         return {}
-    return {f"params/{variable.name}": vector.parameter(variable.name, variable.shape)
+    images = sampled_inputs(vector) if vector.sampled else {}
+    return images | {f"params/{variable.name}": vector.parameter(variable.name, variable.shape)
             for variable in vector.build(np.float32).trainable_variables
             if vector.is_generated(f"params/{variable.name}")}
 

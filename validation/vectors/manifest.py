@@ -2,6 +2,8 @@
 
 vector.schema.json, beside this file, is the manifest's schema. In the other file inputs are
 inputs/NAME, results results/float64/NAME and results/float32/NAME, with the names of `results.py`.
+conditions/NAME has the conditions of a result that is judged number by number, places/NAME says
+which numbers are kept of one of which not all are.
 """
 
 from __future__ import annotations
@@ -13,17 +15,21 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from refglow.dtypes import Array
 from refglow.safetensors_file import file_in_pieces
+from refglow.validation.golden import DTYPES
+from refglow.validation.vectors.conditions import layers_of_vector, rule_of
 from refglow.validation.vectors.counter_random import seed_of
 from refglow.validation.vectors.draws import weights_exponent
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
-from refglow.validation.vectors.results import made_inputs
+from refglow.validation.vectors.sampling import Sample, samples_of
 from refglow.validation.vectors.vector import Vector
 
-FORMAT, VERSION = "refglow golden vector", 1
+FORMAT, VERSION = "refglow golden vector", 2
 
 
 @dataclass(frozen=True)
@@ -48,40 +54,58 @@ def exported(vector: Vector, kept: KeptVectors) -> Exported:
       vector: which.
       kept: the package's vectors.
     """
-    given, certified = kept.inputs(vector), kept.results(vector)
-    inputs = made_inputs(vector, given, certified.values,
-                         lambda name: certified.values[name]["float64"].shape)
+    certified, conditions, inputs = (kept.results(vector), kept.conditions(vector),
+                                     kept.all_inputs(vector))
+    samples = samples_of(vector, certified.values)
     arrays = {f"inputs/{name}": array for name, array in inputs.items()
               if not vector.is_generated(name)}
     for name, by_type in certified.values.items():
         arrays |= {f"results/{dtype}/{name}": array for dtype, array in by_type.items()}
+        if OPERATIONS[vector.operation].by_element:
+            arrays[f"conditions/{name}"] = np.broadcast_to(
+                conditions[name], by_type["float64"].shape).astype(np.float32)
+    arrays |= {f"places/{name}": sample.places for name, sample in samples.items()}
     content = b"".join(map(bytes, file_in_pieces(arrays, {"vector": vector.name})))
-    return Exported(_manifest(vector, inputs, certified.values, certified.bits, content), arrays,
-                    content)
+    layers = layers_of_vector(vector)
+    results = {name: {"shape": list(shape)} | _kept_places(samples.get(name))
+               | _judgement(vector, name, conditions[name], layers)
+               for name, shape in sorted(kept.shapes(vector).items())}
+    return Exported(_manifest(vector, inputs, results, certified.bits, content), arrays, content)
 
 
-def _manifest(vector: Vector, inputs: Mapping[str, Array],
-              values: Mapping[str, Mapping[str, Array]], bits: int,
+def _kept_places(sample: Sample | None) -> dict[str, Any]:
+    return {} if sample is None else {"kept": len(sample.places)}
+
+
+def _judgement(vector: Vector, name: str, kappa: Array, layers: int) -> dict[str, Any]:
+    """The largest condition of a result's numbers, and the tolerances that belong to it."""
+    largest = float(kappa.max(initial=1.0))
+    tolerances = {dtype: float(f"{rule_of(name)(dtype, layers, largest).relative:.3g}")
+                  for dtype in DTYPES}
+    return {"condition": float(f"{largest:.3g}"), "tolerance": tolerances,
+            "by_element": OPERATIONS[vector.operation].by_element}
+
+
+def _manifest(vector: Vector, inputs: Mapping[str, Array], results: Mapping[str, Any], bits: int,
               content: bytes) -> dict[str, Any]:
     return {
         "format": FORMAT, "version": VERSION, "name": vector.name, "operation": vector.operation,
         "formula": OPERATIONS[vector.operation].formula, "arguments": vector.arguments,
-        "event_ndims": len(vector.event_shape), "directions": list(vector.directions),
+        "event_ndims": vector.event_ndims, "directions": list(vector.directions),
         "why": vector.why,
         "flags": [{"name": name, "bug": FLAGS[name].bug, "effect": FLAGS[name].effect,
                    "who": FLAGS[name].who} for name in vector.flags],
         "file": f"{vector.name}.safetensors", "sha256": hashlib.sha256(content).hexdigest(),
         "bits": bits,
         "inputs": {name: _described(vector, name, array) for name, array in sorted(inputs.items())},
-        "results": {name: {"shape": list(by_type["float64"].shape)}
-                    for name, by_type in sorted(values.items())}}
+        "results": results}
 
 
 def _described(vector: Vector, name: str, array: Array) -> dict[str, Any]:
     described: dict[str, Any] = {"dtype": array.dtype.name, "shape": list(array.shape)}
     if vector.is_generated(name):
-        exponent = 0 if name.startswith("param_dots/") else weights_exponent(array.shape,
-                                                                             vector.gain_log2)
+        exponent = (weights_exponent(array.shape, vector.gain_log2)
+                    if name.startswith("params/") else 0)
         described["generated"] = {"seed": seed_of(f"{vector.name}/{name}"), "exponent": exponent}
     return described
 

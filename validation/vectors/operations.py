@@ -154,8 +154,8 @@ def _nested(arguments: Arguments, dtype: Any) -> list[Any]:
 _BY_ELEMENT = (
     "Identity", "Shift", "Scale", "ScaleByLog", "Exp", "Log", "Reciprocal", "Sigmoid",
     "SigmoidBetween", "Softplus", "SoftplusSoft", "Tanh", "AbsoluteValue", "SigmoidAffine",
-    "ExpAffine", "Squeeze", "Permute", "Transpose", "Reshape", "Pad", "ActivationNormalization",
-    "ReLU", "Normal")
+    "ExpAffine", "Squeeze", "Expand", "Permute", "Transpose", "Reshape", "Split", "Pad",
+    "ActivationNormalization", "ReLU", "Normal")
 
 OPERATIONS: dict[str, Operation] = {
     # ---- element by element ----------------------------------------------------------------------
@@ -181,8 +181,9 @@ OPERATIONS: dict[str, Operation] = {
             Variable(np.ones(arguments["parameter_shape"]), "hinge_softness", dtype=dtype),
             _zeros(arguments, dtype, "low"))),
     "Tanh": Operation("y = tanh(x); fldj = 2 sum (log 2 - x - softplus(-2 x))", _plain(tfb.Tanh)),
-    "AbsoluteValue": Operation("y = |x|, which is not injective: there is no log-det",
-                               _plain(tfb.AbsoluteValue)),
+    "AbsoluteValue": Operation(
+        "y = |x|, which is not injective: there is no log-det of forward. inverse gives both "
+        "preimages, -y and y, and for each of them the log-det 0", _plain(tfb.AbsoluteValue)),
     "SigmoidAffine": Operation(
         "y = s x + shift, s = sigmoid(raw_scale + 2); fldj = sum log s, over the numbers of the "
         "event: the affine map of Glow's coupling", _parametrized(tfb.SigmoidAffine, "raw_scale",
@@ -195,6 +196,11 @@ OPERATIONS: dict[str, Operation] = {
         "y[.., h, w, (c n + a) n + b] = x[.., n h + a, n w + b, c], n = block_size; fldj = 0",
         lambda arguments, dtype: tfb.Squeeze(tuple(arguments["input_shape"]),
                                              arguments["block_size"])),
+    "Expand": Operation(
+        "Squeeze's inverse: y[.., h n + a, w n + b, c] = x[.., h, w, (c n + a) n + b], n = "
+        "block_size; fldj = 0",
+        lambda arguments, dtype: tfb.Expand(tuple(arguments["input_shape"]),
+                                            arguments["block_size"])),
     "Permute": Operation("y[.., i] = x[.., permutation[i]] along `axis`; fldj = 0",
                          lambda arguments, dtype: tfb.Permute(
                              Variable(np.arange(arguments["channels"], dtype=np.int32),
@@ -205,6 +211,9 @@ OPERATIONS: dict[str, Operation] = {
                          _plain(tfb.Reshape)),
     "Pad": Operation("constant_values around the event's last dimensions; fldj = 0",
                      _plain(tfb.Pad)),
+    "Split": Operation(
+        "Pieces of x along `axis`, of the sizes num_or_size_splits (or so many of equal size), "
+        "-1 for what is left: value/0, value/1, ...; fldj = 0", _plain(tfb.Split)),
     # ---- channels --------------------------------------------------------------------------------
     "ScaleMatvecLU": Operation(
         "In every pixel y = P L U x, with lower_upper = L - I + U, the diagonal of L 1, and "
@@ -249,6 +258,9 @@ OPERATIONS: dict[str, Operation] = {
     "Blockwise": Operation("Each part maps its block of the last dimension, of block_sizes",
                            lambda arguments, dtype: tfb.Blockwise(_nested(arguments, dtype),
                                                                   arguments["block_sizes"])),
+    "JointMap": Operation(
+        "Each part maps an array of its own: value/0 is parts[0] of input/0, ...; fldj is the sum "
+        "of theirs", lambda arguments, dtype: tfb.JointMap(_nested(arguments, dtype))),
     "RealNVP": Operation(
         "With [x0, x1] = the first num_masked and the other channels (the last and the others if "
         "it is negative), y0 = x0, y1 = x1 exp(log_scale) + shift, where [shift, log_scale] = "
@@ -281,6 +293,10 @@ OPERATIONS: dict[str, Operation] = {
         "value = Normal's, summed over as many of the last dimensions as parameter_shape has",
         lambda arguments, dtype: tfd.Independent(
             _normal(arguments, dtype), len(arguments["parameter_shape"]))),
+    "Sample": Operation(
+        "value = Normal's, with one loc and one scale, summed over all numbers of sample_shape",
+        lambda arguments, dtype: tfd.Sample(_normal({"parameter_shape": []}, dtype),
+                                            arguments["sample_shape"])),
     "GlowDensity": Operation(
         "value = sum over latents z of -z^2 / 2 - log(2 pi) / 2, plus inverse's log-det, z = "
         "Glow.inverse of the image x; Glow's parameters are called bijector.block{i}...",

@@ -5,14 +5,14 @@ Names of arrays, inputs first:
     params/NAME, param_dots/NAME
     D/input, D/value_bar, D/log_det_bar, D/input_dot              D: forward or inverse
     D/value, D/log_det
-    D/vjp/input_bar, D/vjp/params/NAME                            the pullback of both cotangents;
-                                                                  params/ are left out where
-                                                                  kernels are generated
+    D/vjp/input_bar, D/vjp/params/NAME                            the pullback of both cotangents
     D/jvp/value, D/jvp/log_det                                    along input_dot, parameters fixed
     D/jvp_of_params/value, D/jvp_of_params/log_det                along param_dots, input fixed
 
+Where a map takes or gives several arrays, /0, /1, ... are appended to what belongs to each.
 Networks, densities and functions have only D = forward, and no log_det; functions have no
-derivatives, and D/NAME for each result.
+derivatives, and D/NAME for each result. Of large results of some vectors only some numbers are kept
+(`sampling.py`).
 
 Cotangents and tangents are numbers of the counter-based generator, in the stream of their own name
 (VECTOR/NAME).
@@ -20,6 +20,7 @@ Cotangents and tangents are numbers of the counter-based generator, in the strea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,10 @@ from refglow.backend import use_backend
 from refglow.bijectors.bijector import Bijector
 from refglow.distributions.distribution import Distribution
 from refglow.dtypes import Array
+from refglow.structure import is_nested, iterate, map_structure
 from refglow.validation.vectors.draws import uniform
 from refglow.validation.vectors.operations import is_function
+from refglow.validation.vectors.sampling import sample_of
 from refglow.validation.vectors.vector import Vector
 
 Arrays = dict[str, Array]
@@ -106,14 +109,21 @@ def made_inputs(vector: Vector, given: Mapping[str, Array],
     shapes: dict[str, tuple[int, ...]] = {}
     for direction in vector.directions:
         if any(name.startswith(f"{direction}/vjp/") for name in names):
-            shapes |= {f"{direction}/{of}_bar": shape_of(f"{direction}/{of}")
-                       for of in ("value", "log_det") if f"{direction}/{of}" in names}
-        if f"{direction}/jvp/value" in names:
-            shapes[f"{direction}/input_dot"] = given[f"{direction}/input"].shape
+            shapes |= {_appended(name, "_bar"): shape_of(name) for name in names
+                       if re.fullmatch(rf"{direction}/(value|log_det)(/\d+)?", name)}
+        if any(name.startswith(f"{direction}/jvp/") for name in names):
+            shapes |= {name.replace("/input", "/input_dot"): array.shape
+                       for name, array in given.items() if name.startswith(f"{direction}/input")}
     if any("/jvp_of_params/" in name for name in names):
         shapes |= {f"param_dots/{variable.name}": tuple(variable.shape)
                    for variable in vector.build(np.float32).trainable_variables}
     return dict(given) | {name: made(vector, name, shape) for name, shape in shapes.items()}
+
+
+def _appended(name: str, ending: str) -> str:
+    """The ending after a name's second part: forward/value/0 becomes forward/value_bar/0."""
+    direction, of, *place = name.split("/")
+    return "/".join([direction, of + ending, *place])
 
 
 def made(vector: Vector, name: str, shape: tuple[int, ...]) -> Array:
@@ -142,7 +152,7 @@ class _Walk:
         self.results: Arrays = {}
 
     def evaluate(self, direction: str) -> None:
-        x = self._to_number(self.inputs[f"{direction}/input"])
+        x = self._input(direction)
         if is_function(self._subject):
             self.results |= {f"{direction}/{name}": array
                              for name, array in self._subject(x).items()}
@@ -154,8 +164,16 @@ class _Walk:
                         else (self._subject.vjp, self._subject.jvp))
             self._plain(direction, x, vjp, jvp)
 
-    def _bijector(self, direction: str, x: Array) -> None:
-        ndims: Any = len(self._vector.event_shape)
+    def _input(self, direction: str) -> Any:
+        """An array, or a list of several."""
+        name = f"{direction}/input"
+        if name in self.inputs:
+            return self._to_number(self.inputs[name])
+        count = sum(given.startswith(f"{name}/") for given in self.inputs)
+        return [self._to_number(self.inputs[f"{name}/{place}"]) for place in range(count)]
+
+    def _bijector(self, direction: str, x: Any) -> None:
+        ndims: Any = self._vector.event_ndims
         if direction == "inverse":
             ndims = self._subject.forward_event_ndims(ndims)
         if "vjp" in self._vector.derivatives:
@@ -181,14 +199,12 @@ class _Walk:
         for name, dots in self._directions_of_change(direction, x):
             self._keep(f"{direction}/{name}/value", jvp(x, *dots)[1])
 
-    def _keep_vjp(self, direction: str, input_bar: Array, param_bars: Arrays) -> None:
+    def _keep_vjp(self, direction: str, input_bar: Any, param_bars: Arrays) -> None:
         self._keep(f"{direction}/vjp/input_bar", input_bar)
-        if self._vector.generated:
-            return
         for name, bar in param_bars.items():
             self._keep(f"{direction}/vjp/params/{name}", bar)
 
-    def _directions_of_change(self, direction: str, x: Array) -> list[tuple[str, Any]]:
+    def _directions_of_change(self, direction: str, x: Any) -> list[tuple[str, Any]]:
         """(name, (input's tangent, parameters' tangents)): each moves alone."""
         found: list[tuple[str, Any]] = []
         if "jvp" in self._vector.derivatives:
@@ -198,20 +214,31 @@ class _Walk:
         dots = {variable.name: self._made(f"param_dots/{variable.name}", variable.numpy())
                 for variable in self._subject.trainable_variables}
         if dots:
-            found.append(("jvp_of_params", (self._to_number(np.zeros(x.shape, np.float32)), dots)))
+            still = map_structure(x, lambda part: self._to_number(
+                np.zeros(part.shape, np.float32)), x)
+            found.append(("jvp_of_params", (still, dots)))
         return found
 
-    def _made(self, name: str, like: Array | None) -> Array | None:
+    def _made(self, name: str, like: Any) -> Any:
         """Numbers of the stream of a name, as many as `like` has; kept as an input.
 
-        None for what there is not: the log-det of a map that is not injective.
+        Of several arrays, each has a stream. None for what there is not: the log-det of a map that
+        is not injective.
         """
         if like is None:
             return None
+        if is_nested(like):
+            return type(like)(self._made(f"{name}/{place}", part)
+                              for place, part in enumerate(like))
         if name not in self.inputs:
             self.inputs[name] = made(self._vector, name, np.shape(like))
         return self._to_number(self.inputs[name])
 
-    def _keep(self, name: str, value: Array | None) -> None:
-        if value is not None:
-            self.results[name] = np.asarray(value)
+    def _keep(self, name: str, value: Any) -> None:
+        if value is None:
+            return
+        for place, part in iterate(value):
+            array = np.asarray(part)
+            whole = f"{name}/{place}" if place else name
+            sample = sample_of(self._vector, whole, array.shape)
+            self.results[whole] = array if sample is None else sample.of(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ class Vector:
       operation: of OPERATIONS.
       arguments: of that operation; what JSON can hold.
       batch_shape: of the input.
-      event_shape: of what `forward` takes.
+      event_shape: of what `forward` takes; of each of its parts, if it takes several.
       flags: mistakes that it catches, of FLAGS.
       why: what its numbers are chosen for.
       draw: draws the input of `forward`, or of `inverse` if that is the only direction.
@@ -33,7 +34,9 @@ class Vector:
       directions: which are evaluated. With both, the input of `inverse` is the result of `forward`
         rounded to float32.
       generated: whether the kernels, too large to keep, are made by the counter-based generator;
-        the cotangents of parameters are then left out.
+        of large gradients of parameters only some numbers are then kept (`sampling.py`).
+      sampled: whether that is so of all results, and inputs and cotangents are made as well: for
+        images too large to keep. `draw` is `uniform`, as their stream is.
       derivatives: which are evaluated, of ALL_DERIVATIVES.
       gain_log2: kernels are smaller or larger by this power of two.
       first_bits: of precision, of the first attempt to certify it.
@@ -43,16 +46,35 @@ class Vector:
     operation: str
     arguments: Arguments
     batch_shape: tuple[int, ...]
-    event_shape: tuple[int, ...]
+    event_shape: tuple[int, ...] | tuple[tuple[int, ...], ...]
     flags: tuple[str, ...]
     why: str
     draw: Draw = normal
     params: Mapping[str, Draw] = field(default_factory=dict)
     directions: tuple[str, ...] = BOTH
     generated: bool = False
+    sampled: bool = False
     derivatives: tuple[str, ...] = ALL_DERIVATIVES
     gain_log2: int = 0
     first_bits: int = 128
+
+    @property
+    def event_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those of the arrays that `forward` takes, by what their names end in: "", or "/0", ..."""
+        parts = {f"/{place}": part for place, part in enumerate(self.event_shape)
+                 if isinstance(part, tuple)}
+        return parts or {"": tuple(size for size in self.event_shape if isinstance(size, int))}
+
+    @property
+    def event_ndims(self) -> int | list[int]:
+        """How many dimensions an event has; of several parts, each."""
+        ndims = [len(shape) for shape in self.event_shapes.values()]
+        return ndims[0] if "" in self.event_shapes else ndims
+
+    @property
+    def size(self) -> int:
+        """How many numbers an event has."""
+        return sum(math.prod(shape) for shape in self.event_shapes.values())
 
     def build(self, dtype: Any) -> Any:
         """The operation, with parameters that are still to be set (a function has none)."""
@@ -74,5 +96,6 @@ class Vector:
 
     def is_generated(self, name: str) -> bool:
         """Whether an array, by its name in `results.py`, is made by every reader, not kept."""
-        return (self.generated and name.startswith(("params/", "param_dots/"))
-                and name.endswith(".kernel"))
+        if name.startswith(("params/", "param_dots/")):
+            return self.generated and name.endswith(".kernel")
+        return self.sampled

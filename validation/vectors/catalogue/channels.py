@@ -8,7 +8,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.vectors.draws import Draw, Shape, factors, normal, points, scaled, uniform
-from refglow.validation.vectors.vector import FORWARD, Vector
+from refglow.validation.vectors.vector import FORWARD, INVERSE, Vector
 
 _MATRIX = ("TransposedW", "PermutationInverse", "LUPacking", "LUSign", "LogDetSign", "Gradient")
 _SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 16, 17, 24, 31, 32, 33, 48)
@@ -48,6 +48,26 @@ def _growing(name: str, shape: Shape) -> Array:
     return np.where(np.eye(channels, dtype=bool), 1, -np.ones(shape)).astype(np.float32)
 
 
+def _growing_below(name: str, shape: Shape) -> Array:
+    """Packed factors: the inverse of L grows as 1.9^C, U is well-conditioned.
+
+    y = P e, e the last unit vector, is L e as well: substitution has nothing to do in L and gives
+    U^-1 e to all digits. Who multiplies out W = P L U rounds each of its numbers, and W^-1 makes
+    the errors larger by L^-1.
+    """
+    packed = factors(name, shape)
+    below = np.tril_indices(shape[-1], -1)
+    packed[below] = -(1 - np.abs(packed[below]))
+    return packed
+
+
+def _first_alone(name: str, shape: Shape) -> Array:
+    """Only the first channel is not zero."""
+    numbers = np.zeros(shape, np.float32)
+    numbers[..., 0] = normal(name, shape[:-1])
+    return numbers
+
+
 def _flags_of_size(channels: int) -> tuple[str, ...]:
     if channels == 1:
         return ("SingleChannel", "LUSign", "LogDetSign")
@@ -80,6 +100,22 @@ def _matrices() -> Iterator[Vector]:
                      (3,), (channels,), ("NearSingular",),
                      f"Factors of ones whose inverse has numbers up to 2^{channels - 2} though "
                      "log|det| is 0.", params={"lower_upper": _growing})
+
+
+def _substitutions() -> Iterator[Vector]:
+    """The inverses of matrices on the one vector in whose way the large factor does not stand.
+
+    In the way of the gradient of L^-1 it does: who has it from the rounded x loses digits there.
+    """
+    for name, operation, channels, event in (
+            ("scalematveclu-substitution-24", "ScaleMatvecLU", 24, (24,)),
+            ("scalematveclu-substitution-32", "ScaleMatvecLU", 32, (32,)),
+            ("onebyoneconv-substitution", "OneByOneConv", 24, (2, 3, 24))):
+        yield Vector(name, operation, {"channels": channels}, (2,), event, ("InvertedMatrix",),
+                     "W is ill-conditioned, x = U^-1 L^-1 P^T y for this y is not: L^-1 leaves it "
+                     "as it is. Two substitutions keep all digits, W^-1 y does not.", _first_alone,
+                     {"lower_upper": _growing_below, "permutation": _reversed}, INVERSE,
+                     derivatives=("jvp",))
 
 
 def _images() -> Iterator[Vector]:
@@ -146,4 +182,5 @@ def _statistics() -> Iterator[Vector]:
                      f"Another epsilon, 2^{epsilon}.", scaled(0.125), directions=FORWARD)
 
 
-CHANNELS: tuple[Vector, ...] = (*_matrices(), *_images(), *_statistics())
+CHANNELS: tuple[Vector, ...] = (
+    *_matrices(), *_substitutions(), *_images(), *_statistics())

@@ -47,6 +47,16 @@ def _nested() -> Iterator[Vector]:
         ("DroppedTerm", "Gradient"), "Blocks of unequal size.")
 
 
+def _joint_maps() -> Iterator[Vector]:
+    yield Vector("jointmap-two", "JointMap", {"parts": arguments_of_parts(
+        ("Exp", {}), ("ScaleMatvecLU", {"channels": 4}))}, (2,), ((3,), (2, 4)),
+        ("DroppedTerm", "Gradient"), "Two arrays of different rank, one log-det.")
+    yield Vector("jointmap-three", "JointMap", {"parts": arguments_of_parts(
+        ("Tanh", {}), ("Sigmoid", {}), ("Scale", {"parameter_shape": [4]}))}, (3,),
+        ((4,), (4,), (4,)), ("PartOrder", "DroppedTerm"),
+        "Three arrays of one shape, each mapped otherwise.", scaled(0.5))
+
+
 def _real_nvps() -> Iterator[Vector]:
     for channels, masked in ((2, 1), (3, 1), (3, 2), (5, 2), (5, -2), (6, 3), (6, -3), (7, 4),
                              (8, -5), (12, 6), (4, 2), (9, 4), (10, -7)):
@@ -116,4 +126,5 @@ def _exits() -> Iterator[Vector]:
                          f"{split[0]} channels go on, {split[1]} exit, {split[2]} are left alone.")
 
 
-COMPOSITIONS: tuple[Vector, ...] = (*_nested(), *_real_nvps(), *_blocks(), *_exits())
+COMPOSITIONS: tuple[Vector, ...] = (
+    *_nested(), *_joint_maps(), *_real_nvps(), *_blocks(), *_exits())

@@ -35,6 +35,14 @@ def _sums() -> Iterator[Vector]:
                      params={"scale": points([0.5, 2, 0.125, 7])}, directions=FORWARD)
 
 
+def _samples() -> Iterator[Vector]:
+    for shape in ([5], [2, 3]):
+        yield Vector(f"sample-{'x'.join(map(str, shape))}", "Sample", {"sample_shape": shape}, (3,),
+                     tuple(shape), (*_DENSITY, "LogDetBatch"),
+                     "One loc and one scale for all numbers of an example.",
+                     params={"scale": points([2]), "loc": points([0.375])}, directions=FORWARD)
+
+
 def _glows() -> Iterator[Vector]:
     for h, w, c, blocks, steps in ((4, 4, 1, 1, 1), (4, 2, 3, 1, 2), (4, 8, 2, 2, 1),
                                    (8, 8, 3, 2, 2), (8, 8, 1, 3, 1), (2, 2, 1, 1, 1),
@@ -50,4 +58,4 @@ def _glows() -> Iterator[Vector]:
                          "training follows.", uniform, directions=FORWARD)
 
 
-DENSITIES: tuple[Vector, ...] = (*_normals(), *_sums(), *_glows())
+DENSITIES: tuple[Vector, ...] = (*_normals(), *_sums(), *_samples(), *_glows())

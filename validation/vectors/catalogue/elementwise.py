@@ -83,7 +83,9 @@ _RANGES: dict[str, dict[str, tuple[Draw, tuple[str, ...], tuple[str, ...], str]]
              "edge": (points([-1 + 2.0**-24, -1 + 2.0**-8, 1.3125 * 2.0**-22, 1 - 2.0**-8,
                               1 - 2.0**-24]), INVERSE, ("LostTail",), _TO_THE_EDGE)},
     "AbsoluteValue": {"ordinary": (away_from_zero, FORWARD, ("Gradient",),
-                                   "Both signs: the derivative has the sign of x.")},
+                                   "Both signs: the derivative has the sign of x."),
+                      "inverse": (points([0, 2.0**-149, 2.0**-30, 0.75, 3, 2.0**60]), INVERSE,
+                                  ("PartOrder",), "Two preimages each, of 0 twice the same.")},
 }
 
 

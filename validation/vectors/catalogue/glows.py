@@ -83,6 +83,11 @@ def _large() -> Iterator[Vector]:
     yield Vector("glow-32x32x3-3-4", "Glow", _arguments((32, 32, 3), 3, 4, 16), (1,), (3072,),
                  (*_GLOW, *_AFFINE, "Accumulation"), "A CIFAR image, four steps a scale.", uniform,
                  generated=True)
+    yield Vector("glow-96x64x3-2-1", "Glow", _arguments((96, 64, 3), 2, 1, 4), (1,), (18432,),
+                 ("WrongHalf", "SpaceToDepth", "SqueezeAxes", "FlattenNCHW", "MissingHW",
+                  "ZeroInitBlind", "Accumulation", "Gradient"),
+                 "A large image, all from the generator; of its results 256 numbers are kept.",
+                 uniform, generated=True, sampled=True)
     yield Vector("glow-cifar", "Glow", _arguments((32, 32, 3), 3, 32, 400), (1,), (3072,),
                  tuple(flag for flag in (*_GLOW, *_AFFINE, "Accumulation") if flag != "Gradient"),
                  "The default Glow for CIFAR images: 30 million weights, 96 steps. The weights are "

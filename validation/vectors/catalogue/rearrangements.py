@@ -37,6 +37,21 @@ def _squeezes() -> Iterator[Vector]:
         (1,), (4, 6, 2), _SQUEEZED, "Squeezed, then by tiles of one pixel, which change nothing.")
 
 
+def _expansions() -> Iterator[Vector]:
+    for h, w, c, block in ((1, 1, 4, 2), (2, 3, 4, 2), (3, 2, 12, 2), (2, 1, 9, 3), (1, 2, 32, 4)):
+        flags = _SQUEEZED if c > block**2 else ("SqueezeAxes", "SingleChannel")
+        yield Vector(f"expand-{h}x{w}x{c}-by-{block}", "Expand",
+                     {"input_shape": [h, w, c], "block_size": block}, (2,), (h, w, c), flags,
+                     f"Channels become tiles of {block} x {block} pixels.")
+
+
+def _splits() -> Iterator[Vector]:
+    for label, sizes, axis, shape in (("sizes", [2, 1, 4], -1, (3, 7)), ("halves", 2, -1, (6,)),
+                                      ("rest", [1, -1, 2], -2, (6, 2))):
+        yield Vector(f"split-{label}", "Split", {"num_or_size_splits": sizes, "axis": axis}, (2,),
+                     shape, ("PartOrder",), f"Pieces of the sizes {sizes} along dimension {axis}.")
+
+
 def _others() -> Iterator[Vector]:
     for channels in (3, 4, 7, 16):
         yield Vector(f"permute-{channels}", "Permute", {"channels": channels, "axis": -1}, (2,),
@@ -61,4 +76,5 @@ def _others() -> Iterator[Vector]:
                      (3, 4), ("PaddingValue",), "Padded with 0.5, another number on each side.")
 
 
-REARRANGEMENTS: tuple[Vector, ...] = (*_squeezes(), *_others())
+REARRANGEMENTS: tuple[Vector, ...] = (
+    *_squeezes(), *_expansions(), *_splits(), *_others())

@@ -137,14 +137,19 @@ function matvec(x, { lower_upper: { data: lu }, permutation: { data: p } }, forw
   return [y, filled(x.n, (forward ? 1 : -1) * x.h * x.w * logDet)];
 }
 
-// x s + t, s = sigmoid(r + 2) or exp(r + 2); r is an array of numbers, or one image.
+// x s + t, s = sigmoid(r + 2) or exp(r + 2); r is an array of numbers, or one image. The log-det is a
+// long sum: what each addition loses is taken into the next one (Kahan).
 function affine(x, r, t, exponential, forward) {
   const y = image(x.n, x.h, x.w, x.c), logDet = filled(x.n, 0), event = x.h * x.w * x.c;
+  const lost = filled(x.n, 0);
   y.data.forEach((_, index) => {
     const logS = exponential ? r.data[index] + 2 : logSigmoid(r.data[index] + 2);
     const s = Math.exp(logS), shift = t.data[index];
     y.data[index] = forward ? x.data[index] * s + shift : (x.data[index] - shift) / s;
-    logDet[Math.floor(index / event)] += forward ? logS : -logS;
+    const example = Math.floor(index / event), term = (forward ? logS : -logS) - lost[example];
+    const total = logDet[example] + term;
+    lost[example] = total - logDet[example] - term;
+    logDet[example] = total;
   });
   return [y, logDet];
 }
@@ -271,12 +276,14 @@ const OPERATIONS = {
 
 function evaluate(folder, manifest) {
   const arrays = readSafetensors(join(folder, "vectors", manifest.file)), params = {}, results = {};
-  for (const [name, what] of Object.entries(manifest.inputs))
-    if (name.startsWith("params/"))
-      params[name.slice(7)] = what.generated ? generated(what.generated, what.shape)
-        : arrays[`inputs/${name}`];
+  const given = (name) => {
+    const what = manifest.inputs[name];
+    return what.generated ? generated(what.generated, what.shape) : arrays[`inputs/${name}`];
+  };
+  for (const name of Object.keys(manifest.inputs))
+    if (name.startsWith("params/")) params[name.slice(7)] = given(name);
   for (const direction of manifest.directions) {
-    const { shape, data } = arrays[`inputs/${direction}/input`];
+    const { shape, data } = given(`${direction}/input`);
     const event = shape.slice(shape.length - (direction === "forward" || manifest.operation !== "Glow"
       ? manifest.event_ndims : 3));
     const [h, w, c] = [1, 1, ...event].slice(-3);
