@@ -97,9 +97,10 @@ def worst_of(rows: list[Row]) -> list[Row]:
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.bijector, row.prop, row.dtype), []).append(row)
-    return [Row(**(asdict(max(group, key=_order)) | {"count": sum(r.count for r in group)}))
+    return [Row(**(asdict(max(group, key=worst_first)) | {"count": sum(r.count for r in group)}))
             for group in groups.values()]
 
 
-def _order(row: Row) -> float:
+def worst_first(row: Row) -> float:
+    """What the worst row is the largest by: the share of its tolerance; NaN is the worst."""
     return float("inf") if np.isnan(row.severity) else row.severity

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refglow.cli.json_report import is_standard_output, require_writable, write_json
+from refglow.cli.report_files import ReportFiles
 
 if TYPE_CHECKING:
+    from refglow.validation.report import Report
     from refglow.validation.row import Row
 
 
@@ -46,6 +47,10 @@ def validate(
         "vectors.")] = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
+    html: Annotated[Path | None, typer.Option(
+        help="Write the report as one HTML page to this file.")] = None,
+    junit: Annotated[Path | None, typer.Option(
+        help="Write the report as JUnit XML, for CI, to this file.")] = None,
 ) -> None:
     """Hold refglow against TensorFlow Probability, or your implementation against the truth.
 
@@ -62,25 +67,21 @@ def validate(
         if value is not None}
     _require_fitting(live, {"configs": configs, "seed": seed, "results": results, "only": only},
                      implementation, chosen)
-    require_writable(json)
+    files = ReportFiles(json, html, junit)
+    files.require_writable()
     if implementation is not None:
         from refglow.cli.validate_implementation import Choices, validate_implementation
-        found = validate_implementation(Choices(implementation, seed=seed or 0, **chosen),
-                                        is_standard_output(json))
-        write_json(json, found)
-        raise typer.Exit(0 if found["passed"] else 1)
-    if results is not None:
+        report = validate_implementation(Choices(implementation, seed=seed or 0, **chosen),
+                                         files.to_stderr)
+    elif results is not None:
         from refglow.cli.validate_results import judge_results
-        judgement = judge_results(results, only, is_standard_output(json))
-        write_json(json, judgement)
-        raise typer.Exit(0 if judgement["passed"] else 1)
-    started = time.perf_counter()
-    report = _run_live(10 if configs is None else configs, seed or 0, only) if live else (
-        _run_golden(only))
-    report["seconds"] = time.perf_counter() - started
-    _print_report(report, to_stderr=is_standard_output(json))
-    write_json(json, _plain(report))
-    raise typer.Exit(0 if report["passed"] else 1)
+        report = judge_results(results, only, files.to_stderr)
+    else:
+        report = _run_live(10 if configs is None else configs, seed or 0, only) if live else (
+            _run_golden(only))
+        _print_report(report, files.to_stderr)
+    files.write(report)
+    raise typer.Exit(0 if report.passed else 1)
 
 
 def _require_fitting(live: str | None, others: dict[str, Any], implementation: str | None,
@@ -112,14 +113,16 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
                                  param_hint="--dtype")
 
 
-def _run_golden(only: str | None) -> dict[str, Any]:
+def _run_golden(only: str | None) -> Report:
     from rich.progress import track
 
     from refglow.validation.against_golden import golden_cases, golden_rows
     from refglow.validation.golden import Golden
+    from refglow.validation.report.making import report_of_golden
     from refglow.validation.row import worst_of
     from refglow.validation.table import stderr_console
 
+    started = time.perf_counter()
     cases = golden_cases(only)
     bijectors: list[Row] = []
     photographs: list[Row] = []
@@ -132,20 +135,22 @@ def _run_golden(only: str | None) -> dict[str, Any]:
         else:
             bijectors += rows
     made_with = Golden("float64").metadata
-    return {"against": f"TFP {made_with['tensorflow_probability']} (golden files)",
-            "sections": {"Every bijector": worst_of(bijectors),
-                         "Whole Glows on photographs": photographs},
-            "passed": all(row.passed for row in bijectors + photographs)}
+    return report_of_golden(
+        {"Every bijector": worst_of(bijectors), "Whole Glows on photographs": photographs},
+        f"TFP {made_with['tensorflow_probability']} (golden files)",
+        time.perf_counter() - started)
 
 
-def _run_live(configs: int, seed: int, only: str | None) -> dict[str, Any]:
+def _run_live(configs: int, seed: int, only: str | None) -> Report:
     from rich.progress import track
 
     from refglow.validation.live import live_configurations
+    from refglow.validation.report.making import report_of_live
     from refglow.validation.row import worst_of
-    from refglow.validation.table import ratios_pass, stderr_console
+    from refglow.validation.table import stderr_console
     from refglow.validation.tfp.framework import tfp_version
 
+    started = time.perf_counter()
     version = tfp_version()  # says what to install if it is not there
     whole: list[Row] = []
     layers: list[Row] = []
@@ -162,40 +167,32 @@ def _run_live(configs: int, seed: int, only: str | None) -> dict[str, Any]:
     if not rows:
         kinds = sorted({row.bijector for row in whole + layers})
         raise ValueError(f"Nothing is called {only!r}; there are: {', '.join(kinds)}.")
-    if only is not None:
-        ratios = {}
-    return {"against": f"TFP {version} (live)", "configs": configs, "seed": seed,
-            "sections": sections, "float32_error_ratio": ratios,
-            "passed": all(row.passed for row in rows) and all(map(ratios_pass, ratios.values()))}
+    return report_of_live(sections, {} if only is not None else ratios, f"TFP {version} (live)",
+                          time.perf_counter() - started, {"configs": configs, "seed": seed})
 
 
 def _chosen(rows: list[Row], only: str | None) -> list[Row]:
     return [row for row in rows if only is None or row.bijector.lower().startswith(only.lower())]
 
 
-def _print_report(report: dict[str, Any], to_stderr: bool) -> None:
+def _print_report(report: Report, to_stderr: bool) -> None:
     from refglow.validation.table import comparison_table, console, ratio_table, stderr_console
 
     out = stderr_console() if to_stderr else console()
-    rows = [row for section in report["sections"].values() for row in section]
-    for title, section in report["sections"].items():
+    rows = [row for section in report.sections.values() for row in section]
+    for title, section in report.sections.items():
         if section:
             out.print(comparison_table(title, section, out.width))
-    if report.get("float32_error_ratio"):
-        out.print(ratio_table(report["float32_error_ratio"]))
+    if report.float32_error_ratio:
+        out.print(ratio_table({prop: list(ratios)
+                               for prop, ratios in report.float32_error_ratio.items()}))
     failed = sum(not row.passed for row in rows)
     comparisons = sum(row.count for row in rows)
     out.print("rel. error = max|refglow - TFP| / max|TFP|; ulps in the same norm. tolerance = "
               "4 eps x sqrt(layers) x kappa, kappa the measured condition of the map (in float64 "
               "at most 1e-12 kappa): see refglow.validation.tolerances.", style="dim")
-    verdict = ("[bold green]All agree[/]" if report["passed"]
+    verdict = ("[bold green]All agree[/]" if report.passed
                else f"[bold red]{failed} rows differ[/]" if failed
                else "[bold red]Less accurate than TFP[/]")
-    out.print(f"{verdict}: {comparisons} comparisons with {report['against']} in "
-              f"{report['seconds']:.1f} s.")
-
-
-def _plain(report: dict[str, Any]) -> dict[str, Any]:
-    """The report with its rows as dicts."""
-    return report | {"sections": {title: [row.as_dict() for row in section]
-                                  for title, section in report["sections"].items()}}
+    out.print(f"{verdict}: {comparisons} comparisons with {report.against} in "
+              f"{report.seconds:.1f} s.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
     from refglow.validation.implementations import Conformance
+    from refglow.validation.report import Report
 
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 IMAGES, TIME_LIMIT, DTYPE = 4, 60.0, "both"
@@ -37,8 +38,8 @@ class Choices:
     seed: int = 0
 
 
-def validate_implementation(choices: Choices, to_stderr: bool) -> dict[str, Any]:
-    """Compare, print what was found, and return the report for JSON.
+def validate_implementation(choices: Choices, to_stderr: bool) -> Report:
+    """Compare, print what was found, and return the report.
 
     Args:
       choices: what to compare, and how.
@@ -48,37 +49,14 @@ def validate_implementation(choices: Choices, to_stderr: bool) -> dict[str, Any]
       ValueError: if there is no such implementation or model, or the model cannot be compared.
       OSError: if the model's file cannot be read.
     """
+    from refglow.cli.conformance_report import reported
+
     started = time.perf_counter()
     found = _compared(choices)
-    passed = all(one.passed for one in found)
-    seconds = time.perf_counter() - started
-    _print(found, passed, seconds, to_stderr)
-    diagnosis = None if passed else _diagnosed(found, to_stderr)
-    return {"against": "refglow (specification)", "implementation": choices.implementation,
-            "model": None if choices.model is None else str(choices.model),
-            "images": choices.images, "seed": choices.seed, "seconds": seconds, "passed": passed,
-            "conformance": {one.dtype: one.as_dict() for one in found},
-            "diagnosis": diagnosis}
-
-
-def _diagnosed(found: list[Conformance], to_stderr: bool) -> dict[str, object] | None:
-    """What explains the differences, printed and for JSON; in the first type that differs."""
-    from rich.markup import escape
-
-    from refglow.validation.diagnosis.of_conformance import diagnosis_of
-    from refglow.validation.diagnosis.words import as_dict, in_words
-    from refglow.validation.table import console, stderr_console
-
-    usable = [one for one in found if one.raw and not one.passed]
-    if not usable:
-        return None
-    out = stderr_console() if to_stderr else console()
-    with stderr_console().status("looking for what explains it"):
-        diagnosis = diagnosis_of(usable[0])
-    out.print(f"[bold]What explains it[/] ({usable[0].dtype}):")
-    for paragraph in in_words(diagnosis):
-        out.print(f"  - {escape(paragraph)}")
-    return as_dict(diagnosis)
+    settings = {"implementation": choices.implementation,
+                "model": None if choices.model is None else str(choices.model),
+                "images": choices.images, "seed": choices.seed}
+    return reported(found, time.perf_counter() - started, settings, to_stderr)
 
 
 def _compared(choices: Choices) -> list[Conformance]:
@@ -109,21 +87,3 @@ def _compared(choices: Choices) -> list[Conformance]:
                           choices.time_limit) as calls:
             found.append(conformance_of(reference, calls))
     return found
-
-
-def _print(found: list[Conformance], passed: bool, seconds: float, to_stderr: bool) -> None:
-    from refglow.validation.implementations.report import conformance_table, details
-    from refglow.validation.table import console, stderr_console
-
-    out = stderr_console() if to_stderr else console()
-    out.print(conformance_table(found))
-    for line in details(found):
-        out.print(line)
-    out.print("error = max|yours - true| / max|true|; tolerance = 4 eps x sqrt(layers) x kappa, "
-              "kappa the measured condition, 16 times that for gradients.", style="dim")
-    rows = sum(len(one.rows) for one in found)
-    wrong = sum(not row.passed for one in found for row in one.rows)
-    failed = sum(len(one.failed) for one in found)
-    verdict = ("[bold green]All agree[/]" if passed else
-               f"[bold red]{wrong} arrays differ, {failed} could not be compared[/]")
-    out.print(f"{verdict}: {rows} arrays compared in {seconds:.1f} s.")

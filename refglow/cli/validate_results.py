@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,15 @@ from refglow.cli.progress import tracked
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from refglow.validation.report import Report
     from refglow.validation.vectors.judging import Judged
 
 _MOST_LISTED = 20  # failures in the table
 _MOST_SUSPECTS = 5
 
 
-def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, Any]:
-    """Judge a folder's results, print what was found, and return the report for JSON.
+def judge_results(folder: Path, only: str | None, to_stderr: bool) -> Report:
+    """Judge a folder's results, print what was found, and return the report.
 
     Args:
       folder: as `refglow vectors export` writes it, with the program's results.
@@ -28,9 +30,11 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, 
     Raises:
       ValueError: if there are no results, or none of that name.
     """
-    from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
+    from refglow.validation.report.making import report_of_vectors
+    from refglow.validation.vectors.judging import judged, result_files
     from refglow.validation.vectors.kept import kept_vectors
 
+    started = time.perf_counter()
     files = [path for path in result_files(folder)
              if only is None or path.stem.startswith(only.lower())]
     if not files:
@@ -38,17 +42,9 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> dict[str, 
                          f"{only!r}.")
     with kept_vectors() as kept:
         found = list(tracked(judged(files, kept), len(files), "judging"))
-    suspects = only_failed_catch(found)
-    _print(found, suspects, to_stderr)
-    return {"against": "certified golden vectors", "passed": all(one.passed for one in found),
-            "vectors": {one.name: _as_dict(one) for one in found},
-            "only_failed_vectors_catch": suspects}
-
-
-def _as_dict(one: Judged) -> dict[str, Any]:
-    return {"passed": one.passed, "results": {row.prop: row.as_dict() for row in one.rows},
-            "undecidable": list(one.undecidable), "problems": list(one.problems),
-            "absent": list(one.absent), "flags": list(one.flags)}
+    report = report_of_vectors(found, time.perf_counter() - started)
+    _print(found, dict(report.suspects), to_stderr)
+    return report
 
 
 def _print(found: list[Judged], suspects: dict[str, int], to_stderr: bool) -> None:

@@ -32,7 +32,7 @@ def conformance_table(found: Sequence[Conformance]) -> Table:
     lines: dict[str, dict[str, list[Row]]] = {}
     for one in found:
         for row in one.rows:
-            lines.setdefault(_label(row), {}).setdefault(one.dtype, []).append(row)
+            lines.setdefault(label_of(row), {}).setdefault(one.dtype, []).append(row)
         for call in one.failed:
             lines.setdefault(LABELS.get(call.offering, call.offering), {}).setdefault(
                 one.dtype, [])
@@ -45,7 +45,8 @@ def conformance_table(found: Sequence[Conformance]) -> Table:
     return table
 
 
-def _label(row: Row) -> str:
+def label_of(row: Row) -> str:
+    """What a row is a comparison of, in words."""
     return row.prop if row.bijector == OWN else LABELS.get(row.bijector, row.bijector)
 
 
@@ -77,7 +78,7 @@ def details(found: Sequence[Conformance]) -> list[str]:
         layer = one.first_wrong_layer
         if layer is not None:
             lines.append(f"[bold red]layers[/]  {one.dtype}: the first that differs, from the "
-                         f"image, is [bold]{layer}[/]: {_of_layer(one, layer)}.")
+                         f"image, is [bold]{layer}[/]: {of_layer(one, layer)}.")
         gradients = [row for row in one.rows if row.bijector == "gradients" and not row.passed]
         if gradients:
             worst = max(gradients, key=lambda row: row.relative)
@@ -94,8 +95,8 @@ def details(found: Sequence[Conformance]) -> list[str]:
     return lines
 
 
-def _of_layer(one: Conformance, name: str) -> str:
-    """What is wrong with a layer."""
+def of_layer(one: Conformance, name: str) -> str:
+    """What is wrong with a layer, in words."""
     [layer] = [layer for layer in one.layers if layer.name == name]
     if layer.wrong_alone:
         wrong = [row for row in layer.alone if not row.passed]

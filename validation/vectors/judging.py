@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,12 @@ class Judged:
     def passed(self) -> bool:
         """Whether all that was given is right."""
         return not self.problems and all(row.passed for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"passed": self.passed, "results": {row.prop: row.as_dict() for row in self.rows},
+                "undecidable": list(self.undecidable), "problems": list(self.problems),
+                "absent": list(self.absent), "flags": list(self.flags)}
 
 
 def result_files(folder: Path) -> list[Path]:
