@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from browser import running_browser
 from hypothesis import settings
 
 from refglow.backend import use_backend
@@ -34,3 +35,10 @@ def tfb(tf):
 @pytest.fixture(scope="session")
 def keras(tf):
     return pytest.importorskip("tf_keras")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium, for the tests of a module."""
+    with running_browser() as found:
+        yield found

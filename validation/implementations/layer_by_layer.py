@@ -52,7 +52,7 @@ class LayerFound:
 def first_wrong(layers: tuple[LayerFound, ...]) -> str | None:
     """The name of the first layer that is wrong: by itself, if one is told; None if none is."""
     for layer in layers:
-        if layer.wrong_alone or (layer.broken and layer.alone == ()) or (
+        if layer.wrong_alone or layer.broken or (
                 not layer.alone and not all(row.passed for row in layer.cumulative)):
             return layer.name
     return next((layer.name for layer in layers

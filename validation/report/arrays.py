@@ -25,7 +25,7 @@ class ArrayReport:
     """One array.
 
     Attributes:
-      name: the result's: "inverse", "forward", "gradients/x", or a layer's.
+      name: the result's: "inverse", "forward", "gradients/x", "layers/LAYER/output".
       title: in words.
       figures: its largest error; None where a number is not finite.
       histogram: errors by size.
@@ -91,7 +91,7 @@ def _first_wrong_layer(found: Conformance) -> Iterator[ArrayReport]:
     if row is not None:
         true, title = _alone(found, name), f"{title}, for the input that it got"
         tolerance = row.tolerance
-    yield _report(found, _Errors(name, title, yours, true, tolerance))
+    yield _report(found, _Errors(result, title, yours, true, tolerance))
 
 
 def _alone(found: Conformance, name: str) -> Array:

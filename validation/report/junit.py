@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from statistics import median
 from xml.etree import ElementTree as ET
 
 from refglow.atomic_file import write_atomically
 from refglow.validation.implementations import Conformance
 from refglow.validation.report.record import Report
 from refglow.validation.row import Row
+from refglow.validation.table import ratios_pass
 from refglow.validation.vectors.judging import Judged
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -43,6 +45,11 @@ def junit_xml(report: Report) -> bytes:
     for title, rows in report.sections.items():
         for row in rows:
             _row(suite, row, f"{title}, {row.bijector}")
+    for prop, ratios in report.float32_error_ratio.items():
+        case = _case(suite, "float32.error over that of TFP", prop)
+        if not ratios_pass(list(ratios)):
+            _note(case, "failure", f"median {median(ratios):.3f} (at most 1), largest "
+                  f"{max(ratios):.3f} (at most 2)", "LessAccurate")
     for vector in report.vectors:
         _of_vector(suite, vector)
     ET.SubElement(suite, "system-out").text = _plain("\n\n".join(_said(report)))
