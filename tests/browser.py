@@ -80,9 +80,16 @@ class Opened:
     said: list = field(default_factory=list)
     requested: list = field(default_factory=list)
 
-    def unfold(self):
-        """Open all that is folded away."""
-        self.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    def unfold(self, unfolded=True):
+        """Open all that is folded away, or fold it."""
+        self.page.evaluate("o => document.querySelectorAll('details').forEach(d => d.open = o)",
+                           unfolded)
+
+    def look(self, scheme, width, unfolded):
+        """See it in that colour scheme and width, with all details open or none."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.unfold(unfolded)
 
     def overflow(self):
         """By how many pixels the page is wider than the window."""
@@ -98,9 +105,9 @@ class Opened:
 
 
 @contextmanager
-def opened(browser, path, scheme="light", width=1280):
-    """A file in a new window."""
-    context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
+def opened(browser, path):
+    """A file in a new window, light and wide."""
+    context = browser.new_context(color_scheme="light", viewport={"width": 1280, "height": 800})
     try:
         found = Opened(context.new_page())
         address = path.as_uri()

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from refglow import bijectors as tfb
 from refglow.cli.main import app
 from refglow.validation.golden import DTYPES, Golden
+from refglow.validation.report import report_schema
 from refglow.validation.table import PROPERTY_NAMES
 
 CLASSES = {name for name in tfb.__all__ if isinstance(getattr(tfb, name), type)
@@ -22,7 +24,9 @@ def report(tmp_path):
         done = CliRunner().invoke(app, ["validate", *arguments, "--json", str(path)])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
-        return done.exit_code, json.loads(path.read_text()), done.output
+        found = json.loads(path.read_text())
+        Draft202012Validator(report_schema()).validate(found)
+        return done.exit_code, found, done.output
     return run
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 import refglow as rg
@@ -20,6 +21,7 @@ from refglow.validation.implementations.model import architecture_of, parameters
 from refglow.validation.implementations.process import ProcessCalls
 from refglow.validation.implementations.source import source_of
 from refglow.validation.random_models import randomize_weights
+from refglow.validation.report import report_schema
 
 NUMPY_GLOW = Path(__file__).parents[1] / "validation" / "numpy_glow.py"
 LIMIT = 2.0
@@ -48,7 +50,9 @@ def judged(tmp_path):
             "--time-limit", str(LIMIT), "--json", str(report), *arguments])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
-        return done.exit_code, json.loads(report.read_text())["conformance"], done.output
+        found = json.loads(report.read_text())
+        Draft202012Validator(report_schema()).validate(found)
+        return done.exit_code, found["conformance"], done.output
     return run
 
 

@@ -9,10 +9,12 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
+from refglow.validation.report import report_schema
 from refglow.validation.vectors import results
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.folder import write_vector
@@ -348,12 +350,14 @@ def test_the_command(answered, tmp_path):
     done = run("--results", answered, "--json", tmp_path / "r.json")
     assert done.exit_code == 0 and "All right: 1 vectors" in done.stdout
     report = json.loads((tmp_path / "r.json").read_text())
+    Draft202012Validator(report_schema()).validate(report)
     assert report["passed"] and report["vectors"]["tanh-ordinary"]["passed"]
     results = load_file(answered / "results" / "tanh-ordinary.safetensors")
     write(answered, results | {"inverse/log_det": -results["inverse/log_det"]})
     done = run("--results", answered, "--json", "-")
     assert done.exit_code == 1
     report = json.loads(done.stdout)
+    Draft202012Validator(report_schema()).validate(report)
     assert "LogDetSign" in report["only_failed_vectors_catch"]
     assert not report["vectors"]["tanh-ordinary"]["results"]["inverse/log_det"]["passed"]
     assert "look for these first" in done.stderr and "1 of 1 vectors are not right" in done.stderr
