@@ -94,6 +94,8 @@ def test_a_page_is_quiet_fits_and_can_be_read(browser, pages, name):
         for width, scheme, unfolded in product(WIDTHS, SCHEMES, (False, True)):
             found.look(scheme, width, unfolded)
             assert found.overflow() <= 0
+            assert found.page.evaluate("[...document.querySelectorAll('.scroll:has(.stack)')].every"
+                                       "(e => e.scrollWidth <= e.clientWidth)")
             background = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
             levels = [int(level) for level in re.findall(r"\d+", background)]
             assert (min(levels) > 200) if scheme == "light" else (max(levels) < 60)
