@@ -75,13 +75,18 @@ def test_a_page_of_a_failed_import_is_short_and_says_so():
     assert "There is no result to look at." in page
 
 
-def test_a_page_of_a_large_model_is_not_large():
+def large():
+    """A report as long as that of 3 blocks of 8 steps, in both types."""
     one = report(PADDING)
     types = []
     for each in one.types:
         layers, rows = (each.layers * 6)[:78], (each.found.rows * 6)[:600]
         types.append(replace(each, layers=layers, found=replace(each.found, rows=rows)))
-    assert len(html_page(replace(one, types=tuple(types)))) < 1_000_000
+    return replace(one, types=tuple(types))
+
+
+def test_a_page_of_a_large_model_is_not_large():
+    assert len(html_page(large())) < 1_000_000
 
 
 # ---- in a browser ----------------------------------------------------------------------------
@@ -104,6 +109,28 @@ def test_a_page_is_quiet_fits_and_can_be_read(browser, pages, name):
             assert [(round(ratio, 2), text) for ratio, text in texts
                     if ratio < LEAST_CONTRAST] == []
         assert (found.said, found.requested) == ([], [])
+
+
+@pytest.mark.browser
+def test_a_page_of_four_hundred_layers_is_drawn_whole(browser, tmp_path):
+    one = report(PADDING)
+    longer = replace(one, types=tuple(replace(each, layers=each.layers * 27)
+                                      for each in one.types))
+    write_html(tmp_path / "long.html", longer)
+    with opened(browser, tmp_path / "long.html") as found:
+        assert found.said == []  # a path that is cut short is an error there
+        width = found.page.evaluate("Math.max(...[...document.querySelectorAll('.strip path.way')]"
+                                    ".map(p => { const b = p.getBBox(); return b.x + b.width; }))")
+        assert width == pytest.approx(1000, abs=1)
+
+
+@pytest.mark.browser
+def test_printed_it_fits_on_the_sheet(browser, pages):
+    with opened(browser, pages["wrong"]) as found:
+        found.unfold()
+        found.page.emulate_media(media="print")
+        found.page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+        assert found.overflow() <= 0
 
 
 @pytest.mark.browser
