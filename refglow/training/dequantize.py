@@ -59,6 +59,25 @@ def dequantize(levels: npt.ArrayLike, bits: int, n_bits: int, rng: np.random.Gen
     return np.asarray(np.ldexp(numerator.astype(number_type), -(precision + 1)))
 
 
+def noise_generator(seed: int, skipped: int, dtype: npt.DTypeLike) -> np.random.Generator:
+    """numpy.random.default_rng(seed) as it is after `dequantize` has drawn for `skipped` numbers.
+
+    Args:
+      seed: of the noise.
+      skipped: how many numbers come before.
+      dtype: float32 or float64, as for `dequantize`.
+    """
+    # The range of the noise is a power of two, for which NumPy never rejects a draw: each number
+    # takes one word of 64 bits, in float32 one of 32, half of what PCG64 gives at a time.
+    bits = np.random.PCG64(seed)
+    words_of_32 = np.dtype(dtype) == np.float32
+    bits.advance(skipped // 2 if words_of_32 else skipped)
+    rng = np.random.Generator(bits)
+    if words_of_32 and skipped % 2:
+        rng.integers(0, 2, dtype=np.int32)
+    return rng
+
+
 def quantize(x: npt.ArrayLike, n_bits: int) -> Array:
     """floor((x + 1/2) 2^n_bits), clipped to 0..2^n_bits - 1: the level whose cell holds x.
 
