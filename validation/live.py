@@ -60,7 +60,12 @@ class Configuration:
 def live_configurations(count: int, seed: int) -> Iterator[Configuration]:
     """Run `count` random configurations; the k-th depends on `seed` and k alone."""
     for k in range(count):
-        yield _run(np.random.default_rng([seed, k]))
+        yield live_configuration(seed, k)
+
+
+def live_configuration(seed: int, k: int) -> Configuration:
+    """Run the k-th of a seed's random configurations."""
+    return _run(np.random.default_rng([seed, k]))
 
 
 def random_glow(arguments: dict[str, Any], rng: np.random.Generator, dtype: Any) -> tfb.Glow:

@@ -43,11 +43,7 @@ def bpd(
         raise typer.BadParameter(f"can be 'test' or 'train'; got {part!r}.", param_hint="--part")
     require_writable(json)
     trained = load_trained(model, n_bits)
-    source = data or (trained.settings.data if trained.settings else None)
-    if source is None:
-        raise ValueError("A model file does not say what it was trained on: give --data.")
-    size = (trained.settings.image_size if trained.settings and source == trained.settings.data
-            else None)
+    source, size = trained.source(data)
     with warnings_as_lines():
         images = open_data(source, image_size=size)[0 if part == "train" else 1]
     trained.require_fit(images)

@@ -15,6 +15,7 @@ import refglow
 from refglow.cli.audit import audit
 from refglow.cli.bench import bench
 from refglow.cli.bpd import bpd
+from refglow.cli.campaign import campaign
 from refglow.cli.dialects import dialects
 from refglow.cli.errata import errata
 from refglow.cli.interpolate import interpolate
@@ -37,6 +38,7 @@ app.command()(interpolate)
 app.command()(bpd)
 app.add_typer(bench, name="bench")
 app.add_typer(vectors, name="vectors")
+app.add_typer(campaign, name="campaign")
 
 
 def _print_version(wanted: bool) -> None:

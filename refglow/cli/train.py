@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,8 +87,10 @@ def train(
 
     The exit code is 0 at the end of training, 1 if it diverged, 2 if it could not run.
     """
+    from refglow.training.data import absolute_source
+
     require_writable(json)
-    given = {"data": None if data is None else _place(data), "image_size": image_size,
+    given = {"data": None if data is None else absolute_source(data), "image_size": image_size,
              "n_bits": n_bits, "seed": seed, "batch_size": batch_size, "memory": memory,
              "num_glow_blocks": blocks, "num_steps_per_block": steps_per_block,
              "num_hidden": hidden, "coupling": coupling, "dtype": dtype, "optimizer": optimizer,
@@ -106,15 +107,6 @@ def train(
         raise ValueError(f"Stopped after step {report['step']}, which is saved. --resume goes on "
                          "from there.")
     raise typer.Exit(1 if "diverged" in report else 0)
-
-
-def _place(data: str) -> str:
-    """The user's data with paths made absolute: a run can go on from another folder."""
-    prefix, colon, path = data.partition(":") if data.startswith("cifar10:") else ("", "", data)
-    if not path or path in ("digits", "photographs"):
-        return data
-    absolute = os.path.abspath(os.path.expanduser(path))
-    return f"{prefix}{colon}{absolute}" if os.path.exists(absolute) else data
 
 
 def _run(given: dict[str, Any], out: Path, schedule: Schedule, resume: bool,

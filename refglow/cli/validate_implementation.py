@@ -63,14 +63,8 @@ def _compared(choices: Choices) -> list[Conformance]:
     import numpy as np
 
     from refglow.model_file import load
-    from refglow.validation.implementations.conformance import conformance_of
-    from refglow.validation.implementations.model import (
-        architecture_of,
-        default_glow,
-        parameters_of,
-    )
-    from refglow.validation.implementations.process import ProcessCalls
-    from refglow.validation.implementations.reference import reference_of
+    from refglow.validation.implementations.apart import conformance_apart
+    from refglow.validation.implementations.model import default_glow
     from refglow.validation.implementations.source import source_of
     from refglow.validation.random_models import random_images
 
@@ -78,12 +72,6 @@ def _compared(choices: Choices) -> list[Conformance]:
     model = default_glow(choices.seed) if choices.model is None else load(choices.model)
     images = random_images(np.random.default_rng([choices.seed, 1]), choices.images,
                            tuple(model.parameters["output_shape"]))
-    found = []
     dtypes = DTYPES[choices.dtype]
-    for dtype in tracked(dtypes, len(dtypes), "comparing"):
-        glow = model.astype(dtype)
-        reference = reference_of(glow, images)
-        with ProcessCalls(source, architecture_of(glow), parameters_of(glow),
-                          choices.time_limit) as calls:
-            found.append(conformance_of(reference, calls))
-    return found
+    return [conformance_apart(model, source, images, dtype, choices.time_limit)
+            for dtype in tracked(dtypes, len(dtypes), "comparing")]

@@ -12,7 +12,7 @@ from refglow.training.image_data import ArrayImages, ImageData
 from refglow.training.image_folder import open_image_folder
 from refglow.training.npy_file import open_npy
 
-__all__ = ["ArrayImages", "ImageData", "open_data"]
+__all__ = ["ArrayImages", "ImageData", "absolute_source", "open_data"]
 
 _POSSIBLE = ("digits, photographs, cifar10:FOLDER (its official binary version), a folder of PNG "
              "or JPEG images, or a .npy file")
@@ -57,3 +57,13 @@ def open_data(source: str | os.PathLike[str], *,
     if path.suffix or path.name != text:  # it was meant as a path
         raise FileNotFoundError(errno.ENOENT, "There is no such file or folder of images", text)
     raise ValueError(f"There is no data set or folder called {text!r}. Data can be {_POSSIBLE}.")
+
+
+def absolute_source(source: str) -> str:
+    """The source with its path made absolute, for another working folder or another process."""
+    prefix, path = (_CIFAR10, source.removeprefix(_CIFAR10)) if source.startswith(_CIFAR10) else (
+        "", source)
+    if not path or path in ("digits", "photographs"):
+        return source
+    absolute = os.path.abspath(os.path.expanduser(path))
+    return f"{prefix}{absolute}" if os.path.exists(absolute) else source

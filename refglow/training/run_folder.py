@@ -13,15 +13,15 @@ without a checkpoint.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from refglow.atomic_file import write_atomically
+from refglow.held_folder import held_folder
 
 
 class RunFolder:
@@ -53,31 +53,13 @@ class RunFolder:
             raise ValueError(f"{self.path} holds {' and '.join(taken)}, but no "
                              f"{self.checkpoint.name} to go on from. Give another folder.")
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Make the folder if it is not there; inside it, no other process can hold it.
 
-        What killed processes have left unfinished is removed. The hold ends with the process,
-        however that ends.
-
         Raises:
-          OSError: if the folder cannot be made, or something else is there.
-          ValueError: if another process holds it.
+          OSError, ValueError: as for `held_folder`.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"Another process is training in {self.path}.") from None
-            except OSError:
-                pass  # a file system without locks
-            for unfinished in self.path.glob(".refglow-*.tmp"):
-                unfinished.unlink(missing_ok=True)
-            yield
-        finally:
-            os.close(descriptor)
+        return held_folder(self.path, "training")
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add a line to the log.

@@ -38,6 +38,22 @@ class Trained:
     settings: Settings | None = None
     step: int | None = None
 
+    def source(self, data: str | None) -> tuple[str, int | None]:
+        """(source, image_size) for `open_data`: of what is asked for, or what it was trained on.
+
+        Args:
+          data: what is asked for; None: what it was trained on.
+
+        Raises:
+          ValueError: if nothing is asked for and a model file does not say.
+        """
+        if self.settings is None:
+            if data is None:
+                raise ValueError("A model file does not say what it was trained on: give --data.")
+            return data, None
+        source = data or self.settings.data
+        return source, self.settings.image_size if source == self.settings.data else None
+
     def require_fit(self, images: ImageData) -> None:
         """Check that the model takes such images.
 

@@ -11,14 +11,19 @@ It reads requests, one line of JSON each, from its standard input and answers on
                                     -> {}, its arrays in the answer's file; or {"failed": why}
 
 Before a stranger's code runs, both are moved where it will not find them: it reads an empty
-standard input, and what it prints goes to standard error.
+standard input, and what it prints goes to standard error. Where the process that started it is
+killed, it ends by itself, with all that it started, even in the middle of a call.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -28,6 +33,8 @@ from refglow.validation.implementations.exchange import read_arrays, write_found
 from refglow.validation.implementations.found import read
 from refglow.validation.implementations.offerings import built, offered
 from refglow.validation.implementations.source import NoSuchNameError, Source, imported, named
+
+_LOOK = 1.0  # seconds between two looks at whether the process that started this one is there
 
 
 class _Host:
@@ -55,7 +62,17 @@ class _Host:
         return {}
 
 
+def _end_without(parent: int) -> None:
+    """End this process and the group that it leads once another one is its parent."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
 def _serve() -> None:
+    threading.Thread(target=_end_without, args=(os.getppid(),), daemon=True).start()
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
