@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import textwrap
 import time
@@ -161,6 +162,16 @@ def test_options_that_do_not_go_together(arguments):
     assert done.exit_code == 2 and "Invalid value" in done.output
 
 
+def require_ended(pid):
+    for _ in range(100):
+        state = Path(f"/proc/{pid}/stat")
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.05)
+    os.kill(pid, 9)
+    pytest.fail("what was to end still runs")
+
+
 def test_a_module_of_the_working_directory_and_what_it_starts_is_ended(tmp_path, monkeypatch):
     (tmp_path / "random.py").write_text("raise ImportError('not the standard library')\n")
     (tmp_path / "mine.py").write_text(textwrap.dedent(f'''
@@ -186,11 +197,29 @@ def test_a_module_of_the_working_directory_and_what_it_starts_is_ended(tmp_path,
             calls.call("inverse", x)
         assert calls.call("log_prob", x).arrays["log_prob"].tolist() == [64.0, 64.0]
     pid = int((tmp_path / "started").read_text())
-    for _ in range(100):
-        state = Path(f"/proc/{pid}/stat")
-        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+    require_ended(pid)
+
+
+def test_what_started_it_is_killed_and_a_call_that_hangs_ends(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import os, time\n"
+        "class Impl:\n"
+        "    @staticmethod\n"
+        "    def inverse(x):\n"
+        f"        open({str(tmp_path / 'started')!r}, 'w').write(str(os.getpid()))\n"
+        "        while True: time.sleep(0.01)\n")
+    starter = subprocess.Popen([sys.executable, "-c", textwrap.dedent(f"""
+        import numpy as np
+        from refglow.validation.implementations.process import ProcessCalls
+        from refglow.validation.implementations.source import source_of
+        source = source_of({str(tmp_path / 'mine.py')!r} + ":Impl")
+        with ProcessCalls(source, {{}}, {{}}, 99) as calls:
+            calls.call("inverse", np.ones((1, 2, 2, 1)))
+        """)])
+    for _ in range(600):
+        if (tmp_path / "started").exists() and (tmp_path / "started").read_text():
             break
         time.sleep(0.05)
-    else:
-        os.kill(pid, 9)
-        pytest.fail("what the implementation started still runs")
+    starter.kill()
+    starter.wait()
+    require_ended(int((tmp_path / "started").read_text()))

@@ -11,8 +11,8 @@ so is one that ends the process of every worker it runs on; the others go on.
 
 Workers are processes of this machine, or those of a Dask cluster, by its scheduler's address.
 Whoever can reach a scheduler can run code on its workers and on its clients: Dask's processes send
-each other pickles. Give only an address that you trust; a cluster started here listens on 127.0.0.1
-alone. What stays on the disk is JSON.
+each other pickles. Give only an address that you trust. A cluster started here listens on 127.0.0.1
+alone, which the other users of this machine reach, too. What stays on the disk is JSON.
 
 Needs Dask: pip install "refglow[distributed]".
 """

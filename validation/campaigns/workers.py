@@ -53,8 +53,8 @@ def local_workers(count: int | None) -> Iterator[Any]:
         stack.enter_context(_environment_kept(threads))
         with _interrupts_held():
             cluster = stack.enter_context(distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None,
-                silence_logs=logging.CRITICAL))
+                n_workers=workers, threads_per_worker=1, silence_logs=logging.CRITICAL,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"}))
             client = stack.enter_context(distributed.Client(cluster))
         yield client
 
