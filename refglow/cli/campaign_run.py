@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refglow.cli.json_report import is_standard_output, write_json
-from refglow.cli.messages import say
+from refglow.cli.messages import say, warnings_as_lines
 from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _compute(campaign: Campaign, folder: CampaignFolder, missing: list[int],
 
     try:
         campaign.require_possible()
-        with _client(how) as client:
+        with warnings_as_lines(), _client(how) as client:
             for outcome in tracked(computed(campaign, missing, client), len(missing),
                                    campaign.items):
                 folder.results.append(outcome)

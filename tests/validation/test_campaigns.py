@@ -183,32 +183,34 @@ def test_an_item_that_always_ends_its_worker_is_one_failed_item(client, tmp_path
 
 
 class FakeFuture:
-    """A future of `FakeClient`; its callback is called when the client says so."""
+    """A future of `FakeClient`, which is done at once."""
 
-    def __init__(self, index, killed, gone):
-        self.index, self.killed, self.gone = index, killed, gone
+    def __init__(self, client, index):
+        self.client, self.index = client, index
 
     def add_done_callback(self, call):
         call(self)
 
     def cancelled(self):
-        return self.gone
+        return self.index == self.client.gone_at
 
-    def result(self):
-        if self.killed:
+    def result(self, timeout):
+        if self.client.late and not self.client.late.pop():
+            raise TimeoutError
+        if self.client.kills & self.client.in_flight:
             raise distributed.scheduler.KilledWorker("item", None, 1)
         return {"result": {"index": self.index}}
 
     def release(self):
-        pass
+        self.client.in_flight.discard(self.index)
 
 
 class FakeClient:
-    """What the engine needs of a client; each worker's death kills all that is in flight."""
+    """What the engine needs of a client; an item that kills ends all that is in flight."""
 
     def __init__(self, kills=(), nthreads=3, gone_at=None):
         self.kills, self.threads, self.gone_at = set(kills), nthreads, gone_at
-        self.asked, self.alone = [], []
+        self.asked, self.in_flight, self.late = [], set(), []
 
     def nthreads(self):
         return {"worker": self.threads}
@@ -216,11 +218,8 @@ class FakeClient:
     def submit(self, function, settings, index, pure):
         assert function is worked and not pure and isinstance(settings, str)
         self.asked.append(index)
-        killed = index // 6 in {bad // 6 for bad in self.kills}
-        if self.asked.count(index) > 1:  # alone, at the end
-            self.alone.append(index)
-            killed = index in self.kills
-        return FakeFuture(index, killed, index == self.gone_at)
+        self.in_flight.add(index)
+        return FakeFuture(self, index)
 
 
 def test_who_shared_a_worker_with_an_item_that_ends_it_is_computed_again(place):
@@ -229,7 +228,15 @@ def test_who_shared_a_worker_with_an_item_that_ends_it_is_computed_again(place):
     assert sorted(outcomes) == list(range(30))
     assert {index for index, one in outcomes.items() if one.failed} == {8, 20}
     assert all(one.result == {"index": index} for index, one in outcomes.items() if not one.failed)
-    assert client.alone == [*range(6, 12), *range(18, 24)]
+    assert client.asked[30:] == [*range(3, 9), *range(15, 21)] and not client.in_flight
+
+
+def test_a_result_that_is_lost_with_its_worker_is_waited_for(place):
+    client = FakeClient()
+    client.late = [True, False, False]  # read from the end
+    outcomes = {one.index: one for one in computed(over(place), range(3), client)}
+    assert {index: one.result for index, one in outcomes.items()} == {
+        index: {"index": index} for index in range(3)}
 
 
 def test_few_items_are_in_flight_however_many_there_are(place):

@@ -86,9 +86,30 @@ class _InFlight:
         except queue.Empty:
             return
         index = self._running.pop(future)
-        outcome = _outcome(index, future)
+        outcome = self._outcome(index, future)
         future.release()
         yield outcome
+
+    def _outcome(self, index: int, future: Any) -> Outcome:
+        """What became of an item that is done.
+
+        Raises:
+          OSError: if the scheduler or all workers are gone.
+        """
+        from distributed.scheduler import KilledWorker
+
+        while not future.cancelled():
+            try:
+                found = future.result(timeout=_LOOK)
+                return Outcome(index, found.get("result"), found.get("failed", ""))
+            except TimeoutError:  # its worker has died since, and another computes it again
+                self._threads()
+            except KilledWorker:
+                return Outcome(index, None, ENDS_WORKERS)
+            except Exception as error:
+                if not future.cancelled():
+                    return Outcome(index, None, one_line(reason_of(error)))
+        raise _gone(None)
 
     def _threads(self) -> int:
         """Of all workers now.
@@ -105,22 +126,6 @@ class _InFlight:
         elif time.monotonic() - self._last_seen > WORKER_SECONDS:
             raise OSError(f"There has been no Dask worker for {WORKER_SECONDS:g} s.")
         return int(threads)
-
-
-def _outcome(index: int, future: Any) -> Outcome:
-    from distributed.scheduler import KilledWorker
-
-    if future.cancelled():
-        raise _gone(None)
-    try:
-        found = future.result()
-    except KilledWorker:
-        return Outcome(index, None, ENDS_WORKERS)
-    except Exception as error:
-        if future.cancelled():
-            raise _gone(error) from error
-        return Outcome(index, None, one_line(reason_of(error)))
-    return Outcome(index, found.get("result"), found.get("failed", ""))
 
 
 def _gone(error: BaseException | None) -> OSError:
