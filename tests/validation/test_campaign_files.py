@@ -132,6 +132,17 @@ def test_the_folder_of_another_campaign_is_refused(tmp_path):
         begun(tmp_path, TfpCampaign(5, 0, "0.25"), resume=True)
 
 
+def test_a_campaign_of_another_refglow_is_refused(tmp_path):
+    settings = settings_of(DATA) | {"refglow": "0.0.7"}
+    with pytest.raises(ValueError, match=r"the campaign is of refglow 0\.0\.7; here it is"):
+        campaign_of(settings)
+    begun(tmp_path, DATA)
+    CampaignFolder(tmp_path).results.append(Outcome(1, None, "so"))
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r'another campaign: refglow is "0\.0\.7" there'):
+        begun(tmp_path, DATA, resume=True)
+
+
 @pytest.mark.parametrize("content", ["[]", "nonsense", "[" * 100_000, "\x00", "{}"])
 def test_settings_that_are_no_campaigns(tmp_path, content):
     begun(tmp_path, DATA)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
+import refglow
+
 Json = dict[str, Any]
 
 # Where the class of each kind is; the class is named as the kind is.
@@ -58,13 +60,19 @@ class Campaign(Protocol):
 def settings_of(campaign: Campaign) -> Json:
     """All that determines the results, as JSON."""
     fields: Any = campaign
-    return {"kind": type(campaign).__name__, **asdict(fields)}
+    return {"kind": type(campaign).__name__, "refglow": refglow.__version__, **asdict(fields)}
 
 
 def campaign_of(settings: Mapping[str, Any]) -> Campaign:
-    """The campaign with these settings."""
+    """The campaign with these settings.
+
+    Raises:
+      ValueError: if they are of another version of refglow.
+    """
     fields = dict(settings)
-    kind = fields.pop("kind")
+    kind, version = fields.pop("kind"), fields.pop("refglow")
+    if version != refglow.__version__:
+        raise ValueError(f"the campaign is of refglow {version}; here it is {refglow.__version__}")
     module = importlib.import_module(f"refglow.validation.campaigns.{_MODULES[kind]}")
     campaign: Campaign = getattr(module, kind)(**fields)
     return campaign

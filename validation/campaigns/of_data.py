@@ -44,8 +44,8 @@ class BitsPerDimCampaign:
       images: how many, from the first.
       image_kind: [H, W, C, bits] of the data.
       seed: of the dequantization noise.
-      shard: images in an item.
-      batch_size: images at a time; of these two the result does not depend on either.
+      shard, batch_size: images in an item, and evaluated at a time; the bits/dim do not depend on
+        them.
     """
 
     model: str
