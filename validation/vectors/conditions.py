@@ -1,7 +1,7 @@
 """How far roundings of a vector's inputs move its results: what an implementation may be off by.
 
 As conditioning.py for a bijector's values, here for everything that a vector has: each number of
-the inputs, parameters, cotangents and tangents is moved by a relative 1e-7 of its own sign
+the inputs, parameters, cotangents and tangents is moved by a relative 1e-7, about and up or down
 (log-scales by an absolute one), three times, in float64, and the largest relative move of a result
 over 1e-7 is its kappa.
 
