@@ -25,21 +25,29 @@ from refglow.dtypes import Array
 from refglow.validation.compare import difference, element_differences
 
 DELTA = 1e-7
+SPREAD = 0.5  # of the sizes of moves, around DELTA
 _DRAWS = 3
-# Of a sum of two numbers, one draw in two moves both the same way: with 24 no element is missed.
+# Of a sum of two numbers, one draw in two moves both the same way: with 24 no element is missed,
+# and moves need no sizes of their own, by which each kappa would be another.
 _DRAWS_FOR_ELEMENTS = 24
 
 
 def measured_condition(bijector: Bijector, f: Callable[[Sequence[Array]], Sequence[Array]],
-                       inputs: Sequence[Array]) -> list[float]:
+                       inputs: Sequence[Array],
+                       results: Sequence[Array] | None = None) -> list[float]:
     """kappa for each result of `f`, which evaluates `bijector` (float64) in some direction.
 
     The bijector's parameters are perturbed and put back.
+
+    Args:
+      bijector, f: what is evaluated.
+      inputs: what at.
+      results: what `f` gives there, if that is known.
     """
     rng = np.random.default_rng(0)
     state = bijector.state_dict()
     trainable = {variable.name for variable in bijector.trainable_variables}
-    base = f(inputs)
+    base = f(inputs) if results is None else results
 
     def moved() -> Sequence[Array]:
         bijector.load_state_dict({
@@ -71,6 +79,9 @@ def largest_element_moves(base: Sequence[Array],
     """As `largest_moves`, kappa of each element of each result: how far it moves itself.
 
     Of an element that is zero, and moves, it is some huge number.
+
+    Args:
+      base, moved: as for `largest_moves`; all moves are of size DELTA (`spread` 0).
     """
     condition = [np.ones(np.shape(here)) for here in base]
     for _ in range(_DRAWS_FOR_ELEMENTS):
@@ -83,16 +94,19 @@ def largest_element_moves(base: Sequence[Array],
     return condition
 
 
-def moved_number(name: str, value: Array, rng: np.random.Generator) -> Any:
+def moved_number(name: str, value: Array, rng: np.random.Generator,
+                 spread: float = SPREAD) -> Any:
     """float64 numbers, each moved by about a relative DELTA of its own; log-scales absolutely.
 
     By between half of DELTA and one and a half, up or down. Were all moves DELTA, those of a sum of
-    four numbers would cancel in three draws of eight, and in all draws of one map of twenty.
+    four numbers would cancel in three draws of eight, and in all three draws of one map of twenty.
 
     Args:
       name: of the parameter or input; its last part, after a dot or a slash, tells log-scales.
       value: [...], float64.
       rng: chooses the moves.
+      spread: of their sizes, as a share of DELTA.
     """
-    moves = DELTA * rng.choice([-1.0, 1.0], size=value.shape) * rng.uniform(0.5, 1.5, value.shape)
+    sizes = DELTA * (rng.uniform(1 - spread, 1 + spread, value.shape) if spread else 1.0)
+    moves = rng.choice([-1.0, 1.0], size=value.shape) * sizes
     return value + moves if re.split(r"[./]", name)[-1] == "log_scale" else value * (1 + moves)

@@ -103,10 +103,14 @@ def ratios_pass(values: list[float]) -> bool:
     return median(values) <= 1 and max(values) <= 2
 
 
-def console() -> Console:
-    """The terminal; wide enough for the tables where there is none to measure."""
+def console(columns: int = 144) -> Console:
+    """The terminal.
+
+    Args:
+      columns: where there is none to measure; by default enough for the widest tables.
+    """
     terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=144)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=columns)
 
 
 def stderr_console() -> Console:

@@ -141,6 +141,24 @@ def derivative_agreement(dtype: Any, layers: int, condition: float) -> Tolerance
                      f"{_DERIVATIVE_OVER_VALUE:g} x {value.reason}")
 
 
+def log_det_agreement(dtype: Any, layers: int, condition: float, terms: int,
+                      cancelled: float) -> Tolerance:
+    """As `agreement`, for a layer's log-det, which may be added up one number after the other.
+
+    Such a sum commits n roundings of the size of its terms, which accumulate at random to sqrt(n):
+    for thousands of pixels that is more than the c of a layer.
+
+    Args:
+      dtype, layers, condition: as for `agreement`.
+      terms: n.
+      cancelled: the sum of the terms' sizes over the size of the sum.
+    """
+    value = agreement(dtype, layers, condition)
+    added = float(np.finfo(np.dtype(dtype)).eps) * math.sqrt(terms) * cancelled
+    return Tolerance(value.relative + added,
+                     f"{value.reason} + {terms} terms^.5 x {cancelled:.2g} / 4")
+
+
 def probed_network(dtype: Any) -> float:
     """Whether a network was read rightly, on random numbers: another function differs by O(1)."""
     return _ROUNDINGS_PER_PROBE * float(np.finfo(np.dtype(dtype)).eps)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from refglow.validation.report import Report
     from refglow.validation.report.record import Setting
 
+_COLUMNS = 80  # of the tables; of the lines too, where there is no terminal to measure
+
 
 def reported(found: Sequence[Conformance], seconds: float, settings: Mapping[str, Setting],
              to_stderr: bool) -> Report:
@@ -43,7 +45,7 @@ def _diagnosed(found: Sequence[Conformance], to_stderr: bool) -> Diagnosis | Non
     one = to_diagnose(found)
     if one is None:
         return None
-    out = stderr_console() if to_stderr else console()
+    out = stderr_console() if to_stderr else console(_COLUMNS)
     with stderr_console().status("looking for what explains it"):
         diagnosis = diagnosis_of(one)
     out.print(f"[bold]What explains it[/] ({one.dtype}):")
@@ -53,10 +55,11 @@ def _diagnosed(found: Sequence[Conformance], to_stderr: bool) -> Diagnosis | Non
 
 
 def _print(found: Sequence[Conformance], seconds: float, to_stderr: bool) -> None:
+    from refglow.validation.implementations.digits import digits_in_words
     from refglow.validation.implementations.report import conformance_table, details
     from refglow.validation.table import console, stderr_console
 
-    out = stderr_console() if to_stderr else console()
+    out = stderr_console() if to_stderr else console(_COLUMNS)
     out.print(conformance_table(found))
     for line in details(found):
         out.print(line)
@@ -68,3 +71,6 @@ def _print(found: Sequence[Conformance], seconds: float, to_stderr: bool) -> Non
     verdict = ("[bold green]All agree[/]" if all(one.passed for one in found) else
                f"[bold red]{wrong} arrays differ, {failed} could not be compared[/]")
     out.print(f"{verdict}: {rows} arrays compared in {seconds:.1f} s.")
+    for one in found:
+        if one.digits:
+            out.print(digits_in_words(one.dtype, one.digits))

@@ -22,21 +22,25 @@ def validate(
     configs: Annotated[int | None, typer.Option(
         min=1, help="With --live: how many random architectures.", show_default="10")] = None,
     seed: Annotated[int | None, typer.Option(
-        min=0, help="With --live or --implementation: the seed they are drawn from.",
+        min=0, help="With --live, --implementation or --export: the seed they are drawn from.",
         show_default="0")] = None,
     results: Annotated[Path | None, typer.Option(
-        help="Judge what your program, in any language, computed for the golden vectors of this "
-        "folder (see `refglow vectors export`).")] = None,
+        help="Judge what your program, in any language, computed for the model of this folder (see "
+        "--export), or for its golden vectors (see `refglow vectors export`).")] = None,
+    export: Annotated[Path | None, typer.Option(
+        help="Write a whole model, its inputs and what they mean to this folder, for a Glow of "
+        "yours in any language; --results then judges it as --implementation does.")] = None,
     implementation: Annotated[str | None, typer.Option(
         metavar="FILE.py:NAME", help="Judge a Glow of yours in Python, or module:NAME: a function "
         "of (architecture, parameters) or an object, which offers some of forward, inverse, "
         "log-dets, gradients, layers (see refglow.validation.implementations). It runs in a "
         "process of its own.")] = None,
     model: Annotated[Path | None, typer.Option(
-        help="With --implementation: the model's safetensors file.",
+        help="With --implementation or --export: the model's safetensors file.",
         show_default="random weights, 3 blocks of 8 steps")] = None,
     images: Annotated[int | None, typer.Option(
-        min=1, help="With --implementation: how many random images.", show_default="4")] = None,
+        min=1, help="With --implementation or --export: how many random images.",
+        show_default="4")] = None,
     time_limit: Annotated[float | None, typer.Option(
         min=0.01, help="With --implementation: seconds that a call may take.",
         show_default="60")] = None,
@@ -56,18 +60,25 @@ def validate(
 
     By default against golden files: TFP's results for every bijector and for whole Glows on real
     photographs, in float32 and float64. With --live tfp, against the installed TFP on random
-    architectures, as a whole and layer by layer. With --results DIR, your program's results for
-    golden vectors, against their true values. With --implementation FILE.py:NAME, a Glow of yours
-    in Python, whatever it offers.
+    architectures, as a whole and layer by layer. With --implementation FILE.py:NAME, your Glow in
+    Python, whatever it offers. In any other language: --export DIR writes a model for it, and
+    --results DIR judges what it computed; or its results for golden vectors.
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """
     chosen: dict[str, Any] = {key: value for key, value in {
         "model": model, "images": images, "time_limit": time_limit, "dtype": dtype}.items()
         if value is not None}
+    files = ReportFiles(json, html, junit)
+    if export is not None:
+        _require_alone({"live": live, "results": results, "only": only, "json": json, "html": html,
+                        "junit": junit, "implementation": implementation, "configs": configs,
+                        "dtype": dtype, "time_limit": time_limit})
+        from refglow.cli.validate_folder import export_model
+        export_model(export, model, images, seed or 0)
+        return
     _require_fitting(live, {"configs": configs, "seed": seed, "results": results, "only": only},
                      implementation, chosen)
-    files = ReportFiles(json, html, junit)
     files.require_writable()
     if implementation is not None:
         from refglow.cli.validate_implementation import Choices, validate_implementation
@@ -82,6 +93,14 @@ def validate(
         _print_report(report, files.to_stderr)
     files.write(report)
     raise typer.Exit(0 if report.passed else 1)
+
+
+def _require_alone(others: dict[str, Any]) -> None:
+    """Raise BadParameter if the folder is written and other options are given than go with it."""
+    for name, value in others.items():
+        if value is not None:
+            raise typer.BadParameter("goes with --model, --images and --seed only; not with "
+                                     f"--{name.replace('_', '-')}.", param_hint="--export")
 
 
 def _require_fitting(live: str | None, others: dict[str, Any], implementation: str | None,
@@ -105,7 +124,8 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
         raise typer.BadParameter("goes without --live, --results and --only.",
                                  param_hint="--implementation")
     if implementation is None and chosen:
-        raise typer.BadParameter("goes with --implementation.",
+        raise typer.BadParameter("goes with --implementation" + (
+            " or --export." if {"model", "images"} & chosen.keys() else "."),
                                  param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
     dtypes = ("float64", "float32", "both")
     if chosen.get("dtype", "both") not in dtypes:

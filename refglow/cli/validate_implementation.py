@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refglow.cli.conformance_report import reported
 from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
+    from refglow.bijectors.glow import Glow
+    from refglow.dtypes import Array
     from refglow.validation.implementations import Conformance
     from refglow.validation.report import Report
 
@@ -49,8 +52,6 @@ def validate_implementation(choices: Choices, to_stderr: bool) -> Report:
       ValueError: if there is no such implementation or model, or the model cannot be compared.
       OSError: if the model's file cannot be read.
     """
-    from refglow.cli.conformance_report import reported
-
     started = time.perf_counter()
     found = _compared(choices)
     settings = {"implementation": choices.implementation,
@@ -60,18 +61,31 @@ def validate_implementation(choices: Choices, to_stderr: bool) -> Report:
 
 
 def _compared(choices: Choices) -> list[Conformance]:
+    from refglow.validation.implementations.apart import conformance_apart
+    from refglow.validation.implementations.references import references
+    from refglow.validation.implementations.source import source_of
+
+    source = source_of(choices.implementation)
+    model, images = model_and_images(choices.model, choices.images, choices.seed)
+    dtypes = DTYPES[choices.dtype]
+    return [conformance_apart(reference, model, source, choices.time_limit)
+            for reference in tracked(references(model, images, dtypes), len(dtypes), "comparing")]
+
+
+def model_and_images(file: Path | None, count: int, seed: int) -> tuple[Glow, Array]:
+    """(the model, random images for it).
+
+    Args:
+      file: the model's; None for random weights.
+      count: of images.
+      seed: of the weights and images.
+    """
     import numpy as np
 
     from refglow.model_file import load
-    from refglow.validation.implementations.apart import conformance_apart
     from refglow.validation.implementations.model import default_glow
-    from refglow.validation.implementations.source import source_of
     from refglow.validation.random_models import random_images
 
-    source = source_of(choices.implementation)
-    model = default_glow(choices.seed) if choices.model is None else load(choices.model)
-    images = random_images(np.random.default_rng([choices.seed, 1]), choices.images,
-                           tuple(model.parameters["output_shape"]))
-    dtypes = DTYPES[choices.dtype]
-    return [conformance_apart(model, source, images, dtype, choices.time_limit)
-            for dtype in tracked(dtypes, len(dtypes), "comparing")]
+    model = default_glow(seed) if file is None else load(file)
+    return model, random_images(np.random.default_rng([seed, 1]), count,
+                                tuple(model.parameters["output_shape"]))

@@ -23,17 +23,22 @@ def judge_results(folder: Path, only: str | None, to_stderr: bool) -> Report:
     """Judge a folder's results, print what was found, and return the report.
 
     Args:
-      folder: as `refglow vectors export` writes it, with the program's results.
+      folder: as `refglow vectors export` or `refglow validate --export` writes it, with the
+        program's results.
       only: how the names of the vectors begin that are judged; None for all.
       to_stderr: whether standard output is taken by JSON.
 
     Raises:
       ValueError: if there are no results, or none of that name.
     """
+    from refglow.validation.model_folder.reading import is_model_folder
     from refglow.validation.report.making import report_of_vectors
     from refglow.validation.vectors.judging import judged, result_files
     from refglow.validation.vectors.kept import kept_vectors
 
+    if is_model_folder(folder):
+        from refglow.cli.validate_folder import judge_model
+        return judge_model(folder, only, to_stderr)
     started = time.perf_counter()
     files = [path for path in result_files(folder)
              if only is None or path.stem.startswith(only.lower())]

@@ -68,6 +68,8 @@ def test_a_right_implementation_passes_in_both_number_types(judged):
         assert one["passed"] and one["absent"] == ["gradients"]
         assert {row["prop"] for row in one["rows"]} >= {"inverse", "forward", "log_prob"}
     assert "gradients" in re.search(r"not offered(.*)", output)[1]
+    assert max(map(len, output.splitlines())) <= 80
+    assert re.search(r"Digits that the weights allow in float32: 6\.\d for the latents", output)
 
 
 BAD = '''

@@ -12,14 +12,21 @@ from rich.console import Console
 
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
+from refglow.validation.diagnosis.of_conformance import diagnosis_of
 from refglow.validation.implementations import conformance
 from refglow.validation.implementations.calls import ObjectCalls
 from refglow.validation.implementations.conformance import conformance_of
-from refglow.validation.implementations.model import architecture_of, parameters_of
+from refglow.validation.implementations.model import (
+    architecture_of,
+    default_glow,
+    parameters_of,
+)
 from refglow.validation.implementations.offerings import OFFERINGS, built, offered
 from refglow.validation.implementations.reference import reference_of
+from refglow.validation.implementations.references import references
 from refglow.validation.implementations.report import conformance_table, details
 from refglow.validation.random_models import random_images, randomize_weights
+from refglow.validation.tolerances import agreement
 
 SHAPE = (4, 8, 2)
 
@@ -378,3 +385,75 @@ def test_models_and_images_that_cannot_be_compared_are_refused():
     for images in (np.zeros(SHAPE), np.zeros((0, *SHAPE)), np.full((1, *SHAPE), np.inf)):
         with pytest.raises(ValueError, match="Expected finite images"):
             conformance(glow_of(), object(), images)
+
+
+@pytest.mark.parametrize("float32_numbers", [True, False])
+def test_one_evaluation_is_the_truth_for_both_types(float32_numbers):
+    model = glow_of(np.float32).astype(np.float64) if float32_numbers else glow_of()
+    wide, narrow = references(model, IMAGES, ("float64", "float32"))
+    alone = reference_of(model.astype(np.float32), IMAGES, narrow.z)
+    assert wide.dtype == np.float64 and narrow.dtype == np.float32
+    assert {narrow.x.dtype, narrow.z.dtype} == {np.dtype(np.float32)}
+    assert (narrow.truth["inverse"] is wide.truth["inverse"]) == float32_numbers
+    assert narrow.truth.keys() == alone.truth.keys() == narrow.conditions.keys() - {
+        "round_trip", "opposite_log_dets"}
+    for name, array in alone.truth.items():
+        np.testing.assert_array_equal(narrow.truth[name], array)
+        assert math.isclose(narrow.conditions[name], alone.conditions[name], rel_tol=1e-5)
+        assert narrow.tolerance(name).relative > 1e6 * wide.tolerance(name).relative
+    assert any((narrow.truth[name] != wide.truth[name]).any() for name in narrow.truth
+               if name.startswith("initialize/"))
+
+
+def test_log_dets_that_are_added_up_number_after_number_are_right():
+    """Of 48 channels whose terms cancel: a sum in a loop, as a program without NumPy has it."""
+    glow = default_glow(3)
+    x = random_images(np.random.default_rng(4), 1, (16, 16, 3))
+    right = implementation(glow=glow)
+
+    def layers(images):
+        for name, y, log_det in right.layers(images):
+            if name.endswith(".conv"):
+                total = 0.0
+                for number in np.diag(right.p[f"{name}.lower_upper"]):
+                    total += math.log(abs(number))
+                log_det = np.full(1, total * y.shape[1] * y.shape[2])
+            yield name, y, log_det
+    found = conformance(glow, SimpleNamespace(layers=layers), x)
+    assert found.passed, details([found])
+    alone = [row for row in found.rows
+             if row.bijector == "layers, each alone" and row.prop.endswith(".conv/log_det")]
+    assert len(alone) == 24 and any(
+        row.relative > agreement(np.float64, 1, row.condition).relative for row in alone)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_forward_that_makes_latents_is_named_and_the_rest_is_compared(strict):
+    right = implementation()
+
+    def taking(function, ndim):
+        def checked(argument):
+            if strict and argument.ndim != ndim:
+                raise ValueError("wrong way")
+            return function(argument.reshape(-1, *SHAPE) if ndim == 4 else
+                            argument.reshape(len(argument), -1))
+        return checked
+    found = compared(SimpleNamespace(
+        forward=taking(right.inverse, 4), inverse=taking(right.forward, 2),
+        forward_and_log_det=taking(right.inverse_and_log_det, 4),
+        inverse_log_det_jacobian=taking(right.forward_log_det_jacobian, 2), layers=right.layers))
+    [failed] = found.failed
+    assert failed.offering == "forward" and "makes latents of images" in failed.reason
+    assert found.directions_exchanged and not found.passed
+    assert all(row.passed for row in found.rows)
+    assert {row.bijector for row in found.rows} == {
+        "inverse", "forward", "inverse_and_log_det", "forward_log_det_jacobian", "layers",
+        "layers, each alone", "own"}
+    assert diagnosis_of(found).answers == {"direction": "forward makes latents"}
+
+
+@pytest.mark.parametrize("thing", [
+    SimpleNamespace(inverse=lambda x: np.zeros((3, 2)), forward=lambda z: np.zeros((3, *SHAPE))),
+    SimpleNamespace(inverse=lambda x: np.zeros((3, *SHAPE)), forward=lambda z: 1 / 0)])
+def test_directions_are_not_exchanged_for_want_of_a_right_shape(thing):
+    assert not compared(thing).directions_exchanged

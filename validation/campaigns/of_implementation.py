@@ -22,6 +22,7 @@ from refglow.validation.implementations.calls import CallFailedError
 from refglow.validation.implementations.conformance import Conformance
 from refglow.validation.implementations.model import architecture_of, parameters_of
 from refglow.validation.implementations.process import ProcessCalls
+from refglow.validation.implementations.references import references
 from refglow.validation.implementations.source import Source, source_of
 from refglow.validation.live import random_glow
 from refglow.validation.random_models import random_architecture, random_images
@@ -91,8 +92,8 @@ class ImplementationCampaign:
         """Compare on one architecture; if something differs, look for what explains it."""
         arguments, glow = self._drawn(index)
         images = self._images(glow)
-        found = [conformance_apart(glow, self._source(), images, dtype, self.time_limit)
-                 for dtype in self.dtypes]
+        found = [conformance_apart(reference, glow, self._source(), self.time_limit)
+                 for reference in references(glow, images, self.dtypes)]
         wrong = {one.dtype: [f"{row.bijector}: {row.prop}" for row in one.rows
                              if not row.passed][:_MOST_WRONG] for one in found}
         return {"arguments": {name: list(value) if isinstance(value, tuple) else value

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.observed import Observed, ObservedLayer
+from refglow.validation.implementations.calls import ObjectCalls
+from refglow.validation.implementations.collecting import collected
+from refglow.validation.implementations.found import Found
+from refglow.validation.implementations.offerings import OFFERINGS
 
 # Of the first channel's, in the images of a start: what is added to a deviation shows there.
 SMALL_DEVIATION = 1e-6
@@ -18,83 +22,75 @@ def observe(implementation: Any, images: Array, latents: Array) -> Observed:
     """Call what an implementation offers and keep what it returns.
 
     Args:
-      implementation: offers some of inverse(x), forward(z), their log_det_jacobians, log_prob(x),
-        layers(x), initialize(x), gradients(x), bits_per_dim(x); arrays in, arrays out.
+      implementation: an object in this process (see `refglow.validation.implementations`).
       images: [B, H, W, C].
       latents: [B, D], for `forward`.
 
     Returns:
       what was seen. Where `forward` takes images and gives latents, `inverse` latents and images,
       the two are exchanged, which is noted.
-
-    Raises:
-      whatever the implementation raises, but for a wrong direction.
     """
-    def offered(name: str, *arguments: Any) -> Any:
-        function = getattr(implementation, name, None)
-        return None if function is None else function(*arguments)
     start_images = images.copy()
     start_images[..., 0] *= SMALL_DEVIATION
-    exchanged = _are_exchanged(implementation, images, latents)
-    towards_latent, towards_image = (("forward", "inverse") if exchanged
-                                     else ("inverse", "forward"))
-    z_in = latents.astype(images.dtype)
-    z = _array(offered(towards_latent, images))
-    forward_images = _given_up(lambda: offered(towards_image, z_in))
+    z = latents.astype(images.dtype)
+    arguments = {name: images if kind == "x" else z for name, kind in OFFERINGS.items()}
+    given = collected(ObjectCalls(implementation), arguments | {"initialize": start_images})
+    return observed_from(given.found, arguments | {"initialize": start_images}, given.exchanged)
+
+
+def observed_from(found: Mapping[str, Found], arguments: Mapping[str, Array], exchanged: bool,
+                  known_layers: Collection[str] | None = None) -> Observed:
+    """What was returned, finite or not; of pairs, each by its name.
+
+    Args:
+      found: by offering, what was returned.
+      arguments: what each was called with.
+      exchanged: whether `forward` and `inverse` had each other's names.
+      known_layers: the names of the layers to keep; None for all.
+    """
+    arrays: dict[str, Array] = {}
+    for one in found.values():
+        for name, array in one.arrays.items():
+            arrays.setdefault(name, array)
+    images, z = arguments["inverse"], arguments["forward"]
+    started = _below(arrays, "initialize/")
+    log_dets = {name: _per_image(arrays.get(f"{name}_log_det_jacobian"), arguments[name])
+                for name in ("inverse", "forward")}
     return Observed(
-        images=images, directions_exchanged=exchanged, latents=z,
-        inverse_log_det=_per_image(offered(f"{towards_latent}_log_det_jacobian", images), images),
-        log_prob=_array(offered("log_prob", images)),
-        layers=_layers(offered("layers", images)),
-        started=_arrays(offered("initialize", start_images)), start_images=start_images,
-        gradients=_arrays(offered("gradients", images)),
-        bits_per_dim=_array(offered("bits_per_dim", images)),
-        forward_inputs=None if forward_images is None else z_in, forward_images=forward_images,
-        forward_log_det=_given_up(
-            lambda: _per_image(offered(f"{towards_image}_log_det_jacobian", z_in), z_in)))
+        images=images, directions_exchanged=exchanged,
+        latents=_batch(arrays.get("inverse"), images), inverse_log_det=log_dets["inverse"],
+        log_prob=arrays.get("log_prob"), layers=_layers(found.get("layers"), known_layers),
+        started=started, start_images=arguments["initialize"] if started else None,
+        gradients=_below(arrays, "gradients/"), bits_per_dim=arrays.get("bits_per_dim"),
+        forward_inputs=z if "forward" in arrays else None, forward_images=arrays.get("forward"),
+        forward_log_det=log_dets["forward"])
 
 
-def _are_exchanged(implementation: Any, images: Array, latents: Array) -> bool:
-    """Whether `inverse` cannot take images, and `forward` can and gives latents."""
-    if not (hasattr(implementation, "inverse") and hasattr(implementation, "forward")):
-        return False
-    return (_shape_of(implementation.inverse, images) != latents.shape
-            and _shape_of(implementation.forward, images) == latents.shape)
-
-
-def _shape_of(function: Callable[[Array], Any], argument: Array) -> tuple[int, ...] | None:
-    result = _given_up(lambda: function(argument))
-    return None if result is None else result.shape
-
-
-def _given_up(call: Callable[[], Any]) -> Array | None:
-    """The result as an array, or None where the call raises: that is judged elsewhere."""
-    try:
-        return _array(call())
-    except Exception:  # whatever a stranger's code raises
-        return None
-
-
-def _array(value: Any) -> Array | None:
-    return None if value is None else np.asarray(value)
-
-
-def _per_image(value: Any, batch: Array) -> Array | None:
+def _per_image(value: Array | None, batch: Array) -> Array | None:
     """A log-det of each image; one number stands for all."""
-    array = _array(value)
-    return np.full(len(batch), array) if array is not None and array.ndim == 0 else array
+    return np.full(len(batch), value) if value is not None and value.ndim == 0 else value
 
 
-def _arrays(value: Mapping[str, Any] | None) -> dict[str, Array]:
-    return {} if value is None else {name: np.asarray(array) for name, array in value.items()}
+def _batch(latents: Array | None, images: Array) -> Array | None:
+    """Latents that are one array for each image, whatever its shape."""
+    if latents is None or latents.ndim < 1 or len(latents) != len(images):
+        return None
+    return np.asarray(latents).reshape(len(images), -1)
 
 
-def _layers(value: Any) -> tuple[ObservedLayer, ...]:
-    if value is None:
+def _layers(found: Found | None, known: Collection[str] | None) -> tuple[ObservedLayer, ...]:
+    if found is None:
         return ()
-    items: Iterable[Any] = (
-        ((name, *(given if isinstance(given, tuple) else (given,)))
-         for name, given in value.items()) if isinstance(value, Mapping) else value)
-    return tuple(ObservedLayer(name, np.asarray(output), *(np.asarray(each).reshape(-1)
-                                                     for each in log_det))
-                 for name, output, *log_det in items)
+    return tuple(ObservedLayer(name, found.arrays[f"layers/{name}/output"],
+                               _flat(found.arrays.get(f"layers/{name}/log_det")))
+                 for name in dict.fromkeys(found.layers)
+                 if (known is None or name in known) and f"layers/{name}/output" in found.arrays)
+
+
+def _flat(log_det: Array | None) -> Array | None:
+    return None if log_det is None else log_det.reshape(-1)
+
+
+def _below(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items()
+            if name.startswith(prefix)}

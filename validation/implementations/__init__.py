@@ -25,6 +25,7 @@ listed, not held against it; what cannot be compared is one failed call, and the
 
     conformance(glow, implementation, images)        in this process
     refglow validate --implementation FILE.py:NAME   in a process of its own, with a time limit
+    refglow validate --export DIR, --results DIR     by files, in any language
 """
 
 from refglow.validation.implementations.conformance import (

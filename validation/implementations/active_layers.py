@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from refglow.bijectors.glow import Glow
-from refglow.dtypes import Array
+from refglow.dtypes import Array, DType
 from refglow.validation.layers import Layer, layer_roundings, layers_towards_latent
+from refglow.validation.tolerances import Tolerance, log_det_agreement
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,30 @@ class ActiveLayer:
         whole[..., :self.takes] = x[..., :self.takes]
         y, log_det = self.layer.bijector.inverse_and_log_det(whole, 3)
         return y[..., :self.gives], np.broadcast_to(log_det, len(x))
+
+    def log_det_tolerance(self, dtype: DType, roundings: int, condition: float, output: Array,
+                          log_det: Array) -> Tolerance:
+        """The error that passes for the layer's log-det.
+
+        It is a sum of one term for each channel, times the pixels, which may cancel; of a coupling
+        of one for each number that it maps, of which at most a few do.
+
+        Args:
+          dtype, roundings, condition: as for `log_det_agreement`.
+          output, log_det: the layer's, as `towards_latent` gives them.
+        """
+        by_channel = {name.rpartition(".")[2]: array
+                      for name, array in self.layer.bijector.state_dict().items()}
+        if self.layer.kind == "ActivationNormalization":
+            terms = by_channel["log_scale"]
+        elif self.layer.kind == "OneByOneConv":
+            with np.errstate(divide="ignore"):
+                terms = np.log(np.abs(np.diag(by_channel["lower_upper"])))
+        else:
+            return log_det_agreement(dtype, roundings, condition, output[0].size, 1.0)
+        sizes = output.shape[1] * output.shape[2] * float(np.abs(terms).sum())
+        cancelled = sizes / (float(np.abs(log_det).max()) or 1.0) if np.isfinite(sizes) else 1.0
+        return log_det_agreement(dtype, roundings, condition, terms.size, cancelled)
 
 
 def active_layers(glow: Glow) -> list[ActiveLayer]:

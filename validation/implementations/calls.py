@@ -30,6 +30,10 @@ class CallFailedError(Exception):
         super().__init__(self.reason)
 
 
+class NotAnsweredError(Exception):
+    """A call that an implementation which answered before cannot be asked; says why."""
+
+
 class Calls(Protocol):
     """An implementation that can be called."""
 
@@ -45,6 +49,7 @@ class Calls(Protocol):
 
         Raises:
           CallFailedError: if it gave no arrays.
+          NotAnsweredError: if it can only be called with what it was given before.
         """
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
 from refglow.validation.implementations.calls import CallFailedError, Calls, ObjectCalls
+from refglow.validation.implementations.collecting import Collected, Progress, collected
+from refglow.validation.implementations.digits import Digits, digits_of_rows
 from refglow.validation.implementations.found import Found
 from refglow.validation.implementations.judging import FailedCall, Judgement, judge
 from refglow.validation.implementations.layer_by_layer import (
@@ -16,12 +17,10 @@ from refglow.validation.implementations.layer_by_layer import (
     first_wrong,
     layers_found,
 )
-from refglow.validation.implementations.offerings import OFFERINGS
+from refglow.validation.implementations.offerings import OFFERINGS, absent
 from refglow.validation.implementations.own_consistency import OwnConsistency
 from refglow.validation.implementations.reference import Reference, reference_of
 from refglow.validation.row import Row
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Conformance:
       layers: each layer that was given, in the order from image to latent.
       raw: by offering, what was returned.
       reference: what it was held against.
+      directions_exchanged: whether its `forward` makes latents; then it was held against `inverse`.
     """
 
     dtype: str
@@ -51,6 +51,7 @@ class Conformance:
     layers: tuple[LayerFound, ...]
     raw: dict[str, Found]
     reference: Reference
+    directions_exchanged: bool = False
 
     @property
     def passed(self) -> bool:
@@ -62,13 +63,20 @@ class Conformance:
         """The first layer that differs, from the image; None if none does or none was given."""
         return first_wrong(self.layers)
 
+    @property
+    def digits(self) -> dict[str, Digits]:
+        """How many digits the weights allow, and how many were found, by result."""
+        return digits_of_rows(self.rows, self.reference)
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON: all but the arrays."""
         return {"passed": self.passed, "rows": [row.as_dict() for row in self.rows],
                 "failed": [call.as_dict() for call in self.failed],
                 "offered": list(self.offered), "absent": list(self.absent),
                 "skipped": list(self.skipped), "remarks": list(self.remarks),
-                "first_wrong_layer": self.first_wrong_layer}
+                "first_wrong_layer": self.first_wrong_layer,
+                "directions_exchanged": self.directions_exchanged,
+                "digits": {name: one.as_dict() for name, one in self.digits.items()}}
 
 
 def conformance(glow: Glow, implementation: Any, images: Any) -> Conformance:
@@ -100,37 +108,38 @@ def conformance_of(reference: Reference, calls: Calls,
       progress: told what is called next.
     """
     judgement = Judgement()
-    raw: dict[str, Found] = {}
-    results: dict[str, Array] = {}
-    layers: tuple[LayerFound, ...] = ()
     try:
-        progress("build")
-        offered = calls.offered()
+        given = collected(calls, {name: getattr(reference, kind)
+                                  for name, kind in OFFERINGS.items()}, progress)
     except CallFailedError as error:
         judgement.fail("build", reference, error.reason, error.output)
-        return _conformance(judgement, (), layers, raw, reference)
-    if not offered:
+        return _conformance(judgement, None, (), reference)
+    if not given.offered:
         judgement.fail("build", reference, f"it offers none of: {', '.join(OFFERINGS)}")
-    for name in offered:
-        progress(name)
-        try:
-            raw[name] = calls.call(name, getattr(reference, OFFERINGS[name]))
-        except CallFailedError as error:
-            judgement.fail(name, reference, error.reason, error.output)
+    if given.exchanged:
+        judgement.fail("forward", reference, "makes latents of images, and inverse images of "
+                       "latents; they are compared with their names exchanged")
+    results: dict[str, Array] = {}
+    layers: tuple[LayerFound, ...] = ()
+    for name in given.offered:
+        if name in given.failed:
+            judgement.fail(name, reference, given.failed[name].reason, given.failed[name].output)
             continue
-        usable = judge(judgement, name, raw[name], reference)
+        usable = judge(judgement, name, given.found[name], reference)
         if name == "layers":
-            layers = layers_found(judgement, raw[name], usable, reference)
+            layers = layers_found(judgement, given.found[name], usable, reference)
         for result in usable:
-            results.setdefault(result, raw[name].arrays[result])
+            results.setdefault(result, given.found[name].arrays[result])
     progress("own consistency")
-    OwnConsistency(judgement, calls, raw, results, reference).check()
-    return _conformance(judgement, offered, layers, raw, reference)
+    OwnConsistency(judgement, given.calls, given.found, results, reference).check()
+    return _conformance(judgement, given, layers, reference)
 
 
-def _conformance(judgement: Judgement, offered: tuple[str, ...], layers: tuple[LayerFound, ...],
-                 raw: dict[str, Found], reference: Reference) -> Conformance:
+def _conformance(judgement: Judgement, given: Collected | None, layers: tuple[LayerFound, ...],
+                 reference: Reference) -> Conformance:
+    offered = () if given is None else given.offered
     return Conformance(
         reference.dtype.name, tuple(judgement.rows), tuple(judgement.failed), offered,
-        tuple(name for name in OFFERINGS if name not in offered) if offered else (),
-        tuple(judgement.skipped), tuple(judgement.remarks), layers, raw, reference)
+        absent(offered) if offered else (), tuple(judgement.skipped), tuple(judgement.remarks),
+        layers, {} if given is None else given.found, reference,
+        given is not None and given.exchanged)

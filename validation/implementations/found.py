@@ -34,11 +34,13 @@ class Found:
         "initialize/PARAMETER", "layers/LAYER/output" and "layers/LAYER/log_det".
       dtypes: the number types as they were returned, by the same names.
       layers: the names of the layers in the order in which they came, each as often as it came.
+      by_name: whether every array came by itself, under its name: none has to be there.
     """
 
     arrays: dict[str, Array]
     dtypes: dict[str, str]
     layers: tuple[str, ...] = ()
+    by_name: bool = False
 
 
 def read(offering: str, value: Any) -> Found:

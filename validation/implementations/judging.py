@@ -120,7 +120,9 @@ def judge(judgement: Judgement, offering: str, found: Found, reference: Referenc
 def misfit(array: Array, expected: Array) -> str:
     """Why an array cannot be compared with what it should be; empty if it can."""
     if array.shape != expected.shape:
-        return f"has shape {list(array.shape)}; expected {list(expected.shape)}"
+        first = array.ndim == 4 and np.moveaxis(array, 1, -1).shape == expected.shape
+        return (f"has shape {list(array.shape)}; expected {list(expected.shape)}"
+                f"{': channels come last' if first else ''}")
     wrong = ~np.isfinite(array) & np.isfinite(expected)
     if wrong.any():
         first = np.argwhere(wrong)[0]
@@ -136,7 +138,7 @@ def _judge_names(judgement: Judgement, found: Found, reference: Reference) -> No
     in_order = [name for name in counts if name in set(expected)]
     problems = {
         "unknown": [name for name in counts if name not in set(expected)],
-        "missing": [name for name in expected if name not in counts],
+        "missing": [name for name in expected if name not in counts and not found.by_name],
         "repeated": [name for name, count in counts.items() if count > 1],
         "not in the order from image to latent": [
             name for name, should in zip(in_order, [n for n in expected if n in counts],
@@ -160,7 +162,8 @@ def _skip_missing(judgement: Judgement, offering: str, found: Found,
     """Say which of the arrays by name were not given (layers' log-dets too)."""
     absent = [name.partition("/")[2] for name in reference.truth
               if name.startswith(f"{offering}/") and name not in found.arrays
-              and not (name.startswith("layers/") and name.split("/")[1] not in found.layers)]
+              and not (name.startswith("layers/") and name.split("/")[1] not in found.layers
+                       and not found.by_name)]
     if absent:
         judgement.skipped.append(f"{offering}, {reference.dtype}: {len(absent)} not given "
                                  f"({_listed(absent)})")

@@ -97,12 +97,14 @@ def _alone(judgement: Judgement, layer: ActiveLayer, before: Array | None, found
     with use_backend("spec"), np.errstate(all="ignore"):
         x = before.astype(np.float64)
         truth = layer.towards_latent(x)
-        kappas = measured_condition(bijector, lambda parts: layer.towards_latent(parts[0]), [x])
+        kappas = measured_condition(bijector, lambda parts: layer.towards_latent(parts[0]), [x],
+                                    truth)
     rows = []
     for kind, expected, kappa in zip(("output", "log_det"), truth, kappas, strict=True):
         name = f"layers/{layer.name}/{kind}"
         if name in names:
-            rows.append(judgement.add(
-                ALONE, f"{layer.name}/{kind}", found.arrays[name], expected,
-                agreement(reference.dtype, layer.roundings, kappa), reference, kappa))
+            limit = (layer.log_det_tolerance(reference.dtype, layer.roundings, kappa, *truth)
+                     if kind == "log_det" else agreement(reference.dtype, layer.roundings, kappa))
+            rows.append(judgement.add(ALONE, f"{layer.name}/{kind}", found.arrays[name], expected,
+                                      limit, reference, kappa))
     return [row for row in rows if row is not None]

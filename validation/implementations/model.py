@@ -18,11 +18,14 @@ _GAIN = 0.3  # of the random weights: condition 1e3 from latents to images, so f
 
 
 def default_glow(seed: int) -> Glow:
-    """3 blocks of 8 steps on images [16, 16, 3], 32 hidden channels, every weight random."""
+    """3 blocks of 8 steps on images [16, 16, 3], 32 hidden channels, every weight random.
+
+    float64; its numbers are float32 numbers, so that it is the same model in both types.
+    """
     rng = np.random.default_rng(seed)
     glow = Glow(IMAGE_SHAPE, 3, 8, affine_network(32), seed=rng, dtype=np.float64)
     randomize_weights(glow, rng, _GAIN)
-    return glow
+    return glow.astype(np.float32).astype(np.float64)
 
 
 def architecture_of(glow: Glow) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from refglow.dtypes import Array
@@ -24,6 +24,17 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
 def offered(implementation: Any) -> tuple[str, ...]:
     """The names of what an object offers: its attributes of these names that can be called."""
     return tuple(name for name in OFFERINGS if callable(getattr(implementation, name, None)))
+
+
+def absent(offered_names: Collection[str]) -> tuple[str, ...]:
+    """The names of what is not offered; two results at once only if one of them is not.
+
+    Args:
+      offered_names: the names of what is.
+    """
+    given = {result for name in offered_names for result in RESULTS.get(name, ())}
+    return tuple(name for name in OFFERINGS if name not in offered_names
+                 and not (name in RESULTS and given.issuperset(RESULTS[name])))
 
 
 def built(target: Any, architecture: Mapping[str, Any], parameters: Mapping[str, Array]) -> Any:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,19 +68,55 @@ class Reference:
 
     def tolerance(self, name: str) -> Tolerance:
         """The error that passes for a result, by its name."""
-        layers = self._roundings[name.split("/")[1] if name.startswith("layers/") else ""]
+        where = name.split("/")[1] if name.startswith("layers/") else ""
+        layers = self._roundings[where]
+        if where and name.endswith("/log_det"):
+            [layer] = [layer for layer in self.layers if layer.name == where]
+            return layer.log_det_tolerance(self.dtype, layers, self.conditions[name],
+                                           self.truth[f"layers/{where}/output"], self.truth[name])
         if name in ("round_trip", "opposite_log_dets"):
             layers *= 2
         rule = derivative_agreement if name.startswith("gradients/") else agreement
         return rule(self.dtype, layers, self.conditions[name])
 
+    @property
+    def is_of_float32_numbers(self) -> bool:
+        """Whether all parameters, images and latents are float32 numbers."""
+        arrays = [*self.glow.state_dict().values(), self.x, self.z]
+        return all((array.astype(np.float32) == array).all() for array in arrays
+                   if array.dtype.kind == "f")
 
-def reference_of(glow: Glow, images: Any) -> Reference:
+    def for_float32(self) -> Reference:
+        """The same truth for an implementation that is given the same numbers as float32.
+
+        Only an ActNorm's start is another: its epsilon depends on the number type.
+        """
+        narrow = np.dtype(np.float32)
+        with use_backend("spec"), np.errstate(all="ignore"):
+            started = _initialized(self.glow.astype(narrow), self.x.astype(narrow))
+        return replace(self, dtype=narrow, x=self.x.astype(narrow), z=self.z.astype(narrow),
+                       truth=self.truth | started)
+
+
+def latents_of_others(glow: Glow, x: Array) -> Array:
+    """Latents to give to `forward`: those of the images in reverse order and mirrored.
+
+    Args:
+      glow: float64.
+      x: the images, float64.
+    """
+    with use_backend("spec"):
+        latents: Array = glow.inverse(x[::-1, :, ::-1])
+        return latents
+
+
+def reference_of(glow: Glow, images: Any, latents: Any = None) -> Reference:
     """The truth at a batch of images.
 
     Args:
       glow: float32 or float64, its ActNorms initialised; it is not changed.
       images: [B, H, W, C]; converted to the model's number type.
+      latents: [.., D], for `forward`; None for `latents_of_others`.
 
     Raises:
       ValueError: if an ActNorm is not initialised, or the images do not fit or are not finite.
@@ -93,7 +129,8 @@ def reference_of(glow: Glow, images: Any) -> Reference:
                          f"{list(x.shape)}{'' if x.ndim != 4 or not len(x) else ', not finite'}.")
     wide = glow.astype(np.float64)
     with use_backend("spec"), np.errstate(all="ignore"):
-        z = wide.inverse(x[::-1, :, ::-1].astype(np.float64)).astype(dtype)
+        z = (latents_of_others(wide, x.astype(np.float64)) if latents is None
+             else np.asarray(latents)).astype(dtype)
         inputs = [x.astype(np.float64), z.astype(np.float64)]
         layers = active_layers(wide)
         names: list[str] = []
@@ -104,7 +141,8 @@ def reference_of(glow: Glow, images: Any) -> Reference:
             return list(found.values())
         values = results(inputs)
         truth = dict(zip(names, values, strict=True))
-        conditions = dict(zip(names, measured_condition(wide, results, inputs), strict=True))
+        conditions = dict(zip(names, measured_condition(wide, results, inputs, values),
+                              strict=True))
         conditions |= _conditions_there_and_back(wide, inputs[0])
         started = _initialized(glow.astype(dtype), x)
         truth |= started
@@ -117,10 +155,11 @@ def reference_of(glow: Glow, images: Any) -> Reference:
 
 def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Arrays:
     """Everything that can be offered."""
-    latents, ildj = glow.inverse_and_log_det(x)
+    (latents, ildj), pullback = glow.inverse_vjp(x)
     image, fldj = glow.forward_and_log_det(z)
-    log_prob, pullback = distribution_of(glow).log_prob_vjp(x)
-    x_bar, bars = pullback(np.full(len(x), 1 / len(x)))
+    log_prob = distribution_of(glow).distribution.log_prob(latents) + ildj
+    # of the mean of log p = sum -z^2 / 2 + ildj + constant
+    x_bar, bars = pullback(-latents / len(x), np.full(len(x), 1 / len(x)))
     found = {"inverse": latents, "inverse_log_det_jacobian": ildj,
              "forward": image, "forward_log_det_jacobian": fldj, "log_prob": log_prob,
              "bits_per_dim": bits_per_dim(log_prob, x[0].size, BITS)}
@@ -129,7 +168,7 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Array
         y, log_det = layer.towards_latent(y)
         found |= {f"layers/{layer.name}/output": y, f"layers/{layer.name}/log_det": log_det}
     found["gradients/x"] = x_bar
-    found |= {f"gradients/{name.removeprefix('bijector.')}": bar for name, bar in bars.items()}
+    found |= {f"gradients/{name}": bar for name, bar in bars.items()}
     return found | _initialized(glow, x)
 
 

@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
+from refglow.validation.implementations.digits import allowed_digits, digits
 from refglow.validation.row import Row
 
 
@@ -61,19 +60,6 @@ class Digits:
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
         return asdict(self)
-
-
-def digits(error: float, dtype: str) -> float:
-    """-log10 of a relative error, from 0 to what the number type has; 0 for NaN."""
-    most = -math.log10(float(np.finfo(dtype).eps) / 2)
-    if math.isnan(error):
-        return 0.0
-    return most if error == 0 else min(most, max(0.0, -math.log10(error)))
-
-
-def allowed_digits(condition: float, dtype: str) -> float:
-    """The digits that are left of a number type's where roundings grow by the condition."""
-    return digits(float(np.finfo(dtype).eps) / 2 * max(1.0, condition), dtype)
 
 
 def of_tolerance(share: float) -> str:

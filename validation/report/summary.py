@@ -9,9 +9,10 @@ from typing import Any
 from refglow.validation.diagnosis.finding import Diagnosis
 from refglow.validation.diagnosis.words import in_words
 from refglow.validation.implementations import Conformance
+from refglow.validation.implementations.digits import allowed_digits
 from refglow.validation.implementations.own_consistency import OWN
 from refglow.validation.implementations.report import of_layer
-from refglow.validation.report.figures import Digits, allowed_digits, of_tolerance
+from refglow.validation.report.figures import Digits, of_tolerance
 from refglow.validation.row import Row, worst_first
 from refglow.validation.table import ratios_pass
 from refglow.validation.vectors.judging import Judged

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -22,9 +21,9 @@ from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.stranger import one_line, shown
+from refglow.validation.vectors.stranger_files import json_bytes, parsed_json, small_content
 from refglow.validation.vectors.vector import Vector
 
-_MOST_TEXT = 2**22  # bytes of a manifest, or of a file beside the vectors, that are read
 _MOST_TOLD = 5  # differences of one vector
 
 
@@ -51,7 +50,7 @@ def write_vector(folder: Path, vector: Vector, kept: KeptVectors) -> None:
     place = folder / "vectors"
     place.mkdir(parents=True, exist_ok=True)
     write_atomically(place / f"{vector.name}.safetensors", files.content)
-    write_atomically(place / f"{vector.name}.json", _json(files.manifest))
+    write_atomically(place / f"{vector.name}.json", json_bytes(files.manifest))
 
 
 def write_rest(folder: Path) -> None:
@@ -63,7 +62,7 @@ def write_rest(folder: Path) -> None:
     index = [{"name": vector.name, "operation": vector.operation, "flags": list(vector.flags),
               "manifest": f"vectors/{vector.name}.json"} for vector in VECTORS
              if vector.name in there]
-    write_atomically(folder / "index.json", _json(index))
+    write_atomically(folder / "index.json", json_bytes(index))
     for name, content in _companions().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / name, content)
@@ -73,7 +72,8 @@ def _companions() -> dict[str, bytes]:
     """The files that are the same in every folder."""
     package = resources.files("refglow.validation.vectors")
     formulas = {name: operation.formula for name, operation in sorted(OPERATIONS.items())}
-    files = {"vector.schema.json": _json(manifest_schema()), "operations.json": _json(formulas),
+    files = {"vector.schema.json": json_bytes(manifest_schema()),
+             "operations.json": json_bytes(formulas),
              "README.md": (package / "FOLDER.md").read_bytes(),
              "generators/counter_random.py": _without_refglow(
                  (package / "counter_random.py").read_bytes())}
@@ -120,12 +120,12 @@ def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
     problems = []
     for name, content in _companions().items():
         try:
-            if _content(folder / name) != content:
+            if small_content(folder / name) != content:
                 problems.append(f"{name} is not refglow's.")
         except (OSError, ValueError) as error:
             problems.append(str(error))
     try:
-        index = {entry["name"] for entry in json.loads(_content(folder / "index.json"))}
+        index = {entry["name"] for entry in json.loads(small_content(folder / "index.json"))}
         problems += [f"index.json lists {name}, of which there is no manifest."
                      for name in sorted(index - manifests)]
         problems += [f"index.json does not list {name}." for name in sorted(manifests - index)]
@@ -137,7 +137,7 @@ def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
 
 
 def _problems(path: Path, validator: Any, kept: KeptVectors) -> list[str]:
-    manifest = _parsed(path)
+    manifest = parsed_json(path)
     wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
              f"{error.message}" for error in validator.iter_errors(manifest)]
     if wrong:
@@ -152,31 +152,8 @@ def _problems(path: Path, validator: Any, kept: KeptVectors) -> list[str]:
             + _array_problems(path.with_name(manifest["file"]), expected))
 
 
-def _parsed(path: Path) -> Any:
-    content = _content(path)
-    try:
-        return json.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from None
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file that is not too long for what is read here.
-
-    Raises:
-      OSError, ValueError: if it is something else; a pipe or a device is not opened.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"{path.name} is not a regular file.")
-    with path.open("rb") as file:
-        content = file.read(_MOST_TEXT + 1)
-    if len(content) > _MOST_TEXT:
-        raise ValueError(f"{path.name} is longer than {_MOST_TEXT} bytes.")
-    return content
-
-
 def _manifest_problems(path: Path, manifest: dict[str, Any], expected: Exported) -> list[str]:
-    ours = json.loads(_json(expected.manifest))
+    ours = json.loads(json_bytes(expected.manifest))
     return [f"{path.name}: {key!r} is not refglow's." for key in ours
             if manifest[key] != ours[key] and key != "sha256"]
 
@@ -205,7 +182,3 @@ def _first(found: Array, expected: Array) -> str:
     """Where two arrays differ first."""
     index = tuple(map(int, np.argwhere(found != expected)[0]))
     return f", at {list(index)} {found[index]} instead of {expected[index]}."
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

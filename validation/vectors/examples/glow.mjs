@@ -6,8 +6,9 @@
 //
 // Computes forward, inverse and log-dets in float64 of the operations at the end of this file, and
 // leaves out the others. Images are {n, h, w, c, data}: n h w c numbers, channels fastest.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 // ---- files ---------------------------------------------------------------------------------------
 
@@ -20,7 +21,8 @@ function readSafetensors(path) {
   const { __metadata__: _, ...header } = JSON.parse(bytes.subarray(8, start).toString("utf8"));
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(header)) {
     const { buffer } = Uint8Array.from(bytes.subarray(start + from, start + to));  // aligned
-    const kinds = { F64: Float64Array, F32: Float32Array, I32: Int32Array, I64: BigInt64Array };
+    const kinds = { F64: Float64Array, F32: Float32Array, I32: Int32Array, I64: BigInt64Array,
+      BOOL: Uint8Array };
     arrays[name] = { shape, data: Array.from(new kinds[dtype](buffer), Number) };
   }
   return arrays;
@@ -299,13 +301,19 @@ function evaluate(folder, manifest) {
   return results;
 }
 
-const folder = process.argv[2];
-mkdirSync(join(folder, "results"), { recursive: true });
-let done = 0;
-for (const file of readdirSync(join(folder, "vectors")).filter((name) => name.endsWith(".json"))) {
-  const manifest = JSON.parse(readFileSync(join(folder, "vectors", file), "utf8"));
-  if (!OPERATIONS[manifest.operation] || manifest.name === "glow-cifar") continue;  // minutes
-  writeSafetensors(join(folder, "results", manifest.file), evaluate(folder, manifest));
-  done++;
+function main(folder) {
+  mkdirSync(join(folder, "results"), { recursive: true });
+  let done = 0;
+  for (const file of readdirSync(join(folder, "vectors")).filter((name) => name.endsWith(".json"))) {
+    const manifest = JSON.parse(readFileSync(join(folder, "vectors", file), "utf8"));
+    if (!OPERATIONS[manifest.operation] || manifest.name === "glow-cifar") continue;  // minutes
+    writeSafetensors(join(folder, "results", manifest.file), evaluate(folder, manifest));
+    done++;
+  }
+  console.log(`${done} vectors evaluated; their results are in ${join(folder, "results")}.`);
 }
-console.log(`${done} vectors evaluated; their results are in ${join(folder, "results")}.`);
+
+export { actnorm, channels, coupling, filled, glow, image, matvec, nested, readSafetensors, squeeze,
+  sum, writeSafetensors };
+
+if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) main(process.argv[2]);
