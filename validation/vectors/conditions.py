@@ -21,7 +21,12 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.module import Module
-from refglow.validation.conditioning import largest_element_moves, largest_moves, moved_number
+from refglow.validation.conditioning import (
+    SPREAD,
+    largest_element_moves,
+    largest_moves,
+    moved_number,
+)
 from refglow.validation.tolerances import (
     Tolerance,
     agreement,
@@ -52,7 +57,7 @@ def conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) -> dict[st
       vector: which.
       inputs: its parameters and inputs, float32.
     """
-    base, moved = _base_and_moved(vector, inputs)
+    base, moved = _base_and_moved(vector, inputs, SPREAD)
     return dict(zip(base, largest_moves(list(base.values()), moved), strict=True))
 
 
@@ -61,18 +66,18 @@ def element_conditions_of_vector(vector: Vector, inputs: Mapping[str, Array]) ->
 
     Args: as for `conditions_of_vector`.
     """
-    base, moved = _base_and_moved(vector, inputs)
+    base, moved = _base_and_moved(vector, inputs, 0.0)
     return dict(zip(base, largest_element_moves(list(base.values()), moved), strict=True))
 
 
-def _base_and_moved(vector: Vector, inputs: Mapping[str, Array]
+def _base_and_moved(vector: Vector, inputs: Mapping[str, Array], spread: float
                     ) -> tuple[dict[str, Array], Callable[[], list[Array]]]:
-    """The results in float64, and what evaluates them again with all data moved."""
+    """The results in float64, and what evaluates them again with all data moved by so much."""
     rng = np.random.default_rng(0)
     base = evaluated_in(vector, inputs, np.float64)
 
     def moved() -> list[Array]:
-        data = {name: moved_number(name, array.astype(np.float64), rng)
+        data = {name: moved_number(name, array.astype(np.float64), rng, spread)
                 if array.dtype.kind == "f" else array
                 for name, array in sorted(base.inputs.items())}
         return list(evaluated_in(vector, data, np.float64).results.values())
