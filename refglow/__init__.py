@@ -6,13 +6,16 @@ Everything is reached from here, by TFP's names:
     tfb, tfd = rg.bijectors, rg.distributions
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
 from importlib.util import find_spec as _find_spec
+from typing import TYPE_CHECKING
 
-from refglow import bijectors, distributions, networks
-from refglow.backend import current_backend, use_backend
-from refglow.model_file import load, save
-from refglow.variable import Variable
+if TYPE_CHECKING:
+    from refglow import bijectors, distributions, networks
+    from refglow.backend import current_backend, use_backend
+    from refglow.model_file import load, save
+    from refglow.variable import Variable
 
 if _find_spec("refglow.kernels") is None:
     raise ImportError(f"refglow was found in its source folder, {__path__[0]}, without kernels/ "
@@ -23,3 +26,25 @@ __version__ = _version("refglow")
 
 __all__ = ["Variable", "__version__", "bijectors", "current_backend", "distributions", "load",
            "networks", "save", "use_backend"]
+
+_MODULES = {"Variable": "variable", "current_backend": "backend", "load": "model_file",
+            "save": "model_file", "use_backend": "backend"}
+
+
+# Public names are loaded at their first use: every run of pytest imports the plugin, and with it
+# this package, and is to import no NumPy by that. Type checkers look at the imports above instead.
+if not TYPE_CHECKING:
+    def __getattr__(name: str) -> object:
+        """A public name that was not used yet."""
+        if name not in __all__:
+            raise AttributeError(f"module 'refglow' has no attribute {name!r}")
+        if name not in _MODULES:
+            return _import_module(f"refglow.{name}")
+        value = getattr(_import_module(f"refglow.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """All public names, whether they were used or not."""
+    return sorted({*globals(), *__all__})

@@ -9,11 +9,9 @@ Source: https://github.com/huggingface/safetensors, "Format".
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import reprlib
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from refglow.atomic_file import AnyPath, write_atomically
 from refglow.dtypes import Array
+from refglow.regular_file import require_regular
 
 # The dtypes that refglow's files hold, by their names in the format; in the order in which arrays
 # stand in a file, so that each begins at a multiple of its numbers' size.
@@ -104,13 +103,7 @@ def open_safetensors(path: AnyPath) -> Iterator[SafetensorsFile]:
       OSError: if there is no readable file at `path`.
       ValueError: if it is not a safetensors file, or only a part of one.
     """
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "It is a directory, not a file", os.fspath(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "It is not a regular file", os.fspath(path))
-    with open(path, "rb"):  # for Python's own error, which names the path, if it is not readable
-        pass
+    require_regular(path)
     try:
         with safe_open(path, framework="numpy") as handle:
             yield SafetensorsFile(handle)

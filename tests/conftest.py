@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from refglow.backend import use_backend
 
+pytest_plugins = ["pytester"]
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -11,6 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from fuzzing import JSON, places_in, put_together, replaced, take_apart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,17 +35,6 @@ def valid(tmp_path_factory):
     randomize_weights(glow, np.random.default_rng(0))
     rg.save(path, glow)
     return path.read_bytes()
-
-
-def take_apart(content):
-    """(header, data) of a safetensors file."""
-    size, = struct.unpack("<Q", content[:8])
-    return json.loads(content[8:8 + size]), content[8 + size:]
-
-
-def put_together(header, data):
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 def with_architecture(content, change):
@@ -354,29 +344,6 @@ def test_random_bytes_of_the_same_length_in_the_header(data, valid, scratch):
         content[data.draw(st.integers(8, 8 + size - 1))] = data.draw(
             st.sampled_from(b'0123456789"{}[],:.-eE abcFI\\\x00\xff'))
     loads_whole_or_refuses(scratch, bytes(content))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
-    | st.sampled_from([0, 1, 2, 4, 2**31, 2**63, 10**9, 10**30, -1, "float64", "Conv2D", "ReLU"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["class", "layers", "filters", "", "a.b", "\ud800"]), inner, max_size=3),
-    max_leaves=5)
-
-
-def places_in(value, place=()):
-    yield place
-    if isinstance(value, (dict, list)):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from places_in(value[key], (*place, key))
-
-
-def replaced(value, place, new):
-    if not place:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[place[0]] = replaced(value[place[0]], place[1:], new)
-    return copy
 
 
 @settings(max_examples=300)

@@ -23,6 +23,10 @@ BUILT_FROM = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", *PACKAGE_DI
 FRAMEWORKS = {"tensorflow", "tensorflow_probability", "tf_keras", "keras", "torch", "jax"}
 
 
+# Public names are loaded at their first use.
+EVERYTHING = "from refglow import *"
+
+
 def run(*command, cwd, **options):
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
@@ -122,16 +126,27 @@ def test_constraints_pin_every_requirement_by_public_version():
 
 def test_import_is_fast(tmp_path):
     # Seconds of processor time, on all threads: what an idle machine takes, on a busy one too.
-    timed = ("import time; start = time.process_time(); import refglow; "
+    timed = (f"import time; start = time.process_time(); {EVERYTHING}; "
              "print(time.process_time() - start)")
     assert min(float(python(timed, tmp_path)) for _ in range(3)) < 0.5
 
 
 def test_import_loads_nothing_heavy(tmp_path):
-    loaded = set(python("import sys, refglow; print(*sys.modules)", tmp_path).split())
+    loaded = set(python(f"import sys; {EVERYTHING}; print(*sys.modules)", tmp_path).split())
     heavy = FRAMEWORKS | {"numba", "cupy", "scipy.linalg", "typer", "rich", "matplotlib", "PIL",
                           "sklearn"}
     assert loaded & heavy == set()
+
+
+def test_public_names_are_there_before_they_are_used(tmp_path):
+    code = ("import sys, refglow, refglow.validation\n"
+            "assert 'numpy' not in sys.modules, 'the pytest plugin would import it in every run'\n"
+            "assert set(refglow.__all__) <= set(dir(refglow))\n"
+            "assert not hasattr(refglow, 'bijector') and not hasattr(refglow.validation, 'check')\n"
+            "found = {name: getattr(refglow, name) for name in refglow.__all__}\n"
+            "assert all(getattr(refglow, name) is found[name] for name in found)\n"
+            "print(refglow.use_backend.__module__, refglow.validation.check_gradients.__module__)")
+    assert python(code, tmp_path).split() == ["refglow.backend", "refglow.validation.gradients"]
 
 
 def test_no_module_imports_a_framework(tmp_path):
@@ -174,6 +189,9 @@ def test_wheel_metadata(wheel):
     with zipfile.ZipFile(wheel) as archive:
         [metadata] = [name for name in archive.namelist() if name.endswith("/METADATA")]
         text = archive.read(metadata).decode()
+        [entries] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        assert "[pytest11]\nrefglow = refglow.validation.pytest_plugin" in (
+            archive.read(entries).decode())
         licences = [name for name in archive.namelist() if name.endswith("/licenses/LICENSE")]
     assert "\nLicense-Expression: Apache-2.0\n" in text
     assert "\nRequires-Python: >=3.11\n" in text

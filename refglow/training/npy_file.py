@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.regular_file import require_regular
 from refglow.training.image_data import ArrayImages, ImageData
 
 
@@ -37,6 +38,7 @@ def open_npy(path: Path) -> tuple[ImageData, ImageData]:
 
 def _mapped(path: Path) -> Array:
     """The file's array, of which nothing is read yet; pickled objects are refused unread."""
+    require_regular(path)
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError:

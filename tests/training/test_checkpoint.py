@@ -14,6 +14,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from fuzzing import put_together, take_apart
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
@@ -248,17 +249,6 @@ def valid(tmp_path_factory):
     path = tmp_path_factory.mktemp("valid") / "checkpoint"
     save_checkpoint(path, checkpoint_of(a_run()))
     return path.read_bytes()
-
-
-def take_apart(content):
-    """(header, data) of a safetensors file."""
-    size, = struct.unpack("<Q", content[:8])
-    return json.loads(content[8:8 + size]), content[8 + size:]
-
-
-def put_together(header, data):
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
 
 
 def with_text(text):

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from refglow.dtypes import Array
-from refglow.safetensors_file import file_in_pieces, object_in, open_safetensors
-from refglow.validation.implementations.found import Found
+from refglow.safetensors_file import file_in_pieces, naming, object_in, open_safetensors
+from refglow.validation.implementations.found import MOST_BYTES, Found
 
 KEY = "refglow.call"
 VERSION = 1
+_MOST_FILE = MOST_BYTES + 2**26  # bytes: a call's arrays, their names and the header
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array], values: Mapping[str, Any]) -> None:
@@ -40,9 +41,13 @@ def read_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises:
       OSError, ValueError: if it is not there, or not such a file.
     """
-    with open_safetensors(path) as file:
+    with open_safetensors(path) as file, naming(path):
         values = object_in(file.metadata, KEY, VERSION, "a file of arrays for a call")
-        arrays = {str(name): file.array(str(k)) for k, name in enumerate(values["names"])}
+        names = values.get("names")
+        if not _is_texts(names) or len(set(names)) != len(names) or (
+                {str(k) for k in range(len(names))} != file.kinds.keys()):
+            raise ValueError(f"its names are not those of its {len(file.kinds)} arrays.")
+        arrays = {name: file.array(str(k)) for k, name in enumerate(names)}
     path.unlink()
     return arrays, values
 
@@ -58,6 +63,19 @@ def read_found(path: Path) -> Found:
     Raises:
       OSError, ValueError: as `read_arrays`.
     """
+    size = path.stat().st_size
+    if size > _MOST_FILE:
+        raise ValueError(f"{path} is {size} bytes long; at most {_MOST_FILE} are read.")
     arrays, values = read_arrays(path)
-    return Found(arrays, {str(name): str(dtype) for name, dtype in values["dtypes"].items()},
-                 tuple(map(str, values["layers"])))
+    dtypes, layers = values.get("dtypes"), values.get("layers")
+    with naming(path):
+        if not isinstance(dtypes, dict) or dtypes.keys() != arrays.keys() or not _is_texts(
+                list(dtypes.values())) or not _is_texts(layers):
+            raise ValueError("it does not tell of number types and layers.")
+        if any(array.dtype.kind != "f" for array in arrays.values()):
+            raise ValueError("it holds other arrays than of floating-point numbers.")
+    return Found(arrays, dtypes, tuple(layers))
+
+
+def _is_texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)

@@ -17,7 +17,7 @@ from refglow.dtypes import Array
 from refglow.validation.implementations.offerings import RESULTS
 from refglow.validation.vectors.stranger import shown
 
-_MOST_BYTES = 2**30  # of one result
+MOST_BYTES = 2**30  # of one result
 _MOST_ARRAYS = 100_000  # in one result: a generator may never end
 
 
@@ -106,8 +106,8 @@ def _arrays(named: list[tuple[str, Any]]) -> Found:
     dtypes: dict[str, str] = {}
     for name, value in named:
         arrays[name], dtypes[name] = _floats(value, "" if len(named) == 1 else f"{shown(name)}: ")
-        if sum(array.nbytes for array in arrays.values()) > _MOST_BYTES:
-            raise NotAResultError(f"returned more than {_MOST_BYTES} bytes")
+        if sum(array.nbytes for array in arrays.values()) > MOST_BYTES:
+            raise NotAResultError(f"returned more than {MOST_BYTES} bytes")
     return Found(arrays, dtypes)
 
 
@@ -126,9 +126,9 @@ def _floats(value: Any, what: str) -> tuple[Array, str]:
     if array.dtype.kind != "f":
         raise NotAResultError(f"{what}returned an array of {array.dtype}, not of floating-point "
                               "numbers")
-    if array.nbytes > _MOST_BYTES:
+    if array.nbytes > MOST_BYTES:
         raise NotAResultError(f"{what}returned an array of shape {list(array.shape)}, more than "
-                              f"{_MOST_BYTES} bytes")
+                              f"{MOST_BYTES} bytes")
     kept = np.float32 if array.dtype.itemsize <= 4 else np.float64
     return np.array(array, dtype=kept, order="C"), array.dtype.name
 

@@ -78,7 +78,7 @@ class Interpreter:
         line, _, self._answers = self._answers.partition(b"\n")
         try:
             answer = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise EndedError("it answered what is no answer")

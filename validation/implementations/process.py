@@ -20,7 +20,9 @@ from refglow.validation.implementations.interpreter import (
     Interpreter,
     TooLateError,
 )
+from refglow.validation.implementations.offerings import OFFERINGS
 from refglow.validation.implementations.source import Source
+from refglow.validation.vectors.stranger import one_line
 
 START_LIMIT = 60.0  # seconds for Python and refglow themselves, before a stranger's code runs
 
@@ -75,7 +77,7 @@ class ProcessCalls:
                   self._time_limit)
         try:
             return read_found(answer)
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        except (OSError, ValueError) as error:
             self._end()
             raise CallFailedError(f"left no readable answer: {error}") from error
 
@@ -96,7 +98,12 @@ class ProcessCalls:
         except BaseException:
             self._end()
             raise
-        self._offered, self._was_built = tuple(map(str, answer["offered"])), True
+        offered = answer.get("offered")
+        if not isinstance(offered, list) or not all(
+                isinstance(name, str) and name in OFFERINGS for name in offered):
+            self._end()
+            raise CallFailedError("building it gave no answer")
+        self._offered, self._was_built = tuple(offered), True
         return interpreter
 
     def _do(self, interpreter: Interpreter, what: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +129,7 @@ class ProcessCalls:
         if answer.get("exhausted"):
             self._end()
         if "missing" in answer:
-            raise ValueError(str(answer["missing"]))
+            raise ValueError(one_line(str(answer["missing"])))
         if "failed" in answer:
             raise CallFailedError(str(answer["failed"]), interpreter.last_lines())
         return answer

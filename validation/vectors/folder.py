@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
     for path in manifests:
         try:
             problems = _problems(path, validator, kept)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             problems = [str(error)]
         yield _checked(path.stem, problems)
     names = {path.stem for path in manifests}
@@ -139,7 +140,7 @@ def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
 def _problems(path: Path, validator: Any, kept: KeptVectors) -> list[str]:
     manifest = parsed_json(path)
     wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
-             f"{error.message}" for error in validator.iter_errors(manifest)]
+             f"{error.message}" for error in islice(validator.iter_errors(manifest), _MOST_TOLD)]
     if wrong:
         return wrong
     if manifest["name"] != path.stem:
