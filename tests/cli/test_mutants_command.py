@@ -57,8 +57,20 @@ def test_the_documented_table_is_that_of_todays_mistakes():
     text = DOCUMENT.read_text()
     for mutant in ALL_MUTANTS:
         assert mutant.bug.replace("|", "\\|") in text, mutant.name
-    assert text.count("\n| ") == len(ALL_MUTANTS) + 1
-    assert f"of {len(ALL_MUTANTS)} are detected" in text
+    first = text.partition("\n## two-blocks\n")[2].partition("\n## ")[0]
+    assert first.count("\n| ") == len(ALL_MUTANTS) + 1
+    assert f"| two-blocks | {len(ALL_MUTANTS)} | {len(ALL_MUTANTS)} |" in text
+
+
+def test_a_mistake_that_a_model_cannot_have_is_not_counted(tmp_path):
+    report = tmp_path / "report.json"
+    result = run("--only", "actnorm-mean", "--model", "all", "--json", report)
+    assert result.exit_code == 0, result.output
+    counts = json.loads(report.read_text())["models"]
+    assert list(counts) == list(planted.FAMILIES)
+    assert [count["planted"] for count in counts.values()] == [2, 2, 0, 2]
+    result = run("--model", "large")
+    assert result.exit_code == 2 and "two-blocks" in result.output
 
 
 @pytest.mark.parametrize("detected", [True, False])
@@ -66,5 +78,5 @@ def test_what_is_not_detected_fails(detected):
     (outcome,) = planted.singles(planted.mistakes("bias-twice"), 0)
     agreeing = planted.Outcome(outcome.name, "", "", outcome.accepted,
                                outcome.diagnosis.__class__((), outcome.diagnosis.dialect, ()))
-    report = command._report([outcome if detected else agreeing], [], [], 0)
+    report = command._report({"two-blocks": [outcome if detected else agreeing]}, [], [], 0)
     assert report["passed"] is detected

@@ -108,7 +108,7 @@ def test_without_exits_only_scales_are_in_the_way(name: str, additive: bool) -> 
 
 
 SQUARES = {"reshape NHWC", "reshape NCHW", "quadrants"}
-UNREAD = {"s x + t / 10", "s^2 x + t"}
+UNREAD = {"s x + t / 10", "s x + (t + 2)", "s^2 x + t"}
 CURVED = {"residual middle layer", "none after the second", "elu", "gelu", "relu also at the end",
           "silu", "softplus", "tanh"}
 SIGMOIDS = {"sigmoid(r)", "sigmoid(r + 1)", "sigmoid(r - 2)", "sigmoid(2 r)", "sigmoid(r + 2)"}
@@ -122,10 +122,12 @@ BATCH = "this batch's statistics"
 NEVER: dict[str, tuple[set[str], set[str]]] = {
     "images": (set(FIELDS["images"].answers),) * 2,
     "joined": ({"exchanged"},) * 2,
+    "sides": ({"both, by one network"},) * 2,
     "steps": ({"all of them step 0's", "last one left out"},) * 2,
     "squeeze": (SQUARES, SQUARES),
     "actnorm": ({"x exp(v)", "left out", BATCH}, {BATCH}),
-    "factors": ({"L U", "absolute diagonal", "U's diagonal 1", "P"}, set()),
+    "factors": ({"L U", "absolute diagonal", "U's diagonal 1", "P", "U's diagonal exp(u)",
+                 "U's diagonal softplus(u) + 0.001"}, set()),
     "matrix": ({"left out"}, set()),
     "affine": (DIVIDING | WITHOUT_SCALE_OR_SHIFT | UNREAD, DIVIDING | UNREAD),
     "exit_affine": ({"(x - t) / s", "(x + t) / s", "s (x + t)", "s (x - t)"}

@@ -17,13 +17,21 @@ from refglow.validation.diagnosis import (
     ObservedLayer,
     closeness,
     diagnose,
+    gradient_search,
     planted,
+    remembering,
 )
 from refglow.validation.diagnosis.candidates import QUESTIONS
 from refglow.validation.diagnosis.observing import observe
-from refglow.validation.diagnosis.searching import Deadline, explanations, pairs
+from refglow.validation.diagnosis.searching import (
+    Deadline,
+    TimeOverError,
+    explanations,
+    pairs,
+)
 from refglow.validation.diagnosis.words import as_dict, in_words
 from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
+from refglow.validation.dialects.networks import NetworkConventions
 from refglow.validation.implementations.model import architecture_of
 from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, combined
 from refglow.validation.random_models import random_images, randomize_weights
@@ -71,7 +79,10 @@ SOME = ("squeeze-space-to-depth", "input-blue-first", "actnorm-factor-3",
         "direction-exchanged", "log-det-negative", "log-det-conv-one-pixel", "log-det-bits",
         "log-det-batch-mean", "log-det-exit-twice", "log-det-coupling-sum-s",
         "density-without-log-2-pi", "bits-without-8", "gradient-sum", "gradient-lu-transposed",
-        "precision-bfloat16", "precision-tf32", "coupling-epsilon-back", "conv-undone-by-transpose")
+        "precision-bfloat16", "precision-tf32", "coupling-epsilon-back", "conv-undone-by-transpose",
+        "coupling-both-sides", "coupling-offset-on-the-shift", "lu-diagonal-softplus",
+        "actnorm-start-without-shift", "actnorm-deviation-of-pixels", "log-det-exit-sum-r",
+        "log-det-conv-one-pixel-finest", "latents-temperature")
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -145,7 +156,7 @@ def test_random_right_ports_are_not_accused() -> None:
 
 # ---- dialects, as observed themselves ------------------------------------------------------------
 
-_OTHER_ARRAYS = {("padding", "border indicator"), ("padding", "ones, last")}
+_OTHER_ARRAYS = {("padding", "border indicator"), ("padding", "ones, last"), ("sides", "both")}
 
 
 def _answers() -> Iterator[tuple[str, str]]:
@@ -291,6 +302,80 @@ def test_nothing_is_tried_after_the_deadline() -> None:
     assert explanations(judge, ones, pairs(ones), late) == [] and late.passed and not tried
     assert explanations(judge, ones, pairs(ones), early) == [] and not early.passed
     assert tried == [*ones, {"bias": "twice", "scale": "exp(r)"}]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02])
+def test_nothing_is_said_of_what_was_not_reached(seconds: float) -> None:
+    diagnosis = diagnose(model(), seen(right()), seconds)
+    assert diagnosis.agrees and not diagnosis.complete
+    assert "gradients" not in diagnosis.compared
+    (text,) = in_words(diagnosis)
+    assert text.startswith("The time was over before everything was compared")
+
+
+def test_a_difference_that_was_seen_in_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is over once the first half of the gradients is known."""
+    parts = iter([0, 0, 0])
+
+    def cut(*arguments: Any, with_log_det: bool = True) -> Any:
+        if not with_log_det:
+            raise TimeOverError
+        next(parts)
+        return gradients(*arguments)
+    gradients = gradient_search.gradients
+    monkeypatch.setattr(gradient_search, "gradients", cut)
+    diagnosis = diagnose(model(), seen(wrong("gradient-sum")))
+    assert [finding.subject for finding in diagnosis.findings] == ["gradients"]
+    assert not diagnosis.answers
+
+
+def test_a_part_of_a_deadline_tells_the_whole() -> None:
+    whole = Deadline(60.0)
+    part = whole.part(0.0)
+    assert part.over() and whole.passed and not whole.over()
+    whole.check()
+    with pytest.raises(TimeOverError):
+        part.check()
+
+
+def test_a_network_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all answers, log-dets and the way back."""
+    calls: list[bytes] = []
+    compute = remembering.network_output
+
+    def counted(x: Any, layers: Any, *others: Any) -> Any:
+        calls.append(x.tobytes() + layers[0]["kernel"].tobytes() + repr(others[0]).encode())
+        return compute(x, layers, *others)
+    monkeypatch.setattr(remembering, "network_output", counted)
+    observed = replace(seen(wrong("coupling-shift-first")), started={}, gradients={})
+    assert diagnose(model(), observed).answers == {"affine": "s (x + t)"}
+    moved = len(calls) - len(set(calls))
+    assert moved == 0
+    assert len(set(calls)) < 120
+
+
+def test_outputs_of_other_weights_are_not_kept() -> None:
+    arrays = DialectGlow.of(model()).arrays
+    networks = remembering.RememberedNetworks(arrays, Deadline(60.0))
+    layers = [{role: arrays[f"block1.exit.conv1.{role}"] for role in ("kernel", "bias")}]
+    x = np.ones((1, 2, 2, layers[0]["kernel"].shape[2]))
+    first = networks(x, layers, NetworkConventions())
+    assert networks(x.copy(), layers, NetworkConventions()) is first
+    assert np.array_equal(networks(2 * x, layers, NetworkConventions()), networks(
+        2 * x, [dict(layers[0])], NetworkConventions()))
+    other = [{role: value.copy() for role, value in layers[0].items()}]
+    assert networks(x, other, NetworkConventions()) is not first
+    assert networks(x, layers, NetworkConventions(bias="twice")) is not first
+
+
+def test_mistakes_on_other_models() -> None:
+    (one,) = planted.singles(planted.mistakes("log-det-exit-sum-r"), 0, family="three-blocks")
+    assert one.shows and one.named
+    (one,) = planted.singles(planted.mistakes("coupling-shift-first"), 0, family="additive")
+    assert not one.shows and one.diagnosis.agrees
+    (one,) = planted.singles(planted.mistakes("conv-transposed"), 0, family="no-actnorm")
+    assert one.shows and one.named
+    assert not list(planted.singles(planted.mistakes("exit-odd"), 0, family="three-blocks"))
 
 
 def test_a_search_that_was_cut_short_says_so() -> None:

@@ -22,6 +22,7 @@ from refglow.validation.implementations.model import architecture_of
 from refglow.validation.layers import layers_towards_latent
 from refglow.validation.live import random_glow
 from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, can_combine, combined
+from refglow.validation.mutants.checklist import CHECKLIST
 from refglow.validation.mutants.mutant import Mutant, changed
 from refglow.validation.mutants.mutants_of_precision import as_bfloat16, as_tf32
 from refglow.validation.random_models import (
@@ -32,21 +33,23 @@ from refglow.validation.random_models import (
 from refglow.validation.tolerances import GRADIENTS_AGAINST_AUTODIFF, agreement, rounding_layers
 
 # Conventions of projects whose arrays TFP's Glow does not have.
-OTHER_ARRAYS = {"sides", "gain", "hidden_norm"}
+OTHER_ARRAYS = {"gain", "hidden_norm"}
 PARAMETERS = ("shift", "log_scale", "lower_upper", "kernel", "bias", "x")
 VOCABULARY = {
     **{name: field.answers for name, field in FIELDS.items() if name not in OTHER_ARRAYS},
-    "precision": ("as given", *NARROW, *OPERANDS),
+    "precision": ("as given", *NARROW, *OPERANDS), "temperature": ("1", "0.7"),
     "gradient": (*INSTEAD, *(f"{what}, by {kind}" for what in OF_ONE_KIND for kind in PARAMETERS))}
 # Those whose wrong function is a flow as good as the right one: forward undoes inverse, and the
 # log-det is that of the Jacobian.
 CONVENTIONS = {"squeeze", "conditioning", "affine", "scale", "layout", "actnorm", "matrix",
                "factors", "step_order", "steps", "blocks", "exit_affine", "exit_scale",
-               "exit_layout", "exit_half", "padding", "activation", "kernel", "bias", "latents"}
+               "exit_layout", "exit_half", "sides", "padding", "activation", "kernel", "bias",
+               "latents"}
 ONE_WAY = {"conv-undone-by-transpose", "coupling-not-undone", "actnorm-shift-not-undone",
            "exit-not-undone", "coupling-epsilon-back", "steps-not-reversed-back",
            "coupling-scale-squared", "latents-dropped", "latents-dropped-from-density",
-           "actnorm-batch-statistics", "actnorm-started-after-load"}
+           "actnorm-batch-statistics", "actnorm-started-after-load", "conv-not-undone",
+           "squeeze-not-undone"}
 NOTICEABLE = 1e-3
 # What a rounding to fewer digits shows, at least; and log2(255) = 7.9944 for 8.
 SMALL = {"precision-float32": 1e-8, "precision-float16": 1e-4, "precision-tf32": 1e-5,
@@ -333,9 +336,15 @@ def test_explanations_are_in_the_vocabulary_and_cover_it():
     right = {f"{name}={alternatives[0]}" for name, alternatives in VOCABULARY.items()}
     assert used <= keys
     assert not used & right
-    assert {key.partition("=")[0] for key in used} == (
-        VOCABULARY.keys() - {"log_det_exit_formula"})
+    assert {key.partition("=")[0] for key in used} == VOCABULARY.keys()
     assert len(used) >= 170
+
+
+def test_every_row_of_the_checklist_has_a_mistake_or_a_reason():
+    for row, names, why in CHECKLIST:
+        assert bool(names) != bool(why), row
+        assert set(names) <= MUTANTS.keys(), row
+    assert len({row for row, _, _ in CHECKLIST}) == len(CHECKLIST)
 
 
 def _pairs(count):

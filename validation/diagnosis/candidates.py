@@ -14,7 +14,8 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "squeeze": ("squeeze", "images"),
     "actnorm": ("actnorm", *_PLACES),
     "conv": ("matrix", "factors", *_PLACES),
-    "coupling": ("conditioning", "joined", "affine", "scale", "layout", *_NETWORK, *_PLACES),
+    "coupling": ("conditioning", "sides", "joined", "affine", "scale", "layout", *_NETWORK,
+                 *_PLACES),
     "exit": ("exit_half", "exit_affine", "exit_scale", "exit_layout", *_NETWORK, "blocks"),
 }
 # Those on which its log-det depends besides.
@@ -26,7 +27,7 @@ LOG_DET_QUESTIONS: dict[str, tuple[str, ...]] = {
     "exit": ("log_det_exit_formula",),
 }
 # Answers that need arrays which a Glow in TFP's dialect does not have.
-_OTHER_ARRAYS = {"padding": ("border indicator",)}
+_OTHER_ARRAYS = {"padding": ("border indicator",), "sides": ("both",)}
 
 
 def one_answer(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:

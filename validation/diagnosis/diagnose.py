@@ -13,10 +13,13 @@ What no answer reproduces is reported as unexplained, never guessed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from refglow.backend import use_backend
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS
@@ -27,20 +30,18 @@ from refglow.validation.diagnosis.latent_search import search_latents
 from refglow.validation.diagnosis.layer_search import Explained, search_layers
 from refglow.validation.diagnosis.log_det_search import search_layer_log_dets, search_total
 from refglow.validation.diagnosis.observed import Observed
+from refglow.validation.diagnosis.remembering import RememberedNetworks
 from refglow.validation.diagnosis.rest_search import (
     search_bits_per_dim,
     search_density,
     search_start,
 )
-from refglow.validation.diagnosis.searching import Deadline
+from refglow.validation.diagnosis.searching import Deadline, TimeOverError
 from refglow.validation.diagnosis.segments import Segment, errors, segments_of, step_order_of
 from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.diagnosis.usable import usable
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
-
-_OFFERED = ("latents", "inverse_log_det", "log_prob", "layers", "started", "gradients",
-            "bits_per_dim", "forward_images", "forward_log_det")
 
 _CLOSE = 1e-3  # an error that tells one order of layers from another
 
@@ -51,48 +52,97 @@ def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis
     Args:
       glow: the model that the implementation was given.
       observed: what it computed.
-      seconds: how long the search for pairs may take; the rest is quick.
+      seconds: how long it may take. What was not reached then is not among what was compared; a
+        network, or the gradient of one image, is computed to its end.
     """
-    with np.errstate(all="ignore"):  # what overflows there overflows here, and is compared
+    deadline = Deadline(seconds)
+    with np.errstate(all="ignore"), use_backend("spec"):
+        # What overflows there overflows here, and is compared.
         wide = glow.astype(np.float64)
-        return _diagnosed(wide, usable(observed, DialectGlow.of(wide)), Deadline(seconds))
+        reference = DialectGlow.of(wide)
+        reference = replace(reference, network=RememberedNetworks(reference.arrays, deadline))
+        return _Work(wide, reference, usable(observed, reference), deadline).diagnosis()
 
 
-def _diagnosed(wide: Glow, observed: Observed, deadline: Deadline) -> Diagnosis:
-    explained = Explained({kind: Dialect() for kind in QUESTIONS}, np.dtype(observed.images.dtype))
-    if observed.directions_exchanged:
-        explained.add(Finding("direction", "forward", {"direction": "forward makes latents"}))
-    reference, segments = _layers(DialectGlow.of(wide), observed, explained)
-    images = observed.images.astype(np.float64)
-    search_layers(reference, segments, explained, deadline)
-    if observed.latents is not None:
-        search_latents(reference, segments, images, observed.latents, explained, deadline)
-    reference = reference.in_dialect(explained.frame)
-    search_layer_log_dets(reference, segments, explained, deadline)
-    if explained.values_are_known:
-        _search_what_follows(reference, segments, observed, explained, deadline)
-    judged = not any(_concerns_log_prob(finding) for finding in explained.findings)
-    if observed.gradients and judged and not deadline.over():
-        search_gradients(wide, images, observed.gradients, explained)
-    return Diagnosis(tuple(explained.findings), _dialect(explained),
-                     tuple(name for name in _OFFERED if _was_offered(observed, name)),
-                     complete=not deadline.passed)
+class _Work:
+    """A diagnosis' parts, in order, each with what the ones before it explained."""
 
+    def __init__(self, wide: Glow, reference: DialectGlow, observed: Observed,
+                 deadline: Deadline) -> None:
+        self.wide, self.reference, self.observed = wide, reference, observed
+        self.deadline, self.segments = deadline, list[Segment]()
+        self.images = observed.images.astype(np.float64)
+        self.explained = Explained({kind: Dialect() for kind in QUESTIONS},
+                                   np.dtype(observed.images.dtype))
 
-def _search_what_follows(reference: DialectGlow, segments: list[Segment], observed: Observed,
-                         explained: Explained, deadline: Deadline) -> None:
-    """What can only be judged where the values are known."""
-    images = observed.images.astype(np.float64)
-    if observed.inverse_log_det is not None:
-        search_total(reference, segments, images, observed.inverse_log_det, explained, deadline)
-    if observed.log_prob is not None or observed.bits_per_dim is not None:
-        _search_densities(reference, segments, observed, images, explained)
-    coarse = "precision" in explained.known_answers()  # whose roundings hide how starts differ
-    if observed.start_images is not None and observed.started and not coarse:
-        search_start(reference, observed.start_images, observed.started, explained, deadline)
-    if observed.forward_inputs is not None:
-        search_forward(reference, observed.forward_inputs, observed.forward_images,
-                       observed.forward_log_det, explained, deadline)
+    def diagnosis(self) -> Diagnosis:
+        """All parts that there is time for."""
+        if self.observed.directions_exchanged:
+            self.explained.add(Finding("direction", "forward",
+                                       {"direction": "forward makes latents"}))
+        compared: list[str] = []
+        parts: tuple[tuple[tuple[str, ...], Callable[[], None]], ...] = (
+            ((), self._layers), (("latents",), self._latents), (("layers",), self._layer_log_dets),
+            (("inverse_log_det",), self._total), (("log_prob", "bits_per_dim"), self._densities),
+            (("started",), self._start),
+            (("forward_images", "forward_log_det"), self._forward),
+            (("gradients",), self._gradients))
+        with suppress(TimeOverError):
+            for names, part in parts:
+                part()
+                compared += [name for name in names if self._was_offered(name)]
+        return Diagnosis(tuple(self.explained.findings), _dialect(self.explained),
+                         tuple(compared), complete=not self.deadline.passed)
+
+    def _was_offered(self, name: str) -> bool:
+        value = getattr(self.observed, name)
+        return value is not None and len(value) > 0
+
+    def _layers(self) -> None:
+        self.reference, self.segments = _layers(self.reference, self.observed, self.explained)
+        search_layers(self.reference, self.segments, self.explained, self.deadline)
+
+    def _latents(self) -> None:
+        if self.observed.latents is not None:
+            search_latents(self.reference, self.segments, self.images, self.observed.latents,
+                           self.explained, self.deadline)
+        self.reference = self.reference.in_dialect(self.explained.frame)
+
+    def _layer_log_dets(self) -> None:
+        search_layer_log_dets(self.reference, self.segments, self.explained, self.deadline)
+
+    # What follows can only be judged where the values are known.
+
+    def _total(self) -> None:
+        total = self.observed.inverse_log_det
+        if self.explained.values_are_known and total is not None:
+            search_total(self.reference, self.segments, self.images, total, self.explained,
+                         self.deadline)
+
+    def _densities(self) -> None:
+        if self.explained.values_are_known and (
+                self.observed.log_prob is not None or self.observed.bits_per_dim is not None):
+            _search_densities(self.reference, self.segments, self.observed, self.images,
+                              self.explained)
+
+    def _start(self) -> None:
+        coarse = "precision" in self.explained.known_answers()  # it hides how starts differ
+        if (self.explained.values_are_known and self.observed.start_images is not None
+                and self.observed.started and not coarse):
+            search_start(self.reference, self.observed.start_images, self.observed.started,
+                         self.explained, self.deadline)
+
+    def _forward(self) -> None:
+        if self.explained.values_are_known and self.observed.forward_inputs is not None:
+            search_forward(self.reference, self.observed.forward_inputs,
+                           self.observed.forward_images, self.observed.forward_log_det,
+                           self.explained, self.deadline)
+
+    def _gradients(self) -> None:
+        judged = not any(_concerns_log_prob(finding) for finding in self.explained.findings)
+        if self.observed.gradients and judged:
+            search_gradients(self.wide, self.images, self.observed.gradients, self.explained,
+                             self.deadline)
 
 
 def _concerns_log_prob(finding: Finding) -> bool:
@@ -172,8 +222,3 @@ def _dialect(explained: Explained) -> Dialect:
     answers = {q: a for q, a in explained.known_answers().items()
                if q in Dialect.__dataclass_fields__}
     return Dialect().but(**answers)
-
-
-def _was_offered(observed: Observed, name: str) -> bool:
-    value = getattr(observed, name)
-    return value is not None and len(value) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,9 +25,10 @@ from refglow.validation.diagnosis.log_det_search import (
     total_questions,
 )
 from refglow.validation.diagnosis.searching import Answers, Deadline, Judge, explanations, pairs
+from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
-from refglow.validation.dialects.latent_orders import latents_of
+from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import TERMS
 from refglow.validation.dialects.squeezes import SQUEEZES
 
@@ -54,7 +55,8 @@ class Forward:
         if arrays is not None:
             reference = replace(reference, arrays=arrays)
         dialects = self._explained.with_answers(tuple(self._explained.dialects), answers)
-        scales = latents_of(self._z if z is None else z, order, structure.image_shape,
+        z = (self._z if z is None else z) * float(known.get("temperature", 1))
+        scales = latents_of(z, order, structure.image_shape,
                             structure.splits, SQUEEZES[dialects["squeeze"].squeeze].squeeze)
         return list(reference.towards_image(scales, dialects))
 
@@ -80,6 +82,30 @@ class Forward:
                 layer.apply(result.name, x, to_latent=False).log_det)
         return as_given(total, whole, self._reference.structure.dimensions)
 
+    def agrees(self, seen: Array, error: float) -> bool:
+        """Whether an error of a result is rounding even if its condition is 1."""
+        layers = LAYERS_OF_A_COUPLING * len(list(self._reference.layer_names()))
+        return error <= self._explained.limit(seen, layers, 1.0)
+
+    @property
+    def dimensions(self) -> int:
+        """H W C."""
+        return self._reference.structure.dimensions
+
+    def temperatures(self, images: Array) -> Iterator[Answers]:
+        """What latents may have been multiplied by, with more and more digits.
+
+        The images' own latents are the right ones times that; the nearest such number is taken.
+        """
+        dialects = self._explained.dialects
+        results = list(trajectory(self._reference, [], images, dialects))
+        order = LATENT_ORDERS[self._explained.known_answers().get("latents", "interleaved")]
+        own = order(self._reference.scales(results), self._reference.structure.splits,
+                    SQUEEZES[dialects["squeeze"].squeeze].squeeze)
+        quotient = float((own.reshape(self._z.shape) * self._z).sum() / (self._z**2).sum())
+        if np.isfinite(quotient):
+            yield from ({"temperature": f"{quotient:.{digits}g}"} for digits in (2, 4, 7, 12))
+
     def limits(self) -> tuple[float, float]:
         """kappa of images and of the log-det."""
         def evaluate(z: Array, arrays: Mapping[str, Array]) -> list[Array]:
@@ -101,13 +127,16 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
       explained: what is known of the other direction.
       deadline: when to stop.
     """
-    if explained.known_answers():  # a mistake in the other direction only leaves this one right
-        right = explained.with_nothing()
-        search_forward(reference.in_dialect(Dialect()), z, images, log_det, right, Deadline(0.0))
-        if not right.findings:
-            return
     forward = Forward(reference, z.astype(np.float64), explained)
     try:
+        if _agrees(forward, images, log_det):
+            return
+        if explained.known_answers():  # a mistake in the other direction leaves this one right
+            right = explained.with_nothing()
+            search_forward(reference.in_dialect(Dialect()), z, images, log_det, right,
+                           Deadline(0.0))
+            if not right.findings:
+                return
         kappas = forward.limits()
     except ValueError:
         return  # what is known has no inverse: dropped latents, a batch's own statistics
@@ -120,7 +149,8 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
         def of_images(answers: Answers) -> float:
             return relative_error(seen, forward.results(answers)[-1].output) / limit
         ones = [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))]
-        finding = _searched("forward", of_images, ones, [], limit, deadline)
+        finding = _searched("forward", of_images, ones, forward.temperatures(seen), limit,
+                            deadline)
         if finding is not None:
             explained.add(finding)
             if not finding.is_explained:
@@ -139,6 +169,14 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
         finding = _searched("forward log-det", of_log_det, ones, twos, limit, deadline)
         if finding is not None:
             explained.add(finding)
+
+
+def _agrees(forward: Forward, images: Array | None, log_det: Array | None) -> bool:
+    """Whether both agree to what is rounding whatever the condition."""
+    return (images is None or forward.agrees(images, relative_error(
+        np.asarray(images, np.float64), forward.results({})[-1].output))) and (
+        log_det is None or forward.agrees(log_det, log_det_error(
+            np.asarray(log_det, np.float64), forward.log_det({}, {}, {}), forward.dimensions)))
 
 
 def _searched(subject: str, judge: Judge, ones: list[Answers], twos: Iterable[Answers],

@@ -12,6 +12,7 @@ from refglow.dtypes import Array
 from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
+from refglow.validation.diagnosis.searching import Deadline, TimeOverError
 
 _CONDITION = 1e4  # of a gradient: sums over images and pixels that cancel
 _ROUNDINGS = 64
@@ -42,22 +43,33 @@ OF_ONE_KIND: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def gradients(glow: Glow, images: Array, with_log_det: bool = True) -> Gradients:
+def gradients(glow: Glow, images: Array, deadline: Deadline,
+              with_log_det: bool = True) -> Gradients:
     """The gradient of mean log p in every parameter and, as "x", in the images, by hand.
 
     Args:
       glow: in float64.
       images: [B, H, W, C].
+      deadline: looked at before each image.
       with_log_det: whether log p has its log-det.
+
+    Raises:
+      TimeOverError: if the time is over.
     """
-    (z, _), pullback = glow.inverse_vjp(images)
-    batch = len(images)
-    x_bar, bars = pullback(-z / batch, np.full(batch, float(with_log_det) / batch))
-    return {**bars, "x": x_bar}
+    total: Gradients = {}
+    x_bars, batch = [], len(images)
+    for image in images:
+        deadline.check()
+        (z, _), pullback = glow.inverse_vjp(image[None])
+        x_bar, bars = pullback(-z / batch, np.full(1, float(with_log_det) / batch))
+        x_bars.append(x_bar)
+        for name, bar in bars.items():
+            total[name] = total[name] + bar if name in total else bar
+    return {**total, "x": np.concatenate(x_bars)}
 
 
 def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
-                     explained: Explained) -> None:
+                     explained: Explained, deadline: Deadline) -> None:
     """Find what explains gradients that differ; adds to `explained`.
 
     Args:
@@ -65,8 +77,12 @@ def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
       images: [B, H, W, C], float64.
       seen: gradients by refglow's names.
       explained: what is known.
+      deadline: when to stop.
+
+    Raises:
+      TimeOverError: if the time is over before anything can be said.
     """
-    whole, prior = gradients(glow, images), gradients(glow, images, with_log_det=False)
+    whole = gradients(glow, images, deadline)
     names = [name for name in seen if name in whole]
     if not names:
         return
@@ -74,17 +90,25 @@ def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
     limit = min(explained.limit(seen[names[0]], _ROUNDINGS, _CONDITION),
                 math.sqrt(explained.widened(eps)))
 
-    def error(name: str, instead: str) -> float:
-        value = INSTEAD[instead](whole[name], prior[name], len(images))
+    def seen_error(name: str, value: Array) -> float:
         return relative_error(np.asarray(seen[name], np.float64), value)
-    bad = [name for name in names if not error(name, "mean") <= limit]
+    before = {name: seen_error(name, whole[name]) for name in names}
+    bad = [name for name in names if not before[name] <= limit]
     if not bad:
         return
+    worst = max(before[name] for name in bad)
+    try:
+        prior = gradients(glow, images, deadline, with_log_det=False)
+    except TimeOverError:
+        explained.add(Finding("gradients", bad[0], {}, error_before=worst, explained=len(bad)))
+        raise
+
+    def error(name: str, instead: str) -> float:
+        return seen_error(name, INSTEAD[instead](whole[name], prior[name], len(images)))
     kinds = sorted({_kind(name) for name in bad})
 
     def error_of_one_kind(name: str, instead: str) -> float:
-        return relative_error(np.asarray(seen[name], np.float64),
-                              OF_ONE_KIND[instead](whole[name]))
+        return seen_error(name, OF_ONE_KIND[instead](whole[name]))
     of_all = [instead for instead in INSTEAD if all(error(name, instead) <= limit
                                                     for name in names)]
     of_kind = [instead for instead in OF_ONE_KIND if len(kinds) == 1 and all(
@@ -93,7 +117,7 @@ def search_gradients(glow: Glow, images: Array, seen: Mapping[str, Array],
     explained.add(Finding(
         "gradients", bad[0], {"gradient": fitting[0]} if fitting else {},
         tuple({"gradient": instead} for instead in fitting[1:]),
-        max(error(name, "mean") for name in bad), limit if fitting else float("nan"), len(bad)))
+        worst, limit if fitting else float("nan"), len(bad)))
 
 
 def _kind(name: str) -> str:

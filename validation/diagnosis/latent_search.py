@@ -8,16 +8,14 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import (
-    LAYERS_OF_A_COUPLING,
-    conditions,
-    relative_error,
-)
+from refglow.validation.diagnosis.closeness import conditions, relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
+from refglow.validation.diagnosis.limit import Limit
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
 from refglow.validation.diagnosis.segments import Dialects, Segment
 from refglow.validation.diagnosis.trajectory import trajectory
+from refglow.validation.dialects.actnorms import FROM_EVERY_BATCH
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS
@@ -49,8 +47,7 @@ class Latents:
         self._reference, self._segments, self._images = reference, segments, images
         self._seen = np.asarray(seen, np.float64).reshape(len(seen), -1)
         self._explained = explained
-        layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
-        self.limit = explained.limit(seen, layers, self._condition())
+        self.limit = Limit(explained, seen, reference, self._condition)
 
     def scales(self, dialects: Dialects, reference: DialectGlow | None = None) -> list[Array]:
         """The latents by scale, the coarsest first."""
@@ -66,7 +63,8 @@ class Latents:
         """(the order in which the latents are those, or None; the error in TFP's)."""
         errors = {order: relative_error(self._seen, self.in_order(scales, order))
                   for order in LATENT_ORDERS}
-        fitting = [order for order, error in errors.items() if error <= self.limit]
+        fitting = [order for order, error in errors.items() if error <= self.limit.least] or [
+            order for order, error in errors.items() if error <= self.limit.value]
         return (fitting[0] if fitting else None), errors["interleaved"]
 
     def share(self, answers: Answers) -> float:
@@ -80,15 +78,18 @@ class Latents:
         if self._seen.shape[1] == scales[0][0].size:  # the others were dropped
             scales = scales[:1]
         numbers = np.concatenate([part.reshape(len(part), -1) for part in scales], axis=1)
-        share = relative_error(np.sort(self._seen, axis=1), np.sort(numbers, axis=1)) / self.limit
-        return float("inf") if np.isnan(share) else share
+        return self.limit.share(relative_error(np.sort(self._seen, axis=1),
+                                               np.sort(numbers, axis=1)))
 
     def _holds_first_exit(self, reference: DialectGlow, dialects: Dialects) -> bool:
         """Whether the numbers that leave first are among those that were seen.
 
-        They cost one block instead of all, and rule out nearly all that is wrong.
+        They cost one block instead of all, and rule out nearly all that is wrong. An image's
+        numbers are its own, but for ActNorms that are set from the batch.
         """
-        for result in trajectory(reference, self._segments, self._images, dialects):
+        whole = dialects["actnorm"].actnorm == FROM_EVERY_BATCH
+        images = self._images if whole or self._segments else self._images[:1]
+        for result in trajectory(reference, self._segments, images, dialects):
             if result.kind == "exit":
                 leave = result.output.shape[-1] - reference.grabbed(result)
                 return self._are_seen(result.output[0, ..., leave:].ravel())
@@ -98,7 +99,7 @@ class Latents:
         seen = np.sort(self._seen[0])
         after = np.searchsorted(seen, numbers).clip(1, len(seen) - 1)
         gaps = np.minimum(np.abs(numbers - seen[after]), np.abs(numbers - seen[after - 1]))
-        return bool((gaps <= self.limit * np.abs(self._seen).max()).all())
+        return bool((gaps <= self.limit.value * np.abs(self._seen).max()).all())
 
     def _condition(self) -> float:
         def evaluate(x: Array, arrays: Mapping[str, Array]) -> list[Array]:
@@ -123,7 +124,7 @@ def search_latents(reference: DialectGlow, segments: list[Segment], images: Arra
             explained.dialects = explained.with_answers(tuple(QUESTIONS), answers)
             explained.add(Finding("latents", "image -> latent", answers,
                                   tuple(other for other, _ in found[1:]), before,
-                                  share * latents.limit))
+                                  share * latents.limit.value))
             explained.frame = framed(explained.frame, answers)
             there = reference.in_dialect(explained.frame)
             order, _ = latents.order_found(latents.scales(explained.dialects, there))
@@ -131,4 +132,4 @@ def search_latents(reference: DialectGlow, segments: list[Segment], images: Arra
                 return
     answers = {"latents": order} if order is not None else {}
     explained.add(Finding("latents", "latents", answers, error_before=before,
-                          error_after=latents.limit if order else float("nan")))
+                          error_after=latents.limit.value if order else float("nan")))

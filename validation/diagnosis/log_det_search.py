@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import (
-    LAYERS_OF_A_COUPLING,
-    conditions,
-    log_det_error,
-)
+from refglow.validation.diagnosis.closeness import conditions, log_det_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
-from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
-from refglow.validation.diagnosis.segments import Segment, evaluated, limits
+from refglow.validation.diagnosis.limit import Limit
+from refglow.validation.diagnosis.searching import (
+    Answers,
+    Deadline,
+    TimeOverError,
+    explanations,
+    pairs,
+)
+from refglow.validation.diagnosis.segments import Segment, evaluated, least_limit, limits
 from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
@@ -38,12 +42,11 @@ def search_layer_log_dets(reference: DialectGlow, segments: list[Segment], expla
     kinds = {kind: group for kind, group in kinds.items() if group.segments}
     wrong = [kind for kind, group in kinds.items() if group.judge({}) > 1]
     right = [kind for kind in kinds if kind not in wrong]
-    while wrong and not deadline.over():
+    while wrong:
         questions = tuple(dict.fromkeys(
             q for kind in wrong for q in (*LOG_DET_QUESTIONS[kind], TERM_OF[kind], *_WHOLE)))
         ones = list(one_answer(Dialect(), questions))
-        fitting = [(answers, [kind for kind in wrong if kinds[kind].judge(answers) <= 1])
-                   for answers in ones if all(kinds[kind].judge(answers) <= 1 for kind in right)]
+        fitting = _fitting(kinds, ones, wrong, right, deadline)
         answers, kinds_explained = max(fitting, key=lambda found: len(found[1]), default=({}, []))
         others = tuple(other for other, also in fitting
                        if other != answers and also == kinds_explained)
@@ -61,6 +64,19 @@ def search_layer_log_dets(reference: DialectGlow, segments: list[Segment], expla
         wrong = [kind for kind in wrong if kind not in kinds_explained]
 
 
+def _fitting(kinds: Mapping[str, _KindOfLogDets], ones: list[Answers], wrong: list[str],
+             right: list[str], deadline: Deadline) -> list[tuple[Answers, list[str]]]:
+    """(an answer, the wrong kinds that it explains) for those that leave right what is right."""
+    found = []
+    with suppress(TimeOverError):
+        for answers in ones:
+            deadline.check()
+            explains = [kind for kind in wrong if kinds[kind].judge(answers) <= 1]
+            if explains and all(kinds[kind].judge(answers) <= 1 for kind in right):
+                found.append((answers, explains))
+    return found
+
+
 class _KindOfLogDets:
     """Judges answers by the log-dets that one kind of layer gave."""
 
@@ -69,15 +85,29 @@ class _KindOfLogDets:
         self._reference, self._kind, self._explained = reference, kind, explained
         self.segments = [segment for segment in segments
                          if segment.kinds[-1] == kind and segment.seen.log_det is not None]
-        self._limits = [explained.widened(limits(reference, segment, explained.dialects)[1])
-                        for segment in self.segments]
+        self._dialects = dict(explained.dialects)
+        self._limits: dict[int, float] = {}
 
     def judge(self, answers: Answers) -> float:
-        """The largest error as a share of its limit."""
-        with np.errstate(all="ignore"):
-            shares = [self._error(segment, answers) / limit
-                      for segment, limit in zip(self.segments, self._limits, strict=True)]
-        return float("inf") if np.isnan(shares).any() else max(shares)
+        """The largest error as a share of its limit; infinite from the first that is above."""
+        worst = 0.0
+        for k, segment in enumerate(self.segments):
+            with np.errstate(all="ignore"):
+                error = self._error(segment, answers)
+            share = error / self._explained.widened(least_limit(segment))
+            if not share <= 1:
+                share = error / self._limit(k)
+            if not share <= 1:
+                return float("inf")
+            worst = max(worst, share)
+        return worst
+
+    def _limit(self, k: int) -> float:
+        if k not in self._limits:
+            with np.errstate(all="ignore"):
+                self._limits[k] = self._explained.widened(
+                    limits(self._reference, self.segments[k], self._dialects)[1])
+        return self._limits[k]
 
     def error(self, answers: Answers) -> float:
         """The largest relative error."""
@@ -153,13 +183,11 @@ def search_total(reference: DialectGlow, segments: list[Segment], images: Array,
                  explained: Explained, deadline: Deadline) -> None:
     """Find what explains the total that was given; adds to `explained`."""
     total = Total(reference, segments, images, explained.dialects)
-    layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
-    limit = explained.limit(seen, layers, total.condition())
+    limit = Limit(explained, seen, reference, total.condition)
 
     def judge(answers: Answers) -> float:
-        share = log_det_error(np.asarray(seen, np.float64), total.with_answers(answers),
-                              reference.structure.dimensions) / limit
-        return float("inf") if np.isnan(share) else share
+        return limit.share(log_det_error(np.asarray(seen, np.float64), total.with_answers(answers),
+                                         reference.structure.dimensions))
     before = judge({})
     if before <= 1:
         return
@@ -169,7 +197,8 @@ def search_total(reference: DialectGlow, segments: list[Segment], images: Array,
     explained.dialects = {kind: dialect.but(**answers)
                           for kind, dialect in explained.dialects.items()}
     explained.add(Finding("log-det", "image -> latent", answers,
-                          tuple(other for other, _ in found[1:]), before * limit, share * limit))
+                          tuple(other for other, _ in found[1:]), before * limit.value,
+                          share * limit.value))
 
 
 def total_questions() -> tuple[str, ...]:

@@ -108,11 +108,6 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     batches = _batches(reference, images, started, explained)
     if not batches:
         return
-    if explained.known_answers():  # a start of TFP's kind is right, whatever the layers do
-        right = explained.with_nothing()
-        search_start(reference.in_dialect(Dialect()), images, started, right, Deadline(0.0))
-        if not right.findings:
-            return
     some = next(iter(started.values()))
     eps = float(np.finfo(explained.number_type(some)).eps)
 
@@ -125,9 +120,16 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
                 size = max(1.0, float(np.abs(value).max()))
                 worst = max(worst, float(np.abs(seen - value).max()) / size)
         return worst
+    before = error({})
+    if before <= explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS):
+        return  # whatever the condition
+    if explained.known_answers():  # a start of TFP's kind is right, whatever the layers do
+        right = explained.with_nothing()
+        search_start(reference.in_dialect(Dialect()), images, started, right, Deadline(0.0))
+        if not right.findings:
+            return
     limit = explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS * max(
         _condition_of_start(reference, images, started, explained)))
-    before = error({})
     if before <= limit:
         return
     ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation", "actnorm_epsilon")))

@@ -14,6 +14,10 @@ Answers = dict[str, str]
 Judge = Callable[[Answers], float]
 
 
+class TimeOverError(Exception):
+    """Something was to be computed when the time was over."""
+
+
 @dataclass
 class Deadline:
     """When a search has to end.
@@ -21,10 +25,12 @@ class Deadline:
     Attributes:
       seconds: how long it may take.
       passed: whether a search was cut short.
+      whole: the deadline that this one is a part of, if it is one.
     """
 
     seconds: float
     passed: bool = False
+    whole: Deadline | None = None
     _end: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -32,8 +38,22 @@ class Deadline:
 
     def over(self) -> bool:
         """Whether the time is over."""
-        self.passed = self.passed or time.monotonic() > self._end
-        return self.passed
+        if time.monotonic() < self._end:
+            return False
+        self.passed = True
+        if self.whole is not None:
+            self.whole.passed = True
+        return True
+
+    def check(self) -> None:
+        """Raise TimeOverError if the time is over."""
+        if self.over():
+            raise TimeOverError
+
+    def part(self, share: float) -> Deadline:
+        """The deadline of a search that may take only a share of what time is left."""
+        left = max(0.0, self._end - time.monotonic())
+        return Deadline(share * left, whole=self)
 
 
 def explanations(judge: Judge, ones: Iterable[Answers], twos: Iterable[Answers],
@@ -65,6 +85,8 @@ def _judged(judge: Judge, candidates: Iterable[Answers],
             with np.errstate(all="ignore"):
                 share = judge(answers)
             yield answers, float("inf") if np.isnan(share) else share
+        except TimeOverError:
+            return
         except (ValueError, IndexError, np.linalg.LinAlgError, KeyError):
             continue  # these answers do not go with this model: odd channels, singular matrices
 

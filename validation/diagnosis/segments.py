@@ -115,16 +115,24 @@ def _evaluated(reference: DialectGlow, names: tuple[str, ...], x: Array,
 
 def limits(reference: DialectGlow, segment: Segment, dialects: Dialects) -> tuple[float, float]:
     """The largest relative errors of a segment's output and log-det that are rounding."""
-    blocks = {name.split(".")[0] for name in segment.names}
-    arrays = {name: value for name, value in reference.arrays.items()
-              if dialects["coupling"].blocks == "reversed" or name.split(".")[0] in blocks}
+    places = tuple(f"{reference.in_dialect(dialects[kind_of(name)]).weights_of(name)}."
+                   for name in segment.names)
+    arrays = {name: value for name, value in reference.arrays.items() if name.startswith(places)}
 
     def evaluate(x: Array, moved: Mapping[str, Array]) -> list[Array]:
         return list(_evaluated(replace(reference, arrays=moved), segment.names, x, dialects))
     kappas = conditions(evaluate, segment.x, arrays)
-    output, log_det = (tolerance(np.dtype(segment.seen.output.dtype), segment.rounding_layers, k)
-                       for k in kappas)
+    output, log_det = (_tolerance(segment, kappa) for kappa in kappas)
     return output, log_det
+
+
+def least_limit(segment: Segment) -> float:
+    """The limit of a segment whose condition is 1, the least there is: it takes no measuring."""
+    return _tolerance(segment, 1.0)
+
+
+def _tolerance(segment: Segment, condition: float) -> float:
+    return tolerance(np.dtype(segment.seen.output.dtype), segment.rounding_layers, condition)
 
 
 def errors(reference: DialectGlow, segments: list[Segment], dialects: Dialects

@@ -10,21 +10,27 @@ from refglow.validation.dialects.dialect import FIELDS, Dialect
 from refglow.validation.dialects.known import KNOWN
 
 _QUESTIONS = {"precision": "the precision of the arithmetic",
-              "gradient": "the gradient of the mean of log p"}
-_RIGHT = {"precision": "that of the number type given", "gradient": "the mean's"}
+              "gradient": "the gradient of the mean of log p",
+              "temperature": "what latents are multiplied by on the way to the image"}
+_RIGHT = {"precision": "that of the number type given", "gradient": "the mean's",
+          "temperature": "1"}
 _MOST_OTHERS = 3
 
 
 def in_words(diagnosis: Diagnosis) -> list[str]:
     """A paragraph for each finding; one that says so if there are none."""
-    if diagnosis.agrees and not diagnosis.compared:
+    if diagnosis.agrees and diagnosis.complete and not diagnosis.compared:
         return ["Nothing was given of the right shape and finite: there is nothing to look at."]
+    if diagnosis.agrees and not diagnosis.complete:
+        looked_at = ", ".join(diagnosis.compared) or "nothing"
+        return [f"The time was over before everything was compared: what was reached, {looked_at}, "
+                "agrees to rounding; of the rest nothing is known."]
     if diagnosis.agrees:
         return [f"Nothing differs: {', '.join(diagnosis.compared)} agree to rounding."]
     said = [sentence(finding) for finding in diagnosis.findings]
     return said if diagnosis.complete else [
         *said, "The time was over before every convention and pair was tried: what is called "
-        "unexplained above may have an explanation."]
+        "unexplained above may have an explanation, and what comes after it may differ too."]
 
 
 def sentence(finding: Finding) -> str:
@@ -61,7 +67,26 @@ def _evidence(finding: Finding) -> str:
 
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
-    """For JSON."""
+    """For JSON.
+
+    Returns:
+      agrees         whether nothing differs
+      complete       whether everything was tried; if not, the time was over
+      compared       names of what was looked at, of "latents", "layers", "inverse_log_det",
+                     "log_prob", "bits_per_dim", "started", "forward_images", "forward_log_det",
+                     "gradients"
+      answers        {question: answer}, all explanations as one; questions are those of a dialect
+                     (`dialects.FIELDS`), "precision", "gradient" and "temperature"
+      findings       a list, in the order from image to density, of
+        subject        what differs: a kind of layer, "latents", "log-det", "log_prob", ...
+        where          the first place that differs
+        explanation    {question: answer} that gives the same numbers; empty if nothing does
+        others         a list of other such explanations
+        error_before   the largest relative error without it; null where it is no number
+        error_after    the largest with it; null where there is no explanation
+        places         at how many places it was tried
+        words          all this as a sentence
+    """
     return {"agrees": diagnosis.agrees, "complete": diagnosis.complete,
             "compared": list(diagnosis.compared), "answers": diagnosis.answers,
             "findings": [_finding_as_dict(finding) for finding in diagnosis.findings]}

@@ -59,11 +59,14 @@ ACTNORMS: dict[str, ActNorm] = {
 FROM_EVERY_BATCH = "this batch's statistics"
 
 # The start from data: the mean of each channel, the deviation and what is added to it.
-# "variance" stands for its root; "all channels together" have one deviation.
+# "variance" stands for its root; "all channels together" have one deviation. "none" is a start that
+# leaves this parameter as it is in a new model. A deviation "of each pixel" is over the batch.
 # The mean.
 MEANS: dict[str, Callable[[Array], Array]] = {
     "of each channel": lambda batch: channel_statistics(batch, 0.0)[0],
     "of all channels": lambda batch: np.full(batch.shape[-1], batch.mean(dtype=np.float64)),
+    "of the first image": lambda batch: channel_statistics(batch[:1], 0.0)[0],
+    "none": lambda batch: np.zeros(batch.shape[-1]),
 }
 
 # (batch, its channels' means) -> the variance of each channel
@@ -73,6 +76,11 @@ DEVIATIONS: dict[str, Callable[[Array, Array], Array]] = {
     "variance": lambda batch, mean: _variance(batch, mean, 0) ** 2,
     "all channels together": lambda batch, mean: np.full(
         batch.shape[-1], _variance(batch, mean, 0).mean()),
+    "of the first image": lambda batch, mean: _variance(
+        batch[:1], channel_statistics(batch[:1], 0.0)[0], 0),
+    "of each pixel, averaged": lambda batch, mean: batch.std(axis=0).mean(axis=(0, 1)) ** 2,
+    "of each image, averaged": lambda batch, mean: batch.std(axis=(1, 2)).mean(axis=0) ** 2,
+    "none": lambda batch, mean: np.ones(batch.shape[-1]),
 }
 
 # (variance, eps of the number type) -> deviation.
@@ -97,7 +105,8 @@ def started(batch: Array, form: str, means: str, deviation: str, epsilon: str,
     """
     wide = batch.astype(np.float64)
     mean = MEANS[means](wide)
-    return STARTS[form](mean, EPSILONS[epsilon](DEVIATIONS[deviation](wide, mean), eps))
+    around = MEANS["of each channel"](wide) if means == "none" else mean
+    return STARTS[form](mean, EPSILONS[epsilon](DEVIATIONS[deviation](wide, around), eps))
 
 
 STARTS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {

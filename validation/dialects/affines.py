@@ -46,6 +46,7 @@ AFFINES: dict[str, Affine] = {
     "x + t": Affine(lambda x, s, t: x + t, lambda z, s, t: z - t, 0),
     "x - t": Affine(lambda x, s, t: x - t, lambda z, s, t: z + t, 0),
     "s x + t / 10": Affine(lambda x, s, t: s * x + t / 10, lambda z, s, t: (z - t / 10) / s, 1),
+    "s x + (t + 2)": Affine(lambda x, s, t: s * x + (t + 2), lambda z, s, t: (z - t - 2) / s, 1),
     "s^2 x + t": Affine(lambda x, s, t: s * s * x + t, lambda z, s, t: (z - t) / (s * s), 1),
     "s x": Affine(lambda x, s, t: s * x, lambda z, s, t: z / s, 1),
     "left out": Affine(lambda x, s, t: x, lambda z, s, t: z, 0),
@@ -79,6 +80,7 @@ SCALES: dict[str, Scale] = {
     "exp(1.5 tanh(r))": _exp_of(lambda r: 1.5 * tanh(r)),
     "exp(3 tanh(r))": _exp_of(lambda r: 3 * tanh(r)),
     "softplus(r)": Scale(softplus, lambda r: log(softplus(r))),
+    "sigmoid(r) + 2": Scale(lambda r: sigmoid(r) + 2, lambda r: log(sigmoid(r) + 2)),
     "1 + r": Scale(lambda r: 1 + r, lambda r: np.log(np.abs(1 + r))),
 }
 

@@ -88,8 +88,9 @@ def converted(glow: DialectGlow, target: Dialect) -> Converted:
 _UNREAD = {
     "steps": ("all of them step 0's", "last one left out"),
     "joined": ("exchanged",),
-    "affine": ("s x + t / 10", "s^2 x + t"),
-    "exit_affine": ("s x + t / 10", "s^2 x + t"),
+    "sides": ("both, by one network",),
+    "affine": ("s x + t / 10", "s x + (t + 2)", "s^2 x + t"),
+    "exit_affine": ("s x + t / 10", "s x + (t + 2)", "s^2 x + t"),
     "activation": ("residual middle layer", "none after the second"),
 }
 

@@ -38,6 +38,8 @@ from refglow.validation.dialects.squeezes import SQUEEZES
 
 STEP_ORDERS = ("actnorm conv coupling", "actnorm coupling conv", "conv actnorm coupling",
                "conv coupling actnorm", "coupling actnorm conv", "coupling conv actnorm")
+# How the arrays of the networks begin, one for each side, in order towards the latent.
+SIDES = {"one": ("",), "both": ("first.", "second."), "both, by one network": ("", "")}
 ORDERS = ("in order", "reversed")
 STEPS = (*ORDERS, "all of them step 0's", "last one left out")
 
@@ -134,7 +136,7 @@ FIELDS: dict[str, Field] = {
     "factors": Field("how the 1x1 convolution's matrix W comes from its arrays", tuple(FACTORS)),
     "matrix": Field("what multiplies a pixel's channels, towards the latent", tuple(MATRICES)),
     "conditioning": Field("which channels a coupling's network sees", tuple(HALVES)),
-    "sides": Field("whether the other channels are then transformed too", ("one", "both")),
+    "sides": Field("whether the other channels are then transformed too", tuple(SIDES)),
     "joined": Field("where the two halves stand after a coupling", ("in place", "exchanged")),
     "affine": Field("the coupling towards the latent, s its scale, t its shift", tuple(AFFINES)),
     "scale": Field("the coupling's scale s of the network's raw scale r", tuple(SCALES)),

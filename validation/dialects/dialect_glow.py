@@ -10,7 +10,7 @@ how they are used; a second network of a coupling is `coupling.second`, a full m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
 from refglow.validation.dialects import stages
-from refglow.validation.dialects.dialect import Dialect
+from refglow.validation.dialects.dialect import SIDES, Dialect
 from refglow.validation.dialects.images import READINGS
 from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import (
@@ -29,9 +29,18 @@ from refglow.validation.dialects.log_dets import (
     TERMS,
     UNITS,
 )
-from refglow.validation.dialects.networks import Layers, Operands, as_they_are
+from refglow.validation.dialects.networks import (
+    Layers,
+    NetworkConventions,
+    Operands,
+    as_they_are,
+    network_output,
+)
 from refglow.validation.dialects.squeezes import SQUEEZES
 from refglow.validation.dialects.structure import Structure, block_of, kind_of
+
+# As NetworkFunction, and what is done to the operands of products.
+WithOperands = Callable[[Array, Layers, NetworkConventions, Operands], Array]
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,14 @@ class DialectGlow:
       arrays: parameters by refglow's names, floating; permutations integer. A layer whose arrays
         are not there is not there.
       operands: what is done to the operands of products towards the latent.
+      network: what computes a network; one may remember what it has computed.
     """
 
     structure: Structure
     dialect: Dialect
     arrays: Mapping[str, Array]
     operands: Operands = as_they_are
+    network: WithOperands = network_output
     _placed: _Placed | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +137,7 @@ class DialectGlow:
         if kind == "coupling":
             networks = [self._network(place, side) for side in self._sides()]
             return LayerResult(name, *stages.coupling(x, networks, self.dialect, to_latent,
-                                                      self.operands))
+                                                      self._output_of))
         arrays = self._arrays_of(place)
         h, w, _ = self.structure.image_shape
         if kind == "actnorm":
@@ -145,14 +156,17 @@ class DialectGlow:
     def weights_of(self, name: str) -> str:
         """Where the weights of a layer stand: at another place, if steps or blocks are reversed."""
         step = re.fullmatch(r"block(\d+)\.step(\d+)\.(\w+)", name)
-        return name if step is None else f"{self._source(int(step[1]), int(step[2]))}.{step[3]}"
+        if step is not None:
+            return f"{self._source(int(step[1]), int(step[2]))}.{step[3]}"
+        if kind_of(name) == "exit" and self.dialect.blocks == "reversed":
+            return f"block{len(self.structure.splits) - 1 - block_of(name)}.exit"
+        return name
 
     def _exit(self, name: str, block: int, x: Array, to_latent: bool) -> LayerResult:
-        source = name if self.dialect.blocks == "in order" else (
-            f"block{len(self.structure.splits) - 1 - block}.exit")
+        source = self.weights_of(name)
         layers = self._network(source, "") if self._has(source) else None
         stays, leaves, log_det = stages.exit_(x, layers, self.structure.splits[block][1],
-                                              self.dialect, to_latent, self.operands)
+                                              self.dialect, to_latent, self._output_of)
         return LayerResult(name, np.concatenate([stays, leaves], axis=-1), log_det)
 
     def towards_latent(self, x: Array) -> Iterator[LayerResult]:
@@ -255,8 +269,11 @@ class DialectGlow:
             yield x, result
             x = result.output
 
+    def _output_of(self, x: Array, layers: Layers, conventions: NetworkConventions) -> Array:
+        return self.network(x, layers, conventions, self.operands)
+
     def _sides(self) -> tuple[str, ...]:
-        return ("",) if self.dialect.sides == "one" else ("first.", "second.")
+        return SIDES[self.dialect.sides]
 
     def _source(self, block: int, step: int) -> str:
         """Where the weights of this step stand."""

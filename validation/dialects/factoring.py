@@ -108,6 +108,19 @@ def _diagonal_of_ones(w: Array) -> Packed:
     return packed, p
 
 
+def _diagonal_from(inverse: Callable[[Array], Array]) -> Callable[[Array], Packed]:
+    """Factors whose stored diagonal is `inverse` of U's."""
+    def factored(w: Array) -> Packed:
+        packed, p = _plu(w)
+        with np.errstate(all="ignore"):
+            stored = inverse(packed.diagonal())
+        if not np.isfinite(stored).all():
+            raise NotRepresentableError("U's diagonal has entries that the function never gives")
+        np.fill_diagonal(packed, stored)
+        return packed, p
+    return factored
+
+
 _FACTORED: dict[str, Callable[[Array], Packed]] = {
     "P L U": _plu,
     "full matrix": lambda w: (w, None),
@@ -120,5 +133,7 @@ _FACTORED: dict[str, Callable[[Array], Packed]] = {
     "packed array transposed": _transposed,
     "P": _permutation,
     "absolute diagonal": _absolute_diagonal,
+    "U's diagonal exp(u)": _diagonal_from(np.log),
+    "U's diagonal softplus(u) + 0.001": _diagonal_from(lambda d: np.log(np.expm1(d - 1e-3))),
     "U's diagonal 1": _diagonal_of_ones,
 }

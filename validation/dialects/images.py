@@ -39,4 +39,5 @@ READINGS: dict[str, Reading] = {
     "times 256/255": Reading(lambda x: x * (256 / 255), lambda x: x * (255 / 256)),
     "times 255/256": Reading(lambda x: x * (255 / 256), lambda x: x * (256 / 255)),
     "divided by 255": Reading(lambda x: x / 255, lambda x: x * 255),
+    "256 (x + 1/2)": Reading(lambda x: 256 * (x + 0.5), lambda x: x / 256 - 0.5),
 }

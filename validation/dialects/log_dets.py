@@ -21,6 +21,7 @@ COUPLING_LOG_DETS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "sum log(s + 0.01)": lambda log_s, s, r: np.log(s + 0.01),
     "mean over channels of log s": lambda log_s, s, r: log_s / log_s.shape[-1],
     "mean log s": lambda log_s, s, r: log_s / log_s[0].size,
+    "H W times sum log s": lambda log_s, s, r: log_s.shape[1] * log_s.shape[2] * log_s,
 }
 
 # (how many pixels the layer has, how many the image has) -> by how many a kind of layer's log-det
@@ -33,6 +34,12 @@ PIXELS: dict[str, dict[str, Callable[[int, int], int]]] = {
                                        "conv": lambda here, image: 1},
     "conv times the image's H W": {"conv": lambda here, image: image},
     "actnorm times the image's H W": {"actnorm": lambda here, image: image},
+    "conv times the finest scale's H W": {"conv": lambda here, image: image // 4},
+    "actnorm times the finest scale's H W": {"actnorm": lambda here, image: image // 4},
+    "conv not times H W at the finest scale": {
+        "conv": lambda here, image: 1 if here == image // 4 else here},
+    "actnorm not times H W at the finest scale": {
+        "actnorm": lambda here, image: 1 if here == image // 4 else here},
 }
 
 # What a kind of layer contributes to the total, as a factor of its log-det.

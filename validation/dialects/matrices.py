@@ -12,6 +12,7 @@ import numpy as np
 
 from refglow.bijectors.scale_matvec_lu import lu_log_det, lu_reconstruct
 from refglow.dtypes import Array
+from refglow.elementary import exp, softplus
 
 FromArrays = Callable[[Array, Array], Array]
 
@@ -24,9 +25,9 @@ def _lower(packed: Array) -> Array:
     return np.asarray(np.tril(packed, -1) + np.eye(len(packed), dtype=packed.dtype))
 
 
-def _absolute_diagonal(packed: Array) -> Array:
+def _with_diagonal(packed: Array, function: Callable[[Array], Array]) -> Array:
     other = packed.copy()
-    np.fill_diagonal(other, np.abs(packed.diagonal()))
+    np.fill_diagonal(other, function(packed.diagonal()))
     return other
 
 
@@ -34,6 +35,18 @@ def _unit_upper(packed: Array) -> Array:
     """L keeps the diagonal of the packed array, U's is ones."""
     unit = np.triu(packed, 1) + np.eye(len(packed), dtype=packed.dtype)
     return np.asarray(np.tril(packed) @ unit)
+
+
+# What U's diagonal is of the numbers u that are stored.
+DIAGONALS: dict[str, Callable[[Array], Array]] = {
+    "absolute diagonal": np.abs,
+    "U's diagonal exp(u)": exp,
+    "U's diagonal softplus(u) + 0.001": lambda u: softplus(u) + 1e-3,
+}
+
+
+def _of_diagonal(name: str) -> FromArrays:
+    return lambda packed, p: lu_reconstruct(_with_diagonal(packed, DIAGONALS[name]), p)
 
 
 # (packed [C, C], permutation [C]) -> W [C, C]
@@ -46,9 +59,9 @@ FACTORS: dict[str, FromArrays] = {
     "L U P": lambda packed, p: lu_reconstruct(packed, _identity(packed))[:, p],
     "L U P^-1": lambda packed, p: lu_reconstruct(packed, _identity(packed))[:, np.argsort(p)],
     "unit diagonal in U": lambda packed, p: _unit_upper(packed)[np.argsort(p)],
-    "absolute diagonal": lambda packed, p: lu_reconstruct(_absolute_diagonal(packed), p),
     "packed array transposed": lambda packed, p: lu_reconstruct(packed.T, p),
     "P": lambda packed, p: lu_reconstruct(np.eye(len(packed), dtype=packed.dtype), p),
+    **{name: _of_diagonal(name) for name in DIAGONALS},
     "U's diagonal 1": lambda packed, p: lu_reconstruct(
         packed - np.diag(packed.diagonal()) + np.eye(len(packed), dtype=packed.dtype), p),
 }
@@ -80,6 +93,8 @@ def log_det_of(factors: str, matrix: str, packed: Array, used: Array) -> Array:
     if matrix == "left out":
         return np.zeros(())
     if factors in ("P L U", "P^-1 L U", "L U", "P U L", "L U P", "L U P^-1",
-                   "unit diagonal in U", "absolute diagonal", "packed array transposed"):
+                   "unit diagonal in U", "packed array transposed", *DIAGONALS):
+        if factors in DIAGONALS:
+            packed = _with_diagonal(packed, DIAGONALS[factors])
         return lu_log_det(packed) * (-1 if "^-" in matrix else 1)
     return CONV_LOG_DETS["log|det W|"](packed, used)

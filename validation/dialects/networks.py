@@ -39,6 +39,10 @@ class NetworkConventions:
     gain: str = "none"
 
 
+# (x, layers, conventions) -> what the network gives, as `network_output` computes it
+NetworkFunction = Callable[[Array, Layers, NetworkConventions], Array]
+
+
 def _padded_by(mode: str) -> Callable[[Array, int, int], Array]:
     def pad(x: Array, rows: int, columns: int) -> Array:
         widths = [(0, 0), (rows, rows), (columns, columns), (0, 0)]

@@ -63,7 +63,7 @@ def _named(place: str, arrays: Mapping[str, Array]) -> Arrays:
 
 
 def _sides(dialect: Dialect, channels: int, seen: int) -> list[tuple[str, int]]:
-    if dialect.sides == "one":
+    if dialect.sides != "both":
         return [("", seen)]
     return [(".first", seen), (".second", channels - seen)]
 

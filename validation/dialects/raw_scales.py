@@ -99,6 +99,7 @@ _INVERSES: dict[str, Callable[[Array], Array]] = {
     "exp": np.log,
     "sigmoid(r + 2) + 0.001": lambda s: _logit(s - 1e-3) - 2,
     "2 sigmoid(r)": lambda s: _logit(s / 2),
+    "sigmoid(r) + 2": lambda s: _logit(s - 2),
     **{name: _inverse_of_odd(*form) for name, form in _ODD.items()},
     "softplus(r)": lambda s: np.log(np.expm1(s)),
     "1 + r": lambda s: s - 1,

@@ -22,6 +22,7 @@ from refglow.validation.dialects.matrices import CONV_LOG_DETS, FACTORS, MATRICE
 from refglow.validation.dialects.networks import (
     Layers,
     NetworkConventions,
+    NetworkFunction,
     Operands,
     as_they_are,
     network_output,
@@ -94,7 +95,7 @@ def conv(x: Array, arrays: Arrays, dialect: Dialect, to_latent: bool, image_pixe
 
 
 def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool,
-             operands: Operands = as_they_are) -> AndLogDet:
+             output_of: NetworkFunction = network_output) -> AndLogDet:
     """A coupling: one network, or two of which the second transforms what the first one saw.
 
     Args:
@@ -102,18 +103,18 @@ def coupling(x: Array, networks: list[Layers], dialect: Dialect, to_latent: bool
       networks: one for each of `dialect.sides`, in the order towards the latent.
       dialect: the conventions of couplings and networks.
       to_latent: the direction.
-      operands: what is done to the operands of the networks' products.
+      output_of: what computes a network.
     """
     total = np.zeros(len(x))
     passes = list(enumerate(networks))
     for k, layers in passes if to_latent else passes[::-1]:
-        x, log_det = _coupled(x, layers, dialect, to_latent, k == 1, operands)
+        x, log_det = _coupled(x, layers, dialect, to_latent, k == 1, output_of)
         total = total + log_det
     return x, total
 
 
 def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
-             second: bool, operands: Operands) -> AndLogDet:
+             second: bool, output_of: NetworkFunction) -> AndLogDet:
     channels, seen = x.shape[-1], layers[0]["kernel"].shape[2]
     if dialect.padding == "border indicator":
         seen -= 1
@@ -123,7 +124,7 @@ def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
         conditioning, mapped = mapped, conditioning
     if dialect.joined == "exchanged" and not to_latent:
         x = np.roll(x, channels // 2, axis=-1)
-    output = network_output(x[..., conditioning], layers, conventions_of(dialect), operands)
+    output = output_of(x[..., conditioning], layers, conventions_of(dialect))
     y = x.copy()
     y[..., mapped], log_det = _affine(x[..., mapped], output, dialect.affine, dialect.scale,
                                       dialect.layout, dialect.log_det_coupling_formula, to_latent)
@@ -133,7 +134,8 @@ def _coupled(x: Array, layers: Layers, dialect: Dialect, to_latent: bool,
 
 
 def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
-          to_latent: bool, operands: Operands = as_they_are) -> tuple[Array, Array, Array]:
+          to_latent: bool,
+          output_of: NetworkFunction = network_output) -> tuple[Array, Array, Array]:
     """(what goes on, what leaves, log-det) of an exit towards the latent.
 
     Args:
@@ -143,7 +145,7 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
       dialect: the conventions of exits and networks.
       to_latent: the direction; towards the image x is [what goes on | what leaves], and the first
         two results are one array in its place and an empty one.
-      operands: what is done to the operands of the network's products.
+      output_of: what computes the network.
     """
     channels = x.shape[-1]
     going_on = HALVES[GOING_ON[dialect.exit_half]](channels, channels - grab)
@@ -154,7 +156,7 @@ def exit_(x: Array, layers: Layers | None, grab: int, dialect: Dialect,
         stays, leaves = x[..., :channels - grab], x[..., channels - grab:]
     log_det = np.zeros(len(x))
     if layers is not None:
-        output = network_output(stays, layers, conventions_of(dialect), operands)
+        output = output_of(stays, layers, conventions_of(dialect))
         leaves, log_det = _affine(leaves, output, dialect.exit_affine, dialect.exit_scale,
                                   dialect.exit_layout, dialect.log_det_exit_formula, to_latent)
     if to_latent:

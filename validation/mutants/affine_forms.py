@@ -45,7 +45,8 @@ FORMS: dict[str, Form] = {
     "x / s + t": (lambda self, x, s, t: x / s + t, lambda self, z, s, t: s * (z - t), _opposite),
     "s x - t": (lambda self, x, s, t: s * x - t, lambda self, z, s, t: (z + t) / s, _same),
     "x + t": (lambda self, x, s, t: x + t, lambda self, z, s, t: z - t, _none),
-    "s x": (lambda self, x, s, t: s * x, lambda self, z, s, t: z / s, _same)}
+    "s x": (lambda self, x, s, t: s * x, lambda self, z, s, t: z / s, _same),
+    "x / s - t": (lambda self, x, s, t: x / s - t, lambda self, z, s, t: s * (z + t), _opposite)}
 
 
 def _from_log(log_scale: Callable[[Tensor], Tensor]) -> Scale:
@@ -81,6 +82,7 @@ SCALES: dict[str, Scale] = {
     "exp(tanh(r))": _from_log(tanh),
     "exp(1.272 atan(r))": _from_log(lambda r: arctan(r) * 1.272),
     "exp(2 tanh(r / 10))": _from_log(lambda r: tanh(r * 0.1) * 2.0),
+    "sigmoid(r) + 2": _from_value(lambda r: sigmoid(r) + 2.0),
     "2 sigmoid(r)": _from_value(lambda r: sigmoid(r) * 2.0),
     "1 + r": _from_value(lambda r: r + 1.0)}
 

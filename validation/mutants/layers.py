@@ -194,6 +194,10 @@ class PortedLayers(PortedNetworks):
         """log|dz/dx| of each number."""
         return log_s
 
+    def exit_log_det(self, elements: Tensor, s: Tensor, r: Tensor) -> Tensor:
+        """The log-det [B] of the exit, from that of each number."""
+        return elements.sum(1, 2, 3)
+
 
 def diagonal(matrix: Tensor) -> Tensor:
     """The diagonal of a square matrix."""

@@ -72,7 +72,7 @@ _CALLED_FROM = {
     "matrix": {"factors", "permuted"}, "deviation": {"variance"},
     "statistics": {"deviation", "variance", "epsilon"},
     "exit_applied": {"exit_affine", "exit_unaffine", "exit_elements", "exit_scale",
-                     "exit_parts_of", "counted_exit", "exit_place"},
+                     "exit_parts_of", "counted_exit", "exit_place", "exit_log_det"},
     "exit": {"exit_halves", "exit_joined"}, "prior": {"squares", "count"},
     "log_det_out": {"forward_log_det_out"}}
 

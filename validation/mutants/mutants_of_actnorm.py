@@ -104,6 +104,14 @@ _FORMS = (
      "rosinality, whose scale is stored as such", "(x + m) v", _form(
          lambda self, x, m, v: (x + m) * v, lambda self, z, m, v: z / v - m,
          lambda self, v: log_absolute(v), lambda self, mu, sd: (-mu, 1 / sd))),
+    ("actnorm-scale-itself-first", "The stored log-scale is the scale, the shift added after: "
+     "x v + m.", "InvertibleNetworks.jl: s x + b", "x v + m", _form(
+         lambda self, x, m, v: x * v + m, lambda self, z, m, v: (z - m) / v,
+         lambda self, v: log_absolute(v), lambda self, mu, sd: (-mu / sd, 1 / sd))),
+    ("actnorm-deviation-first", "The scale divides and the shift is added after: x exp(-v) + m.",
+     "classic", "x exp(-v) + m", _form(
+         lambda self, x, m, v: x * exp(-v) + m, lambda self, z, m, v: (z - m) * exp(v),
+         lambda self, v: -v, lambda self, mu, sd: (-mu / sd, np.log(sd)))),
     ("actnorm-shift-only", "The scale is not applied: x + m.", "classic", "x + m", _form(
         lambda self, x, m, v: x + m, lambda self, z, m, v: z - m,
         lambda self, v: v * 0.0, lambda self, mu, sd: (-mu, -np.log(sd)),
@@ -125,6 +133,23 @@ def _inside_the_root(self: Any, centred: Array, epsilon: float) -> Array:
 
 def _sample_variance(self: Any, centred: Array) -> Array:
     return np.asarray((centred**2).sum(axis=(0, 2, 3)) / (centred[:, 0].size - 1))
+
+
+class FirstImage(PortedGlow):
+    """The start looks at the first image only."""
+
+    def statistics(self, x: Array) -> tuple[Array, Array]:
+        """Of the first image."""
+        return super().statistics(x[:1])
+
+
+def _of_parts(axes: tuple[int, ...], others: tuple[int, ...]) -> Any:
+    """Deviations over some axes of [B, C, H, W], averaged over the others."""
+    def deviation(self: Any, centred: Array, epsilon: float) -> Array:
+        spread = centred - centred.mean(axis=axes, keepdims=True)
+        each = np.sqrt((spread**2).mean(axis=axes, keepdims=True))
+        return np.asarray(each.mean(axis=others, keepdims=True).reshape(-1)) + epsilon
+    return changed(deviation=deviation, variance=PortedGlow.variance)
 
 
 class WholeBatchMean(PortedGlow):
@@ -159,6 +184,24 @@ MUTANTS = (
     Mutant("actnorm-one-mean", "One mean and deviation are computed for all channels.", "classic",
            ("actnorm_mean=of all channels", "actnorm_deviation=all channels together"), "",
            WholeBatchMean),
+    Mutant("actnorm-first-image", "The start looks at the first image of the batch only.",
+           "classic", ("actnorm_mean=of the first image", "actnorm_deviation=of the first image"),
+           "", FirstImage),
+    Mutant("actnorm-deviation-of-pixels", "Each pixel's deviation over the batch is averaged.",
+           "classic: statistics over axis 0, reduced afterwards",
+           ("actnorm_deviation=of each pixel, averaged",), "", _of_parts((0,), (2, 3))),
+    Mutant("actnorm-deviation-of-images", "Each image's deviation is averaged over the batch.",
+           "classic: statistics over the last axes, as in instance normalisation",
+           ("actnorm_deviation=of each image, averaged",), "", _of_parts((2, 3), (0,))),
+    Mutant("actnorm-start-without-shift", "The start sets scales only.", "classic",
+           ("actnorm_mean=none",), "", changed(
+               actnorm_start=lambda self, mu, sd: (mu * 0.0, -np.log(sd)))),
+    Mutant("actnorm-start-without-scale", "The start sets shifts only.", "classic",
+           ("actnorm_deviation=none",), "", changed(
+               actnorm_start=lambda self, mu, sd: (-mu, sd * 0.0))),
+    Mutant("actnorm-not-started", "The start is done in training mode only, and the port is not in "
+           "it.", "nflows", ("actnorm_mean=none", "actnorm_deviation=none"), "", changed(
+               actnorm_start=lambda self, mu, sd: (mu * 0.0, sd * 0.0))),
     Mutant("actnorm-no-epsilon", "Nothing is added to the deviation; a constant channel gets an "
            "infinite scale.", "nflows, InvertibleNetworks.jl (rosinality#46, FrEIA#121)",
            ("actnorm_epsilon=none",), "", changed(epsilon=lambda self, x: 0.0)),

@@ -12,9 +12,11 @@ from refglow.validation.mutants.operations import (
     absolute,
     channel_product,
     channel_solution,
+    exp,
     log_absolute,
     log_absolute_determinant,
     matrix_product,
+    softplus,
 )
 from refglow.validation.mutants.port import PortedGlow
 from refglow.validation.mutants.tape import Array, Tensor
@@ -97,6 +99,16 @@ class TransposedFactors(PortedGlow):
         return super().factors(lower_upper.transpose(1, 0))
 
 
+def _with_diagonal(function: Any) -> Any:
+    """U's diagonal is a function of what is stored there."""
+    def factors(self: Any, lower_upper: Tensor) -> tuple[Tensor, Tensor]:
+        lower, upper = PortedGlow.factors(self, lower_upper)
+        eye = np.eye(lower_upper.shape[0], dtype=lower_upper.value.dtype)
+        return lower, upper + (function(upper) - upper) * eye
+    return changed(factors=factors, conv_pixel_log_det=lambda self, lu, p: log_absolute(
+        function(diagonal(lu))).sum())
+
+
 def _product(columns: bool) -> Any:
     """P^-1 on the rows of L U, or P on its columns."""
     return changed(permuted=lambda self, product, p: product.taken(p, 1 if columns else 0))
@@ -131,6 +143,12 @@ MUTANTS = (
            "conv", AbsoluteDiagonal),
     Mutant("lu-transposed", "The packed array is read with rows and columns exchanged.", "classic",
            ("factors=packed array transposed",), "conv", TransposedFactors),
+    Mutant("lu-diagonal-exp", "U's diagonal is taken for its logarithm.",
+           "rosinality, normflows, y0ast store log|u|", ("factors=U's diagonal exp(u)",), "conv",
+           _with_diagonal(exp)),
+    Mutant("lu-diagonal-softplus", "U's diagonal is softplus of what is stored, plus 1e-3.",
+           "nflows", ("factors=U's diagonal softplus(u) + 0.001",), "conv",
+           _with_diagonal(lambda u: softplus(u) + 1e-3)),
     Mutant("conv-permutation-only", "Only the permutation is applied: a shuffle.",
            "FrEIA: hard permutation", ("factors=P",), "conv", changed(
                ("conv_pixels", "counted_conv"),
@@ -139,6 +157,8 @@ MUTANTS = (
     Mutant("conv-undone-by-transpose", "The way back multiplies by W^T, as if W were orthonormal "
            "after training.", "FrEIA: a fixed rotation", ("matrix=W^-T",), "", changed(
                conv_undo=lambda self, w, z: channel_product(w.transpose(1, 0), z))),
+    Mutant("conv-not-undone", "The way back multiplies by W once more.", "classic",
+           ("matrix=W^-1",), "", changed(conv_undo=lambda self, w, z: channel_product(w, z))),
     Mutant("conv-log-det-without-log", "The log-det is the sum of U's diagonal.", "classic",
            ("log_det_conv_formula=sum u",), "conv", changed(
                conv_pixel_log_det=lambda self, lu, p: diagonal(lu).sum())),

@@ -61,6 +61,22 @@ class HalvesExchanged(PortedGlow):
         return y
 
 
+class BothSides(PortedGlow):
+    """Both halves are transformed, one after the other, by one network."""
+
+    def coupling(self, run: Run, i: int, j: int, x: Tensor, encode: bool) -> Tensor:
+        """The coupling, and once more with the halves in each other's place; or that undone."""
+        x = super().coupling(run, i, j, x if encode else exchanged(x), encode)
+        _, _, _, first = run.visits.pop()
+        x = super().coupling(run, i, j, exchanged(x), encode)
+        x = exchanged(x) if encode else x
+        name, kind, _, second = run.visits.pop()
+        assert first is not None
+        assert second is not None
+        run.visits.append((name, kind, x, first + second))
+        return x
+
+
 class BothHalvesSeen(PortedGlow):
     """The network sees the half that it transforms as well as the other: not invertible."""
 
@@ -105,6 +121,7 @@ _AFFINE = (
     ("coupling-shift-negative", "The shift's sign is wrong: s x - t.", "classic", "s x - t"),
     ("coupling-additive", "The scale is computed and not used: x + t.",
      "openai/glow's and rosinality's default", "x + t"),
+    ("coupling-scale-divided-shift-negative", "The map is x / s - t.", "classic", "x / s - t"),
     ("coupling-no-shift", "The shift is computed and not used: s x.", "classic", "s x"),
 )
 
@@ -127,6 +144,8 @@ _SCALE = (
      "FrEIA GLOWCouplingBlock", "exp(1.272 atan(r))"),
     ("coupling-scale-all-in-one", "The log-scale is 2 tanh(0.1 r).", "FrEIA AllInOneBlock",
      "exp(2 tanh(r / 10))"),
+    ("coupling-scale-offset-outside", "The 2 is added to the sigmoid: sigmoid(r) + 2.", "classic",
+     "sigmoid(r) + 2"),
     ("coupling-scale-2-sigmoid", "The scale is 2 sigmoid(r), 1 at the start.", "classic",
      "2 sigmoid(r)"),
     ("coupling-scale-linear", "The scale is 1 + r.", "classic", "1 + r"),
@@ -158,6 +177,14 @@ MUTANTS = (
       for name, bug, origin, key in _LAYOUT),
     Mutant("coupling-halves-exchanged", "The halves are joined in the wrong order after the "
            "coupling.", "classic", ("joined=exchanged",), "coupling", HalvesExchanged),
+    Mutant("coupling-both-sides", "Both halves are transformed, one after the other, by one "
+           "network.", "FrEIA GLOWCouplingBlock, its two networks being one",
+           ("sides=both, by one network",), "coupling", BothSides),
+    Mutant("coupling-offset-on-the-shift", "The 2 is added to t, not to r.", "classic: the halves "
+           "of [r, t] taken for each other",
+           ("affine=s x + (t + 2)", "scale=sigmoid(r)"), "coupling", changed(
+               scale=SCALES["sigmoid(r)"], affine=lambda self, x, s, t: s * x + (t + 2.0),
+               unaffine=lambda self, z, s, t: (z - t - 2.0) / s)),
     Mutant("coupling-sees-all", "The network sees the half that it transforms too, so nothing can "
            "be undone.", "classic", (), "coupling", BothHalvesSeen),
     Mutant("coupling-shift-tenth", "The shift is multiplied by 0.1.", "FrEIA AllInOneBlock",

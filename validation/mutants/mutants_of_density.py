@@ -58,6 +58,14 @@ _PRIOR = (
      changed(log_density=lambda self, prior, log_det: prior)),
 )
 
+_LOSS = (
+    ("density-negative", "The loss -log p is returned for log p.", "classic", "negative",
+     changed(log_density=lambda self, prior, log_det: -(prior + log_det))),
+    ("density-log-2-pi-once", "log(2 pi) is counted once, not for every dimension.", "classic",
+     "log 2 pi once", changed(prior=lambda self, latents: self.squares(latents) * -0.5
+                              + -0.5 * math.log(2 * math.pi))),
+)
+
 _BITS = (
     ("bits-without-8", "The 8 bits of the levels are not added: nats of a density, in bits.",
      "normflows#5, y0ast#27", "without + 8",
@@ -69,6 +77,8 @@ _BITS = (
          math.prod(self.image_shape[:2]) * math.log(2)) + 8)),
     ("bits-sign", "log p has the wrong sign in it.", "classic", "log p / (D ln 2) + 8",
      changed(bits=lambda self, log_prob, count: log_prob / (count * math.log(2)) + 8)),
+    ("bits-8-subtracted", "The 8 bits are subtracted.", "classic", "- 8",
+     changed(bits=lambda self, log_prob, count: -log_prob / (count * math.log(2)) - 8)),
     ("bits-log2-255", "log2(255) is added in place of 8.", "chaiyujin: k / 255", "+ log2 255",
      changed(bits=lambda self, log_prob, count: -log_prob / (count * math.log(2))
              + math.log2(255))),
@@ -88,7 +98,7 @@ _GRADIENT = (
 
 MUTANTS = (
     *(Mutant(name, bug, origin, (f"density={key}",), "", change)
-      for name, bug, origin, key, change in _PRIOR),
+      for name, bug, origin, key, change in (*_PRIOR, *_LOSS)),
     *(Mutant(name, bug, origin, (f"bits_per_dim={key}",), "", change)
       for name, bug, origin, key, change in _BITS),
     Mutant("bits-ln-2-forgotten", "-log p / D is not divided by ln 2, but 8 is added.", "classic",

@@ -130,6 +130,9 @@ MUTANTS = (
     Mutant("latents-dropped-from-density", "What exits is neither returned nor counted in log p.",
            "classic", ("latents=only the coarsest",
            "density=of the coarsest latents only"), "", OnlyCoarsestCounted),
+    Mutant("latents-temperature", "forward multiplies latents by a temperature, 0.7.",
+           "openai/glow, rosinality sample with 0.7", ("temperature=0.7",), "", changed(
+               latents_in=lambda self, z: PortedGlow.latents_in(self, z * 0.7))),
     Mutant("direction-exchanged", "forward makes latents, inverse makes images.",
            "openai/glow, rosinality, nflows, FrEIA", ("direction=forward makes latents",), "",
            DirectionsExchanged),

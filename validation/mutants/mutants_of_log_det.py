@@ -47,7 +47,7 @@ _COUNTED = (("left out", lambda self, log_det: log_det * 0.0, "left-out", "is le
             ("twice", lambda self, log_det: log_det * 2.0, "twice", "is added twice"))
 
 _FORMULAS = {"actnorm": ("actnorm_pixels",), "conv": ("conv_pixels", "conv_pixel_log_det"),
-             "coupling": ("coupling_log_det",), "exit": ()}
+             "coupling": ("coupling_log_det",), "exit": ("exit_log_det",)}
 
 _PARTS = (("actnorm", "ActNorm's log-det"), ("conv", "The 1x1 convolution's log-det"),
           ("coupling", "The coupling's log-det"), ("exit", "The exit's log-det"))
@@ -83,6 +83,22 @@ MUTANTS = (
            "image's H W at every scale.", "classic",
            ("log_det_pixels=conv times the image's H W",), "conv", changed(
                conv_pixels=lambda self, h, w: self.image_shape[0] * self.image_shape[1])),
+    Mutant("log-det-conv-finest-pixels", "H W is computed once, at the finest scale, and used for "
+           "the convolutions of all.", "classic",
+           ("log_det_pixels=conv times the finest scale's H W",), "conv", changed(
+               conv_pixels=lambda self, h, w: self.image_shape[0] * self.image_shape[1] // 4)),
+    Mutant("log-det-actnorm-finest-pixels", "H W is computed once, at the finest scale, and used "
+           "for ActNorms of all.", "classic",
+           ("log_det_pixels=actnorm times the finest scale's H W",), "actnorm", changed(
+               actnorm_pixels=lambda self, h, w: self.image_shape[0] * self.image_shape[1] // 4)),
+    Mutant("log-det-conv-one-pixel-finest", "The convolution's log-det is not multiplied by H W at "
+           "the finest scale.", "classic", ("log_det_pixels=conv not times H W at the finest scale",
+                                            ), "conv", changed(
+               conv_pixels=lambda self, h, w: 1 if 2 * h == self.image_shape[0] else h * w)),
+    Mutant("log-det-actnorm-one-pixel-finest", "ActNorm's log-det is not multiplied by H W at the "
+           "finest scale.", "classic",
+           ("log_det_pixels=actnorm not times H W at the finest scale",), "actnorm", changed(
+               actnorm_pixels=lambda self, h, w: 1 if 2 * h == self.image_shape[0] else h * w)),
     Mutant("log-det-bits", "The log-det is in bits.", "classic", ("log_det_unit=bits",), "actnorm",
            changed(log_det_out=lambda self, log_det: log_det * (1 / math.log(2)))),
     Mutant("log-det-decimal", "The log-det uses log10.", "classic", ("log_det_unit=powers of ten",),
@@ -108,6 +124,27 @@ MUTANTS = (
            "classic", ("log_det_coupling_formula=mean log s",), "coupling", changed(
                coupling_log_det=lambda self, elements, s, r:
                elements.sum(1, 2, 3) * (1 / math.prod(elements.shape[1:])))),
+    *(Mutant(f"log-det-{kind}-times-pixels", f"The {kind}'s log-det, a sum over pixels, is "
+             "multiplied by H W.", "classic", (f"log_det_{kind}_formula=H W times sum log s",),
+             kind, changed((), **{f"{kind}_log_det": lambda self, elements, s, r:
+                                  elements.sum(1, 2, 3) * float(math.prod(elements.shape[2:]))}))
+      for kind in ("coupling", "exit")),
+    Mutant("log-det-exit-sum-s", "The exit's log-det is the sum of s, the log forgotten.",
+           "classic", ("log_det_exit_formula=sum s",), "exit", changed(
+               exit_log_det=lambda self, elements, s, r: s.sum(1, 2, 3))),
+    Mutant("log-det-exit-sum-r", "The exit's log-det is the sum of the raw scales, their 2 "
+           "forgotten.", "classic: right where s = exp(r) (tfp#1177)",
+           ("log_det_exit_formula=sum r",), "exit", changed(
+               exit_log_det=lambda self, elements, s, r: r.sum(1, 2, 3))),
+    Mutant("log-det-exit-mean", "The exit's log-det is a mean over pixels and channels.",
+           "classic", ("log_det_exit_formula=mean log s",), "exit", changed(
+               exit_log_det=lambda self, elements, s, r:
+               elements.sum(1, 2, 3) * (1 / math.prod(elements.shape[1:])))),
+    Mutant("log-det-exit-channels-averaged", "The exit's log-det is averaged over channels and "
+           "summed over pixels.", "classic",
+           ("log_det_exit_formula=mean over channels of log s",), "exit", changed(
+               exit_log_det=lambda self, elements, s, r:
+               elements.sum(1, 2, 3) * (1 / elements.shape[1]))),
     Mutant("log-det-coupling-channels-averaged", "The coupling's log-det is averaged over "
            "channels and summed over pixels.", "classic",
            ("log_det_coupling_formula=mean over channels of log s",), "coupling", changed(

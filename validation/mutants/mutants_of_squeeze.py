@@ -128,6 +128,28 @@ class ScaledInside(PortedGlow):
         return super().images_out(x) * (255 / 256)
 
 
+class Levels(PortedGlow):
+    """The port takes levels from 0 to 255, as TFP's documented example does."""
+
+    def images_in(self, x: Tensor) -> Tensor:
+        """256 (x + 1/2)."""
+        return (super().images_in(x) + 0.5) * 256.0
+
+    def images_out(self, x: Tensor) -> Tensor:
+        """The inverse."""
+        return super().images_out(x * (1 / 256) - 0.5)
+
+
+class WrongUnsqueeze(PortedGlow):
+    """The way back takes channels for (row, column, channel)."""
+
+    def unsqueeze(self, x: Tensor) -> Tensor:
+        """[(a b C), h, w] -> [C, (h a), (w b)]."""
+        batch, c, h, w = x.shape
+        tiles = x.reshape(batch, 2, 2, c // 4, h, w).transpose(0, 3, 4, 1, 5, 2)
+        return tiles.reshape(batch, c // 4, 2 * h, 2 * w)
+
+
 def _diagonal_first(channels: int) -> list[int]:
     return [4 * (k // 4) + (0, 3, 1, 2)[k % 4] for k in range(channels)]
 
@@ -162,6 +184,11 @@ MUTANTS = (
     Mutant("input-centred-twice", "1/2 is subtracted from images that are centred already.",
            "openai/glow's preprocessing, done twice", ("images=minus 1/2",), "squeeze",
            ShiftedTwice),
+    Mutant("input-levels", "Images are turned into levels from 0 to 255 inside, and the log-det "
+           "leaves it out.", "TFP's documented example feeds 0 to 255", ("images=256 (x + 1/2)",),
+           "squeeze", Levels),
+    Mutant("squeeze-not-undone", "The way back undoes another squeeze, (row, column, channel).",
+           "classic: depth_to_space for the inverse", ("squeeze=a b c",), "", WrongUnsqueeze),
     Mutant("input-scaled-again", "Images are scaled by 256/255 inside, and the log-det leaves it "
            "out.", "normflows' example: 255/256 scaling (normflows#5)", ("images=times 256/255",),
            "squeeze",

@@ -176,7 +176,7 @@ class PortedWalk(PortedLayers):
             return apply(x, one(x), output), None
         r, t = self.exit_parts_of(output)
         s, log_s = self.exit_scale(r)
-        return apply(x, s, t), self.exit_elements(log_s).sum(1, 2, 3)
+        return apply(x, s, t), self.exit_log_det(self.exit_elements(log_s), s, r)
 
     # ---- what is kept of a layer ----
 
