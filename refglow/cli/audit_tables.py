@@ -152,7 +152,25 @@ def _truths(found: Audit) -> str:
                                         "the image")
     return (f"Measured against {text}. Predicted: eps / 2 x the amplification of all roundings. An "
             f"error can grow {number(found.amplification[0])} times on the whole way to the latent "
-            f"and {number(found.amplification[1])} times on that to the image.")
+            f"and {number(found.amplification[1])} times on that to the image."
+            + _of_few(found))
+
+
+def _of_few(found: Audit) -> str:
+    """The digits and the growth of the first few, their median and the worst."""
+    few = len(found.amplification_of_few[0])
+    if few < 2:
+        return ""
+    ways = []
+    for to_latent, grown in zip((True, False), found.amplification_of_few, strict=True):
+        digits = "; ".join(f"{one.number_type.name} {one.digits_of_few[0]:.1f}, "
+                           f"{one.digits_of_few[1]:.1f}" for one in found.surviving
+                           if one.to_latent == to_latent and one.digits_of_few is not None)
+        ways.append(f"to the {'latent' if to_latent else 'image'} an error grows "
+                    f"{number(float(np.median(grown)))}, {number(max(grown))} times; digits: "
+                    f"{digits}")
+    return (f" Over the first {few} images and as many samples, median and worst: "
+            f"{'. T'.join([ways[0], ways[1][1:]])}.")
 
 
 def _trip_table(found: Audit) -> Table:

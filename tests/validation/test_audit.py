@@ -15,6 +15,7 @@ from refglow.validation.audit.amplification import (
     layer_gains,
 )
 from refglow.validation.audit.channels import coupling_of
+from refglow.validation.audit.linearized import Linearized
 from refglow.validation.audit.number_types import BFLOAT16, FLOAT16, FLOAT32, evaluated
 from refglow.validation.audit.truth import true_values
 from refglow.validation.audit.walk import tangent_through, through, trajectory
@@ -192,6 +193,34 @@ def test_amplification_is_that_of_products_of_jacobians(walk, to_latent):
         assert amplification == pytest.approx(exact, rel=2e-3)
     some = amplifications(layers, places, to_latent, [wanted[2], wanted[-1]], rng)
     assert some == pytest.approx({place: found[place] for place in some}, rel=2e-3)
+
+
+@pytest.mark.usefixtures("by_the_specification")
+@pytest.mark.parametrize("same", [True, False])
+def test_a_kept_jacobian_is_the_networks(same, monkeypatch):
+    network = small_network((4, 4, 3), dtype=np.float64)
+    randomize_weights_of(network)
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((3, 4, 4, 3))
+    if same:
+        x = np.broadcast_to(x[:1], x.shape)
+    kept = Linearized(network)
+    x_dot, y_bar = rng.standard_normal(x.shape), rng.standard_normal((3, 4, 4, 6))
+    for _ in range(2):
+        (y, y_dot), (y_too, pullback) = kept.jvp(x, x_dot), kept.vjp(x)
+        expected, expected_dot = network.jvp(x, x_dot)
+        x_bar, _ = network.vjp(x)[1](y_bar)
+        for found, right in ((y, expected), (y_too, expected), (y_dot, expected_dot),
+                             (pullback(y_bar)[0], x_bar)):
+            np.testing.assert_allclose(found, right, rtol=0, atol=1e-13)
+        monkeypatch.setattr(type(network), "__call__", None)  # its values are known now
+    assert pullback(y_bar)[1] == {}
+
+
+def randomize_weights_of(network):
+    rng = np.random.default_rng(1)
+    for _, variable in network.named_variables():
+        variable.assign(rng.standard_normal(variable.shape) / 3)
 
 
 def test_bidiagonalization_of_known_matrices():

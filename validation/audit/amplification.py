@@ -38,6 +38,11 @@ _NEGLIGIBLE = 1e-12  # a remainder that is rounding only, of the vector it remai
 
 Vectors = list[Array]
 LinearMap = Callable[[Vectors], Vectors]
+OnStep = Callable[[], object]
+
+
+def _nothing() -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def _gain(layer: Layer, h: Array, to_latent: bool, rng: np.random.Generator,
 
 def amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: bool,
                    wanted: Sequence[int], rng: np.random.Generator,
-                   steps: int = STEPS) -> dict[int, float]:
+                   steps: int = STEPS, on_step: OnStep = _nothing) -> dict[int, float]:
     """The largest growth of an error from one end of the flow to some places.
 
     Args:
@@ -117,6 +122,7 @@ def amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: 
       to_latent: from the image to each place; otherwise from the latent.
       wanted: the places.
       rng, steps: as for `layer_gains`.
+      on_step: called before each step.
 
     Returns:
       {place: the largest singular value of the Jacobian of the walk to there}.
@@ -151,18 +157,46 @@ def amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: 
                 bar = cotangent_through(layers[k], at(source, len(bar)), bar, to_latent)
         return [*waiting, *([] if bar is None else bar)]
     starts = list(rng.standard_normal((len(ends), *start.shape[1:])))
-    return dict(zip(ends, map(float, largest_singular_values(apply, transposed, starts, steps)),
-                    strict=True))
+    found = largest_singular_values(apply, transposed, starts, steps, on_step)
+    return dict(zip(ends, map(float, found), strict=True))
+
+
+def whole_amplifications(layers: Sequence[Layer], places: Sequence[Array], to_latent: bool,
+                         rng: np.random.Generator, steps: int = STEPS,
+                         on_step: OnStep = _nothing) -> list[float]:
+    """The largest growth of an error on the whole way, at each of several points.
+
+    Args:
+      layers, to_latent, rng, steps, on_step: as for `amplifications`.
+      places: [B, ...] each, the values at all places, a point for each of B.
+    """
+    walk = range(len(layers)) if to_latent else range(len(layers))[::-1]
+    start = places[0 if to_latent else -1]
+
+    def apply(vectors: Vectors) -> Vectors:
+        h_dot = np.stack(vectors)
+        for k in walk:
+            h_dot = tangent_through(layers[k], places[k if to_latent else k + 1], h_dot, to_latent)
+        return list(h_dot)
+
+    def transposed(vectors: Vectors) -> Vectors:
+        bar = np.stack(vectors)
+        for k in reversed(walk):
+            bar = cotangent_through(layers[k], places[k if to_latent else k + 1], bar, to_latent)
+        return list(bar)
+    return [float(value) for value in largest_singular_values(
+        apply, transposed, list(rng.standard_normal(start.shape)), steps, on_step)]
 
 
 def largest_singular_values(apply: LinearMap, transposed: LinearMap, starts: Vectors,
-                            steps: int = STEPS) -> Array:
+                            steps: int = STEPS, on_step: OnStep = _nothing) -> Array:
     """Lower bounds of the largest singular value of each of some linear maps, computed together.
 
     Args:
       apply, transposed: take one vector for each map, and give one for each.
       starts: the vectors that the bidiagonalization starts from, random.
       steps: m.
+      on_step: called before each of them.
 
     Returns:
       [the number of maps]; NaN where numbers are not finite.
@@ -175,6 +209,7 @@ def largest_singular_values(apply: LinearMap, transposed: LinearMap, starts: Vec
     diagonal, above = [], []
     with np.errstate(all="ignore"):
         for _ in range(steps):
+            on_step()
             u = [new - b_k * old for new, b_k, old in zip(apply(v), b, u, strict=True)]
             a = _lengths(u)
             u = _scaled(u, a)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,10 +18,17 @@ from refglow.validation.audit.amplification import (
     amplifications,
     layer_gains,
     roundings_carried,
+    whole_amplifications,
 )
 from refglow.validation.audit.channels import Scales, scales_of
 from refglow.validation.audit.findings import find, not_finite_weights
-from refglow.validation.audit.number_types import number_types
+from refglow.validation.audit.linearized import linearize
+from refglow.validation.audit.number_types import (
+    FLOAT64,
+    NumberType,
+    evaluated,
+    number_types,
+)
 from refglow.validation.audit.report import Audit, LayerReport
 from refglow.validation.audit.round_trips import (
     RoundTrip,
@@ -30,6 +39,7 @@ from refglow.validation.audit.round_trips import (
 )
 from refglow.validation.audit.surviving import Surviving, surviving
 from refglow.validation.audit.truth import Truth, multiplications, true_values
+from refglow.validation.compare import difference
 from refglow.validation.layers import layers_towards_latent
 
 BALL_SECONDS = 60.0
@@ -37,6 +47,7 @@ TEMPERATURES = (0.7, 1.0)
 _LARGE = 1e8  # multiplications for one image, from which on less is measured
 _STEPS_OF_LARGE = 6
 _NOTEWORTHY = 3
+_FEW = 4  # images and samples, of which amplification and digits on the whole way are measured
 _PRODUCTS = 3e9  # multiplications times places, up to which amplifications are measured everywhere
 
 OnPart = Callable[[str, int, int], object]
@@ -51,7 +62,7 @@ def audit(glow: Glow, images: Array, *, n_bits: int = 8, seed: int = 0,
       glow: the model, float32 or float64, its ActNorms initialised.
       images: [N, H, W, C] as the model takes them, in its number type. Round trips are made with
         all of them and with as many samples; amplification and digits are measured with the first
-        one and one sample.
+        one and one sample, on the whole way with the first few.
       n_bits: of the levels that the model was trained on.
       seed: of the samples, and of the vectors that measure amplification.
       temperatures: of the samples.
@@ -88,11 +99,15 @@ class _Work:
         count = multiplications(self.layers, glow)
         self.steps = STEPS if count < _LARGE else _STEPS_OF_LARGE
         self.everywhere = count * len(self.layers) < _PRODUCTS
+        linearize(self.layers)
         self.types = number_types(images.dtype)
-        self.done, self.total = 0, len(self.layers) + 2 * len(self.types) + len(temperatures) + 6
+        self.few = min(_FEW, len(images))
+        self.done = 0
+        self.total = 4 + len(temperatures) + 5 * len(self.layers) + 4 * self.steps + (
+            2 * len(self.types))
 
     def _part(self, what: str) -> None:
-        self.on_part(what, self.done, self.total)
+        self.on_part(what, min(self.done, self.total), self.total)
         self.done += 1
 
     def audit(self) -> Audit:
@@ -113,8 +128,9 @@ class _Work:
         findings = not_finite_weights(self.glow.state_dict()) or find(
             self.layers, reports, trips, data.places, self.images.dtype)
         return Audit(self.images.dtype.name, len(self.images), self.n_bits, self.seed,
-                     tuple(reports), tuple(self._surviving(truths)),
-                     (amplified[0][len(self.layers)], amplified[1][0]), truths, tuple(trips),
+                     tuple(reports), tuple(self._surviving(truths, (data, samples))),
+                     (amplified[0][len(self.layers)], amplified[1][0]),
+                     self._amplified_over_few(data, samples), truths, tuple(trips),
                      tuple(findings), self.layers)
 
     def _trips(self, reach: list[float]) -> list[RoundTrip]:
@@ -129,8 +145,11 @@ class _Work:
     def _truths(self) -> tuple[Truth, Truth]:
         found = []
         for to_latent, start in ((True, self.images[:1]), (False, self.standard[:1])):
-            self._part(f"the truth, on the way to the {'latent' if to_latent else 'image'}")
-            found.append(true_values(self.glow, start, to_latent, self.ball_seconds))
+            what = f"the truth, on the way to the {'latent' if to_latent else 'image'}"
+            through = self.done + 2 * len(self.layers)
+            found.append(true_values(self.glow, start, to_latent, self.ball_seconds,
+                                     partial(self._part, what)))
+            self.done = through
         return found[0], found[1]
 
     # Samples that have left the range of the data tell nothing about the layers behind that.
@@ -154,15 +173,41 @@ class _Work:
         walks = [[h[:1] for h in walk.places] for walk in (
             data, data if samples.origin else samples)]
         for to_latent, places in ((True, walks[0]), (False, walks[1])):
-            self._part(f"amplification on the way to the {'latent' if to_latent else 'image'}")
+            what = f"amplification on the way to the {'latent' if to_latent else 'image'}"
             wanted = list(range(1, count + 1) if to_latent else range(count))
             if not self.everywhere:
                 shift = 1 if to_latent else 0
                 wanted = sorted({wanted[0], wanted[-1]} | {
                     k + shift for k in self._noteworthy(gains)})
             found.append(amplifications(self.layers, places, to_latent, wanted, self.rng,
-                                        self.steps))
+                                        self.steps, partial(self._part, what)))
         return found
+
+    def _amplified_over_few(self, data: Walk, samples: Walk) -> tuple[list[float], list[float]]:
+        """On the whole ways to the latent and to the image, at the first few images and samples.
+
+        Where samples fail, at images on both.
+        """
+        back = data if samples.origin else samples
+        to_latent, to_image = (whole_amplifications(
+            self.layers, [h[:self.few] for h in walk.places], way, self.rng, self.steps,
+            partial(self._part, "amplification of the first few images and samples"))
+            for way, walk in ((True, data), (False, back)))
+        return to_latent, to_image
+
+    def _errors_over_few(self, number_type: NumberType, walk: Walk) -> list[float]:
+        """The relative errors at the end, against float64, of the first few images or samples."""
+        first, last = (0, -1) if walk.to_latent else (-1, 0)
+        starts, ends = walk.places[first][:self.few], walk.places[last]
+        if number_type is FLOAT64 or ends is None:
+            return []
+        own = (self.images if walk.to_latent else self.standard)[:len(starts)]
+        try:
+            found = evaluated(self.glow, number_type, own, walk.to_latent)[last]
+        except ValueError:
+            return [np.inf] * len(starts)
+        return [difference(a, b).relative if np.isfinite(b).all() else np.nan
+                for a, b in zip(found, ends, strict=False)]
 
     def _noteworthy(self, gains: list[Gains]) -> list[int]:
         """The layers of a large model to whose places amplification is measured."""
@@ -171,11 +216,14 @@ class _Work:
         return by_condition[:_NOTEWORTHY] + [k for k, layer in enumerate(self.layers)
                                              if layer.kind == "ExitBijector"]
 
-    def _surviving(self, truths: tuple[Truth, Truth]) -> Iterator[Surviving]:
-        for truth, to_latent in zip(truths, (True, False), strict=True):
+    def _surviving(self, truths: tuple[Truth, Truth],
+                   walks: tuple[Walk, Walk]) -> Iterator[Surviving]:
+        for truth, walk in zip(truths, walks, strict=True):
+            to_latent = walk.to_latent
             places = [np.asarray(h, np.float64) for h in truth.places]
             self._part("the roundings to expect")
             carried = roundings_carried(self.layers, places, to_latent, self.rng)
             for number_type in self.types:
                 self._part(f"digits in {number_type.name}")
-                yield surviving(self.glow, number_type, truth, to_latent, carried)
+                yield replace(surviving(self.glow, number_type, truth, to_latent, carried),
+                              of_few=tuple(self._errors_over_few(number_type, walk)))

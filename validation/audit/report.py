@@ -76,7 +76,8 @@ class Audit:
       images, n_bits, seed: what it was audited with.
       layers: towards the latent.
       surviving: one for each number type and direction.
-      amplification: (from image to latent, from latent to image).
+      amplification: (from image to latent, from latent to image), at the first image and sample.
+      amplification_of_few: the same at each of the first few.
       truths: (to the latent, to the image): what errors were measured against.
       trips: the round trips, in the model's own number type.
       findings: what is wrong, the worst first.
@@ -90,6 +91,7 @@ class Audit:
     layers: tuple[LayerReport, ...]
     surviving: tuple[Surviving, ...]
     amplification: tuple[float, float]
+    amplification_of_few: tuple[list[float], list[float]]
     truths: tuple[Truth, Truth]
     trips: tuple[RoundTrip, ...]
     findings: tuple[Finding, ...]
@@ -110,7 +112,9 @@ class Audit:
             "findings": [asdict(finding) | {"channels": list(finding.channels)}
                          for finding in self.findings],
             "amplification": {"image_to_latent": self.amplification[0],
-                              "latent_to_image": self.amplification[1]},
+                              "latent_to_image": self.amplification[1],
+                              "image_to_latent_of_few": self.amplification_of_few[0],
+                              "latent_to_image_of_few": self.amplification_of_few[1]},
             "measured_against": {"to_latent": truth(self.truths[0]),
                                  "to_image": truth(self.truths[1])},
             "digits": [one.as_dict() for one in self.surviving],

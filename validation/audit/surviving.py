@@ -29,12 +29,23 @@ class Surviving:
       measured: by place, the relative error; infinite where numbers are not finite, NaN where the
         truth is not.
       predicted: by place, the relative error to expect.
+      of_few: the relative errors at the end for the first few images or samples, against float64;
+        none of float64 itself.
     """
 
     number_type: NumberType
     to_latent: bool
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
+    of_few: tuple[float, ...] = ()
+
+    @property
+    def digits_of_few(self) -> tuple[float, float] | None:
+        """(median, least) of the digits that survive the whole way, over the first few."""
+        if not self.of_few:
+            return None
+        digits = [digits_of(error, self.number_type) for error in self.of_few]
+        return float(np.median(digits)), min(digits)
 
     def digits(self, place: int) -> float:
         """Decimal digits that survive at a place, measured."""
@@ -52,6 +63,7 @@ class Surviving:
         return {"number_type": self.number_type.name,
                 "direction": "to latent" if self.to_latent else "to image",
                 "digits_predicted": predicted, "digits_measured": measured,
+                "errors_of_few": list(self.of_few),
                 "errors_predicted": list(self.predicted), "errors_measured": list(self.measured)}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,8 @@ class Truth:
     why: str = ""
 
 
-def true_values(glow: Glow, start: Array, to_latent: bool, ball_seconds: float) -> Truth:
+def true_values(glow: Glow, start: Array, to_latent: bool, ball_seconds: float,
+                on_layer: Callable[[], object] = lambda: None) -> Truth:
     """The true values at all places of a walk that begins exactly at `start`.
 
     Args:
@@ -54,6 +55,7 @@ def true_values(glow: Glow, start: Array, to_latent: bool, ball_seconds: float) 
       start: [1, ...], float32 or float64.
       to_latent: the direction.
       ball_seconds: how long ball arithmetic may take, by an estimate.
+      on_layer: called after each layer, where it is not balls.
     """
     why = _why_no_balls(glow, start, to_latent, ball_seconds)
     if not why:
@@ -62,7 +64,7 @@ def true_values(glow: Glow, start: Array, to_latent: bool, ball_seconds: float) 
             return _by_balls(glow, start, to_latent)
         except (UndecidedError, MemoryError) as error:
             why = f"balls do not decide it ({error})"
-    return _by_wide_floats(glow, start, to_latent, why)
+    return _by_wide_floats(glow, start, to_latent, why, on_layer)
 
 
 def _by_balls(glow: Glow, start: Array, to_latent: bool) -> Truth:
@@ -79,7 +81,8 @@ def _by_balls(glow: Glow, start: Array, to_latent: bool) -> Truth:
     return Truth(places, f"ball arithmetic, {found.bits} bits", 2.0**-53)
 
 
-def _by_wide_floats(glow: Glow, start: Array, to_latent: bool, why: str) -> Truth:
+def _by_wide_floats(glow: Glow, start: Array, to_latent: bool, why: str,
+                    on_layer: Callable[[], object]) -> Truth:
     """Long double where that is wider than float64.
 
     The roundings of two types are in proportion to their eps, so the wider one's error is about
@@ -90,10 +93,14 @@ def _by_wide_floats(glow: Glow, start: Array, to_latent: bool, why: str) -> Trut
     if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         names.pop()
     results = []
+
+    def told(h: Array) -> Array:
+        on_layer()
+        return h
     with np.errstate(all="ignore"):
         for dtype, _ in names[-2:]:
             layers = layers_towards_latent(glow.astype(dtype))
-            results.append(trajectory(layers, start.astype(dtype), to_latent))
+            results.append(trajectory(layers, start.astype(dtype), to_latent, told))
         share = float(np.finfo(names[-1][0]).eps / np.finfo(names[-2][0]).eps)
         error = max(difference(narrow, wide).relative
                     for narrow, wide in zip(*results, strict=True))
