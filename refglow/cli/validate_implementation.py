@@ -80,12 +80,8 @@ def model_and_images(file: Path | None, count: int, seed: int) -> tuple[Glow, Ar
       count: of images.
       seed: of the weights and images.
     """
-    import numpy as np
-
     from refglow.model_file import load
-    from refglow.validation.implementations.model import default_glow
-    from refglow.validation.random_models import random_images
+    from refglow.validation.implementations.model import default_glow, images_for
 
     model = default_glow(seed) if file is None else load(file)
-    return model, random_images(np.random.default_rng([seed, 1]), count,
-                                tuple(model.parameters["output_shape"]))
+    return model, images_for(model, count, seed)

@@ -9,7 +9,6 @@ each result says what computed it, and the report names all.
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 import os
 import platform
@@ -28,6 +27,7 @@ from refglow.training.image_data import ImageData
 from refglow.training.run_folder import RunFolder
 from refglow.training.trained import Trained, load_trained
 from refglow.validation.campaigns.campaign import Json
+from refglow.validation.vectors.stranger_files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,7 @@ def digest_of(model: str) -> str:
       OSError: if it cannot be read.
     """
     path = Path(model)
-    with open(RunFolder(path).checkpoint if path.is_dir() else path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(RunFolder(path).checkpoint if path.is_dir() else path)
 
 
 def arithmetic() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from refglow.bijectors.glow import Glow
-from refglow.dtypes import Array
 from refglow.validation.campaigns.campaign import Json
 from refglow.validation.campaigns.grouping import groups_of
 from refglow.validation.diagnosis.of_conformance import diagnosis_of
@@ -20,12 +18,17 @@ from refglow.validation.diagnosis.words import as_dict
 from refglow.validation.implementations.apart import conformance_apart
 from refglow.validation.implementations.calls import CallFailedError
 from refglow.validation.implementations.conformance import Conformance
-from refglow.validation.implementations.model import architecture_of, parameters_of
+from refglow.validation.implementations.model import (
+    architecture_of,
+    images_for,
+    parameters_of,
+)
 from refglow.validation.implementations.process import ProcessCalls
 from refglow.validation.implementations.references import references
 from refglow.validation.implementations.source import Source, source_of
 from refglow.validation.live import random_glow
-from refglow.validation.random_models import random_architecture, random_images
+from refglow.validation.random_models import random_architecture
+from refglow.validation.vectors.stranger_files import sha256_of
 
 _MOST_WRONG = 8  # names of results that differ, for each number type
 
@@ -91,7 +94,7 @@ class ImplementationCampaign:
     def run(self, index: int) -> Json:
         """Compare on one architecture; if something differs, look for what explains it."""
         arguments, glow = self._drawn(index)
-        images = self._images(glow)
+        images = images_for(glow, self.images, self.seed)
         found = [conformance_apart(reference, glow, self._source(), self.time_limit)
                  for reference in references(glow, images, self.dtypes)]
         wrong = {one.dtype: [f"{row.bijector}: {row.prop}" for row in one.rows
@@ -132,11 +135,6 @@ class ImplementationCampaign:
         arguments = random_architecture(rng)
         return arguments, random_glow(arguments, rng, np.float64)
 
-    def _images(self, glow: Glow) -> Array:
-        """As `refglow validate --implementation` draws them, so that it shows the same."""
-        return random_images(np.random.default_rng([self.seed, 1]), self.images,
-                             tuple(glow.parameters["output_shape"]))
-
     def _diagnosed(self, found: list[Conformance]) -> Json | None:
         usable = [one for one in found if one.raw and not one.passed]
         if not usable or not self.diagnosis_seconds:
@@ -146,7 +144,7 @@ class ImplementationCampaign:
 
 def digest_of(source: Source) -> str:
     """SHA-256 of an implementation's file; "" for a module."""
-    return hashlib.sha256(Path(source.place).read_bytes()).hexdigest() if source.is_file else ""
+    return sha256_of(Path(source.place)) if source.is_file else ""
 
 
 def absolute(implementation: str) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import DEFAULT_FLOAT, Array
 from refglow.training.model import affine_network
-from refglow.validation.random_models import randomize_weights
+from refglow.validation.random_models import random_images, randomize_weights
 
 Arrays: TypeAlias = dict[str, Array]
 
 IMAGE_SHAPE = (16, 16, 3)
+IMAGES = 4  # that it is compared on, where nothing else is said
 _GAIN = 0.3  # of the random weights: condition 1e3 from latents to images, so float32 tells much
 
 
@@ -26,6 +27,12 @@ def default_glow(seed: int) -> Glow:
     glow = Glow(IMAGE_SHAPE, 3, 8, affine_network(32), seed=rng, dtype=np.float64)
     randomize_weights(glow, rng, _GAIN)
     return glow.astype(np.float32).astype(np.float64)
+
+
+def images_for(glow: Glow, count: int, seed: int) -> Array:
+    """Random images [count, H, W, C], float64: the same for a seed, whoever compares on them."""
+    return random_images(np.random.default_rng([seed, 1]), count,
+                         tuple(glow.parameters["output_shape"]))
 
 
 def architecture_of(glow: Glow) -> dict[str, Any]:

@@ -5,9 +5,7 @@ model.schema.json, beside this file, is its schema.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from typing import Any
 
 from refglow.bijectors.glow import Glow
@@ -15,6 +13,7 @@ from refglow.dtypes import Array
 from refglow.validation.implementations.active_layers import ActiveLayer, active_layers
 from refglow.validation.implementations.model import architecture_of, parameters_of
 from refglow.validation.model_folder.formulas import FORMULAS, MEANINGS
+from refglow.validation.schemas import schema_in
 
 FORMAT, VERSION = "refglow model", 1
 MANIFEST, MODEL, INPUTS = "model.json", "model.safetensors", "inputs.safetensors"
@@ -80,6 +79,4 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: tuple[int, ...],
 
 def manifest_schema() -> dict[str, Any]:
     """The schema of manifests."""
-    package = resources.files("refglow.validation.model_folder")
-    schema: dict[str, Any] = json.loads((package / "model.schema.json").read_text("utf-8"))
-    return schema
+    return schema_in("refglow.validation.model_folder", "model.schema.json")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonschema import Draft202012Validator
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
@@ -24,6 +23,7 @@ from refglow.validation.model_folder.manifest import (
     manifest_of,
     manifest_schema,
 )
+from refglow.validation.schemas import misfits
 from refglow.validation.vectors.stranger import one_line
 from refglow.validation.vectors.stranger_files import json_bytes, parsed_json, sha256_of
 
@@ -94,11 +94,9 @@ def inside(folder: Path, name: str) -> Path:
 
 def _manifest(path: Path) -> dict[str, Any]:
     manifest = parsed_json(path)
-    wrong = [one_line(f"{'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
-                      f"{error.message}")
-             for error in Draft202012Validator(manifest_schema()).iter_errors(manifest)]
+    wrong = misfits(manifest, manifest_schema(), "the manifest", _MOST_TOLD)
     if wrong:
-        raise ValueError(f"{path.name} does not fit its schema: {'; '.join(wrong[:_MOST_TOLD])}")
+        raise ValueError(f"{path.name} does not fit its schema: {'; '.join(map(one_line, wrong))}")
     found: dict[str, Any] = manifest
     if {entry["name"] for entry in found["files"]} != {MODEL, INPUTS}:
         raise ValueError(f"{path.name} must tell of {MODEL} and {INPUTS}, each once.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from refglow.cli import json_report
 from refglow.validation.report.record import Report
+from refglow.validation.schemas import schema_in
 
 
 def write_json(path: str | os.PathLike[str], report: Report) -> None:
@@ -27,6 +26,4 @@ def write_json(path: str | os.PathLike[str], report: Report) -> None:
 
 def report_schema() -> dict[str, Any]:
     """The schema of the JSON, draft 2020-12."""
-    text = (resources.files("refglow.validation.report") / "report.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_in("refglow.validation.report", "report.schema.json")

@@ -15,13 +15,14 @@ from refglow.validation.golden import DTYPES
 from refglow.validation.implementations.calls import ObjectCalls
 from refglow.validation.implementations.conformance import Conformance, conformance_of
 from refglow.validation.implementations.model import (
+    IMAGES,
     architecture_of,
     default_glow,
+    images_for,
     parameters_of,
 )
 from refglow.validation.implementations.offerings import OFFERINGS, built, offered
 from refglow.validation.implementations.reference import reference_of
-from refglow.validation.random_models import random_images
 from refglow.validation.testing.asked import AskedCalls
 from refglow.validation.testing.failure import failure
 from refglow.validation.testing.levels import (
@@ -30,8 +31,6 @@ from refglow.validation.testing.levels import (
     is_required,
     looked_at,
 )
-
-_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def assert_conforms(implementation: Any, level: str = "density", *, glow: Glow |
                         "glow=...; or a function of (architecture, parameters) that makes it.")
     model = default_glow(seed) if glow is None else glow
     if images is None:
-        images = random_images(np.random.default_rng([seed, 1]), _IMAGES,
-                               tuple(model.parameters["output_shape"]))
+        images = images_for(model, IMAGES, seed)
     found = [_compared(implementation, model.astype(number_type), images, looked)
              for number_type in _number_types(dtype)]
     conformances = tuple(one.conformance for one in found)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonschema import Draft202012Validator
 
 from refglow.atomic_file import write_atomically
 from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
+from refglow.validation.schemas import misfits
 from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.stranger import one_line, shown
-from refglow.validation.vectors.stranger_files import json_bytes, parsed_json, small_content
+from refglow.validation.vectors.stranger_files import (
+    json_bytes,
+    parsed_json,
+    sha256_of,
+    small_content,
+)
 from refglow.validation.vectors.vector import Vector
 
 _MOST_TOLD = 5  # differences of one vector
@@ -100,10 +103,10 @@ def checked_folder(folder: Path, kept: KeptVectors) -> Iterator[Checked]:
     if not manifests:
         raise ValueError(f"{folder} holds no vectors: there is no file vectors/NAME.json in it. "
                          "refglow vectors export makes such a folder.")
-    validator = Draft202012Validator(manifest_schema())
+    schema = manifest_schema()
     for path in manifests:
         try:
-            problems = _problems(path, validator, kept)
+            problems = _problems(path, schema, kept)
         except (OSError, ValueError, RecursionError) as error:
             problems = [str(error)]
         yield _checked(path.stem, problems)
@@ -137,10 +140,10 @@ def _problems_beside(folder: Path, manifests: set[str]) -> list[str]:
                        for name in sorted(arrays - manifests)]
 
 
-def _problems(path: Path, validator: Any, kept: KeptVectors) -> list[str]:
+def _problems(path: Path, schema: dict[str, Any], kept: KeptVectors) -> list[str]:
     manifest = parsed_json(path)
-    wrong = [f"{path.name}: {'/'.join(map(str, error.absolute_path)) or 'the manifest'}: "
-             f"{error.message}" for error in islice(validator.iter_errors(manifest), _MOST_TOLD)]
+    wrong = [f"{path.name}: {text}"
+             for text in misfits(manifest, schema, "the manifest", _MOST_TOLD)]
     if wrong:
         return wrong
     if manifest["name"] != path.stem:
@@ -173,8 +176,7 @@ def _array_problems(path: Path, expected: Exported) -> list[str]:
             elif not np.array_equal(file.array(name), array, equal_nan=False):
                 problems.append(f"{path.name}: {name} holds other numbers"
                                 f"{_first(file.array(name), array)}")
-    if not problems and hashlib.sha256(path.read_bytes()).hexdigest() != (
-            expected.manifest["sha256"]):
+    if not problems and sha256_of(path) != expected.manifest["sha256"]:
         problems.append(f"{path.name} has the right arrays, but not the bytes that were exported.")
     return problems
 

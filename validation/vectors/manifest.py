@@ -9,10 +9,8 @@ which numbers are kept of one of which not all are.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.safetensors_file import file_in_pieces
 from refglow.validation.golden import DTYPES
+from refglow.validation.schemas import schema_in
 from refglow.validation.vectors.conditions import layers_of_vector, rule_of
 from refglow.validation.vectors.counter_random import seed_of
 from refglow.validation.vectors.draws import weights_exponent
@@ -112,6 +111,4 @@ def _described(vector: Vector, name: str, array: Array) -> dict[str, Any]:
 
 def manifest_schema() -> dict[str, Any]:
     """The schema of manifests."""
-    text = (resources.files("refglow.validation.vectors") / "vector.schema.json").read_text("utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+    return schema_in("refglow.validation.vectors", "vector.schema.json")

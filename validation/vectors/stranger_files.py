@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from pathlib import Path
 from typing import Any
+
+from refglow.regular_file import require_regular
 
 _MOST_TEXT = 2**22  # bytes
 
@@ -15,9 +16,10 @@ def small_content(path: Path) -> bytes:
     """The bytes of a regular file that is not too long for what is read here.
 
     Raises:
-      OSError, ValueError: if it is something else; a pipe or a device is not opened.
+      OSError: if it is something else; a pipe or a device is not opened.
+      ValueError: if it is too long.
     """
-    _require_regular(path)
+    require_regular(path)
     with path.open("rb") as file:
         content = file.read(_MOST_TEXT + 1)
     if len(content) > _MOST_TEXT:
@@ -29,16 +31,11 @@ def sha256_of(path: Path) -> str:
     """The digest of a regular file, of any length, in hexadecimal.
 
     Raises:
-      OSError, ValueError: as `small_content`.
+      OSError: if it is something else; a pipe or a device is not opened.
     """
-    _require_regular(path)
+    require_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _require_regular(path: Path) -> None:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"{path.name} is not a regular file.")
 
 
 def parsed_json(path: Path) -> Any:
