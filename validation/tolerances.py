@@ -53,11 +53,12 @@ DERIVATIVE_IN_ANOTHER_TYPE = 100.0  # the same vjp in float32 or longdouble agai
 # An input rebuilt by inverses carries the roundings of the parts undone so far, times the condition
 # of each; in the models of the tests the gradient differs by 40 eps.
 REBUILT_AGAINST_STORED = 200.0  # memory="reversible" against "store", well-conditioned models
-# A check that would let an error of a tenth pass shows nothing, and fails instead.
 # Times the tolerance of `agreement`: from there on the diagnosis looks for a mistake. kappa is the
 # largest of a few draws, and a right port on 400 random models came to 1.2 times the tolerance; the
 # smallest mistakes planted are larger than it by three orders.
 LOOKED_INTO = 4.0
+TELLS_ORDERS_APART = 1e-3  # an error that tells one order of layers from another
+# A check that would let an error of a tenth pass shows nothing, and fails instead.
 LARGEST_USEFUL = 0.1
 # The audit of a model (`validation/audit`): samples that reach a thousand times as far as data do
 # at the same place have nothing to do with data any more.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refglow.cli.report_files import ReportFiles
+from refglow.cli.validate_implementation import DTYPES, Choices
 
 if TYPE_CHECKING:
     from refglow.validation.report import Report
@@ -81,7 +82,7 @@ def validate(
                      implementation, chosen)
     files.require_writable()
     if implementation is not None:
-        from refglow.cli.validate_implementation import Choices, validate_implementation
+        from refglow.cli.validate_implementation import validate_implementation
         report = validate_implementation(Choices(implementation, seed=seed or 0, **chosen),
                                          files.to_stderr)
     elif results is not None:
@@ -127,9 +128,8 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
         raise typer.BadParameter("goes with --implementation" + (
             " or --export." if {"model", "images"} & chosen.keys() else "."),
                                  param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
-    dtypes = ("float64", "float32", "both")
-    if chosen.get("dtype", "both") not in dtypes:
-        raise typer.BadParameter(f"can be {', '.join(dtypes)}; got {chosen['dtype']!r}.",
+    if "dtype" in chosen and chosen["dtype"] not in DTYPES:
+        raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {chosen['dtype']!r}.",
                                  param_hint="--dtype")
 
 

@@ -42,8 +42,7 @@ from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.diagnosis.usable import usable
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
-
-_CLOSE = 1e-3  # an error that tells one order of layers from another
+from refglow.validation.tolerances import TELLS_ORDERS_APART
 
 
 def diagnose(glow: Glow, observed: Observed, seconds: float = 50.0) -> Diagnosis:
@@ -182,7 +181,7 @@ def _is_left_out(reference: DialectGlow, observed: Observed, explained: Explaine
     def wrong(there: DialectGlow) -> int:
         segments = segments_of(there, observed)
         found = errors(there, segments, explained.dialects)
-        return sum(not error <= _CLOSE for error in found)
+        return sum(not error <= TELLS_ORDERS_APART for error in found)
     without = reference.in_dialect(reference.dialect.but(steps="last one left out"))
     return wrong(without) < wrong(reference)
 

@@ -17,8 +17,8 @@ from refglow.dtypes import Array
 from refglow.validation.compare import difference
 from refglow.validation.implementations.active_layers import ActiveLayer
 from refglow.validation.implementations.reference import Reference
+from refglow.validation.tolerances import TELLS_ORDERS_APART
 
-_CLOSE = 1e-3  # an error that tells one order of layers from another
 _MOST_STEPS = 2  # that are looked at
 
 
@@ -73,6 +73,6 @@ def _right(x: Array, step: list[ActiveLayer], arrays: Mapping[str, Array]) -> in
         for layer in step:
             output = arrays[f"layers/{layer.name}/output"]
             expected, _ = layer.towards_latent(x.astype(np.float64))
-            right += difference(output, expected, np.float64).relative < _CLOSE
+            right += difference(output, expected, np.float64).relative < TELLS_ORDERS_APART
             x = output
     return right
