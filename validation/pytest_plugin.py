@@ -3,7 +3,7 @@
     def test_my_glow(refglow_assert_conforms):
         refglow_assert_conforms(build, level="log_dets")    # build(architecture, parameters)
 
-    @pytest.mark.refglow_vectors("OneByOneConv")
+    @pytest.mark.refglow_vectors("OneByOneConv", direction="forward")
     def test_my_convolution(refglow_vector):
         x = refglow_vector.inputs["forward/input"]
         refglow_vector.assert_matches("forward/value", mine(x, **refglow_vector.parameters))
@@ -30,8 +30,9 @@ _ONE = "refglow_vector"  # the fixture that the marker is for
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", (
-        f"{_MARKER}(*names, flags=()): run the test once for each of refglow's golden vectors of "
-        "these operations, or whose names begin so, that catch one of the flagged mistakes; "
+        f"{_MARKER}(*names, direction=None, flags=()): run the test once for each of refglow's "
+        "golden vectors of these operations, or whose names begin so, that have the direction and "
+        "catch one of the flagged mistakes; "
         f"the fixture {_ONE} is the vector."))
 
 
@@ -72,8 +73,8 @@ def refglow_assert_conforms() -> Callable[..., tuple[Conformance, ...]]:
 def refglow_vectors() -> Iterator[GoldenVectors]:
     """Golden vectors by name: inputs, parameters and true results of every operation of a Glow.
 
-    refglow_vectors["onebyoneconv-3x5x4"].assert_matches("forward/value", yours) fails unless yours
-    is right. See `refglow.validation.testing.GoldenVector`.
+    refglow_vectors["onebyoneconv-4x4x12-of-2"].assert_matches("forward/value", yours) fails unless
+    yours is right. See `refglow.validation.testing.GoldenVector`.
     """
     from refglow.validation.testing import golden_vectors
 
@@ -86,6 +87,7 @@ def refglow_vector(request: pytest.FixtureRequest, refglow_vectors: GoldenVector
     """The golden vector that the test is run for, of those that its marker names.
 
     @pytest.mark.refglow_vectors("OneByOneConv", "actnorm-", flags=("TransposedW",)): operations, or
-    how names begin, and mistakes of which a vector catches one.
+    how names begin, and mistakes of which a vector catches one. Not every vector has both
+    directions; direction="forward" chooses those that have this one.
     """
     return refglow_vectors[request.param]

@@ -241,6 +241,11 @@ def test_vectors_by_operation_name_and_flag():
     assert names_of("actnorm-3x", "realnvp-5") and len(names_of()) == len(VECTORS)
     chosen = names_of("RealNVP", flags=["SwappedParams"])
     assert 0 < len(chosen) < len(names_of("RealNVP"))
+    forward, inverse = (set(names_of("OneByOneConv", direction=direction))
+                        for direction in ("forward", "inverse"))
+    assert inverse - forward == {"onebyoneconv-substitution"}
+    with pytest.raises(ValueError, match="can be forward or inverse; got 'back'"):
+        names_of(direction="back")
     with pytest.raises(ValueError, match="No operation is called 'conv3'"):
         names_of("conv3")
     with pytest.raises(ValueError, match="No vector has the flag 'Half'"):

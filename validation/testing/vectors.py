@@ -20,7 +20,7 @@ from refglow.validation.vectors.judging import Judge, judge_of
 from refglow.validation.vectors.kept import KeptVectors, kept_vectors
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.sampling import samples_of
-from refglow.validation.vectors.vector import Vector
+from refglow.validation.vectors.vector import BOTH, Vector
 
 _MOST_FLAGS = 6  # in a message
 
@@ -182,17 +182,21 @@ def golden_vectors() -> Iterator[GoldenVectors]:
         yield GoldenVectors(kept)
 
 
-def names_of(*chosen: str, flags: Collection[str] = ()) -> list[str]:
+def names_of(*chosen: str, direction: str | None = None,
+             flags: Collection[str] = ()) -> list[str]:
     """The names of vectors.
 
     Args:
       *chosen: operations ("RealNVP", "real_nvp"), or how names begin ("onebyoneconv-3x"); by
         default all.
+      direction: "forward" or "inverse", which a vector must have; by default either.
       flags: mistakes, of which a vector must catch one; by default any.
 
     Raises:
       ValueError: if there are none of one of them; tells what there is.
     """
+    if direction not in (None, *BOTH):
+        raise ValueError(f"The direction can be {' or '.join(BOTH)}; got {direction!r}.")
     unknown = sorted(set(flags) - FLAGS.keys())
     if unknown:
         raise ValueError(f"No vector has the flag {unknown[0]!r}; there are: "
@@ -201,6 +205,7 @@ def names_of(*chosen: str, flags: Collection[str] = ()) -> list[str]:
     for text in chosen:
         wanted |= _names(text)
     return [vector.name for vector in VECTORS if (not chosen or vector.name in wanted)
+            and (direction is None or direction in vector.directions)
             and (not flags or set(flags) & set(vector.flags))]
 
 
