@@ -30,7 +30,7 @@ _Json = Annotated[Path | None, typer.Option(
 
 @campaign.callback()
 def _campaign() -> None:
-    """Thousands of items on processes of this machine or on a Dask cluster, in one report.
+    """Compare thousands of architectures, or measure bits/dim, on all cores or on a Dask cluster.
 
     Results are kept as they come: interrupted or killed, a campaign goes on with --resume, and its
     report is the same as if nothing had happened. A finished one only prints its report.
@@ -53,8 +53,8 @@ def validate(
     time_limit: Annotated[float, typer.Option(
         min=0.01, help="Seconds that a call may take.")] = 60.0,
     diagnosis_seconds: Annotated[float, typer.Option(
-        min=0, help="How long to look for what explains an architecture's differences; 0: "
-        "not.")] = 20.0,
+        min=0, help="Seconds to look for what explains an architecture's differences; 0: not "
+        "at all.")] = 20.0,
     workers: _Workers = None, scheduler: _Scheduler = None, resume: _Resume = False,
     retry: _Retry = False, json: _Json = None,
 ) -> None:

@@ -55,7 +55,7 @@ class ReportFiles:
             require_writable(path)
 
     def write(self, report: Report) -> None:
-        """Write the report to all of them, and say where they are.
+        """Write the report to all of them, and say where they are, or how to get it.
 
         Raises:
           OSError: if a file cannot be written.
@@ -68,4 +68,6 @@ class ReportFiles:
             from refglow.validation.report import write_junit
             write_junit(self.junit, report)
             say(f"The JUnit file is {self.junit}.", to_stderr=self.to_stderr)
+        if not report.passed and self == ReportFiles():
+            say("--html FILE writes the full report.")
         write_json(self.json, report.as_dict())

@@ -18,40 +18,39 @@ if TYPE_CHECKING:
 
 
 def validate(
-    live: Annotated[str | None, typer.Option(
-        help="Compare with an installed library instead of the golden files: tfp.")] = None,
-    configs: Annotated[int | None, typer.Option(
-        min=1, help="With --live: how many random architectures.", show_default="10")] = None,
-    seed: Annotated[int | None, typer.Option(
-        min=0, help="With --live, --implementation or --export: the seed they are drawn from.",
-        show_default="0")] = None,
-    results: Annotated[Path | None, typer.Option(
-        help="Judge what your program, in any language, computed for the model of this folder (see "
-        "--export), or for its golden vectors (see `refglow vectors export`).")] = None,
+    implementation: Annotated[str | None, typer.Option(
+        metavar="FILE.py:NAME", help="Judge a Glow of yours in Python, or module:NAME: a function "
+        "of (architecture, parameters) that makes it, or an object, which offers some of forward, "
+        "inverse, log-dets, gradients, layers. It runs in a process of its own.")] = None,
     export: Annotated[Path | None, typer.Option(
         help="Write a whole model, its inputs and what they mean to this folder, for a Glow of "
         "yours in any language; --results then judges it as --implementation does.")] = None,
-    implementation: Annotated[str | None, typer.Option(
-        metavar="FILE.py:NAME", help="Judge a Glow of yours in Python, or module:NAME: a function "
-        "of (architecture, parameters) or an object, which offers some of forward, inverse, "
-        "log-dets, gradients, layers (see refglow.validation.implementations). It runs in a "
-        "process of its own.")] = None,
+    results: Annotated[Path | None, typer.Option(
+        help="Judge what your program, in any language, computed for the model of this folder (see "
+        "--export), or for its golden vectors (see `refglow vectors export`).")] = None,
     model: Annotated[Path | None, typer.Option(
         help="With --implementation or --export: the model's safetensors file.",
         show_default="random weights, 3 blocks of 8 steps")] = None,
     images: Annotated[int | None, typer.Option(
         min=1, help="With --implementation or --export: how many random images.",
         show_default="4")] = None,
+    seed: Annotated[int | None, typer.Option(
+        min=0, help="With --live, --implementation or --export: the seed they are drawn from.",
+        show_default="0")] = None,
+    dtype: Annotated[str | None, typer.Option(
+        help="With --implementation: float64, float32 or both.", show_default="both")] = None,
     time_limit: Annotated[float | None, typer.Option(
         min=0.01, help="With --implementation: seconds that a call may take.",
         show_default="60")] = None,
-    dtype: Annotated[str | None, typer.Option(
-        help="With --implementation: float64, float32 or both.", show_default="both")] = None,
+    live: Annotated[str | None, typer.Option(
+        help="tfp: hold refglow against the installed TFP instead of the golden files.")] = None,
+    configs: Annotated[int | None, typer.Option(
+        min=1, help="With --live: how many random architectures.", show_default="10")] = None,
     only: Annotated[str | None, typer.Option(
-        help="Only the bijectors whose name begins so, e.g. --only RealNVP; with --results, the "
-        "vectors.")] = None,
+        help="Only the bijectors whose name begins so, e.g. --only RealNVP; with --results, only "
+        "such golden vectors, e.g. --only realnvp.")] = None,
     json: Annotated[Path | None, typer.Option(
-        help="Write the results as JSON to this file ('-': standard output).")] = None,
+        help="Write the report as JSON to this file ('-': standard output).")] = None,
     html: Annotated[Path | None, typer.Option(
         help="Write the report as one HTML page to this file.")] = None,
     junit: Annotated[Path | None, typer.Option(
@@ -59,11 +58,16 @@ def validate(
 ) -> None:
     """Hold refglow against TensorFlow Probability, or your implementation against the truth.
 
-    By default against golden files: TFP's results for every bijector and for whole Glows on real
-    photographs, in float32 and float64. With --live tfp, against the installed TFP on random
-    architectures, as a whole and layer by layer. With --implementation FILE.py:NAME, your Glow in
-    Python, whatever it offers. In any other language: --export DIR writes a model for it, and
-    --results DIR judges what it computed; or its results for golden vectors.
+    A Glow of yours in Python: --implementation FILE.py:NAME; what it may offer is told in
+    `refglow.validation.implementations`. In any other language: --export DIR
+    writes a model and inputs, your program its results beside them, and --results DIR judges these;
+    or your results for golden vectors, of which `refglow vectors export` makes a folder.
+
+    refglow itself: without options against golden files, TFP's results for every bijector and for
+    whole Glows on real photographs, in float32 and float64; with --live tfp against the installed
+    TFP on random architectures, as a whole and layer by layer.
+
+    --html, --junit and --json write the full report, whatever was compared.
 
     The exit code is 0 if everything agrees, 1 if something does not, 2 if it could not run.
     """

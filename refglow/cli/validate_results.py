@@ -79,6 +79,7 @@ def _table(found: list[Judged]) -> Table:
     """A line for each operation."""
     from rich.table import Table
 
+    from refglow.validation.row import worst_first
     from refglow.validation.vectors.catalogue import BY_NAME
 
     table = Table(title="Your results against the truth", title_justify="left",
@@ -93,7 +94,7 @@ def _table(found: list[Judged]) -> Table:
     for operation, some in sorted(by_operation.items()):
         rows = [row for one in some for row in one.rows]
         right = sum(one.passed for one in some)
-        worst = max((row.severity for row in rows), default=None)
+        worst = max(map(worst_first, rows), default=None)
         table.add_row(operation, str(len(some)),
                       f"{'' if right == len(some) else '[bold red]'}{right}", str(len(rows)),
                       str(sum(len(one.absent) for one in some)),

@@ -22,7 +22,7 @@ def errors(
         help="Write the results as JSON to this file ('-': standard output), with each vector's."
     )] = None,
 ) -> None:
-    """The errors of refglow, TFP and PyTorch in float32, against the golden vectors' true values.
+    """Print the float32 errors of refglow, TFP and PyTorch against the vectors' true values.
 
     For each operation the median and the worst error, in units in the last place of a result's
     largest number: of values, log-dets, and the gradients of inputs and of parameters. Columns are

@@ -26,7 +26,7 @@ vectors = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 @vectors.callback()
 def _vectors() -> None:
-    """Reference values, certified to the last bit."""
+    """True values for implementations in any language, certified to the last bit."""
 
 
 @vectors.command()

@@ -75,7 +75,7 @@ def test_the_glow_in_javascript(folder, tmp_path):
     found = report["conformance"]["float64"]
     assert found["absent"] == ["gradients"] and found["failed"] == []
     for digits in found["digits"].values():
-        assert 13 < digits["allowed"] < 16 and 13 < digits["found"] < 16
+        assert 13 < digits["allowed"] < 16 and 13 < digits["agree"] < 16
 
 
 GLOW, MODEL = "glow.mjs", "model.mjs"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -9,6 +10,7 @@ from junitparser import JUnitXml
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
+from refglow.cli.report_files import ReportFiles
 from refglow.validation.report import report_schema
 
 WRONG = """
@@ -71,3 +73,10 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path, monkeypatch
 def test_one_file_for_two_reports_is_refused(tmp_path):
     done = run("--html", tmp_path / "r", "--json", tmp_path / "x" / ".." / "r")
     assert done.exit_code == 2 and "same file as --json" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(("passed", "told"), [(False, "--html FILE writes"), (True, "")])
+def test_who_asked_for_no_file_learns_where_the_full_report_is(passed, told, capsys):
+    ReportFiles().write(SimpleNamespace(passed=passed, as_dict=dict))
+    printed = capsys.readouterr().out
+    assert printed.startswith(told) and bool(printed) == (not passed)

@@ -143,32 +143,50 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
     layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
     along: Answers = {}
     if images is not None:
-        limit = explained.limit(images, layers, kappas[0])
-        seen = np.asarray(images, np.float64)
-
-        def of_images(answers: Answers) -> float:
-            return relative_error(seen, forward.results(answers)[-1].output) / limit
-        ones = [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))]
-        finding = _searched("forward", of_images, ones, forward.temperatures(seen), limit,
-                            deadline)
+        finding = _searched_images(forward, images, explained.limit(images, layers, kappas[0]),
+                                   deadline)
         if finding is not None:
             explained.add(finding)
             if not finding.is_explained:
                 return
             along = dict(finding.explanation)
     if log_det is not None:
-        limit = explained.limit(log_det, layers, kappas[1])
-        seen_log_det = np.asarray(log_det, np.float64)
-
-        def of_log_det(answers: Answers) -> float:
-            return min(log_det_error(seen_log_det, forward.log_det(answers, along, weights),
-                                     reference.structure.dimensions) / limit
-                       for weights in ({}, along))
-        ones = list(one_answer(Dialect(), total_questions()))
-        twos = pairs(ones) if log_det.size >= FEWEST_NUMBERS else []
-        finding = _searched("forward log-det", of_log_det, ones, twos, limit, deadline)
+        finding = _searched_log_det(forward, log_det, along,
+                                    explained.limit(log_det, layers, kappas[1]), deadline)
         if finding is not None:
             explained.add(finding)
+
+
+def _searched_images(forward: Forward, images: Array, limit: float,
+                     deadline: Deadline) -> Finding | None:
+    """What explains the images, if they differ."""
+    seen = np.asarray(images, np.float64)
+
+    def judge(answers: Answers) -> float:
+        return relative_error(seen, forward.results(answers)[-1].output) / limit
+    ones = [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))]
+    return _searched("forward", judge, ones, forward.temperatures(seen), limit, deadline)
+
+
+def _searched_log_det(forward: Forward, log_det: Array, along: Answers, limit: float,
+                      deadline: Deadline) -> Finding | None:
+    """What explains the log-dets, if they differ.
+
+    Args:
+      forward: the direction.
+      log_det: what was given.
+      along: what explains the images.
+      limit: the largest error that is rounding.
+      deadline: when to stop.
+    """
+    seen = np.asarray(log_det, np.float64)
+
+    def judge(answers: Answers) -> float:
+        return min(log_det_error(seen, forward.log_det(answers, along, weights),
+                                 forward.dimensions) / limit for weights in ({}, along))
+    ones = list(one_answer(Dialect(), total_questions()))
+    twos = pairs(ones) if log_det.size >= FEWEST_NUMBERS else []
+    return _searched("forward log-det", judge, ones, twos, limit, deadline)
 
 
 def _agrees(forward: Forward, images: Array | None, log_det: Array | None) -> bool:

@@ -28,11 +28,11 @@ class Digits:
 
     Attributes:
       allowed: that are left when the data is rounded once.
-      found: of the implementation's result, the worst where it came several times.
+      agree: to which the implementation's result agrees, the fewest where it came several times.
     """
 
     allowed: float
-    found: float
+    agree: float
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,5 +79,5 @@ def allowed_digits(condition: float, dtype: str) -> float:
 def digits_in_words(dtype: str, digits: dict[str, Digits]) -> str:
     """One sentence of what was compared."""
     allowed = ", ".join(f"{one.allowed:.1f} for {_WHAT[name]}" for name, one in digits.items())
-    found = ", ".join(f"{one.found:.1f}" for one in digits.values())
-    return f"Digits that the weights allow in {dtype}: {allowed}; yours: {found}."
+    agree = ", ".join(f"{one.agree:.1f}" for one in digits.values())
+    return f"Digits that the weights allow in {dtype}: {allowed}; yours: {agree}."

@@ -11,7 +11,7 @@ from rich.table import Table
 from refglow.validation.implementations.conformance import Conformance
 from refglow.validation.implementations.layer_by_layer import ALONE
 from refglow.validation.implementations.own_consistency import OWN
-from refglow.validation.row import Row
+from refglow.validation.row import Row, worst_first
 
 LABELS = {"inverse_log_det_jacobian": "inverse log-det", "forward_log_det_jacobian":
           "forward log-det", "inverse_and_log_det": "inverse and log-det",
@@ -56,7 +56,7 @@ def _figures(rows: list[Row], broken: bool) -> tuple[str, str, str, str]:
     verdict = "[bold red]FAIL[/]" if wrong or broken else "[green]ok[/]"
     if not rows:
         return "0", "", "", verdict
-    worst = max(rows, key=lambda row: row.severity)
+    worst = max(rows, key=worst_first)
     style = "[bold red]" if wrong else ""
     return (f"{len(rows)}" if not wrong else f"{wrong} of {len(rows)}",
             f"{style}{worst.relative:.1e}", f"{worst.tolerance:.0e}", verdict)
