@@ -168,9 +168,10 @@ def _outcome(mutant: Mutant, accepted: tuple[tuple[str, ...], ...], seed: int,
     x, z = _data(glow, rng)
     with np.errstate(all="ignore"):
         try:
-            observed = observe(mutant.build(architecture, parameters), x, z)
+            wrong = mutant.build(architecture, parameters)
         except ValueError:
             return None
+        observed = observe(wrong, x, z)
         right = observe(PortedGlow(architecture, parameters), x, z)
         diagnosis = diagnose(glow, observed if with_layers else replace(observed, layers=()))
     return Outcome(mutant.name, mutant.bug, mutant.origin, accepted, diagnosis,

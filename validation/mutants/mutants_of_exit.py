@@ -23,12 +23,22 @@ class LowExits(PortedGlow):
         return concatenated([exiting, going_on])
 
 
-class EvenExits(PortedGlow):
-    """Channels 0, 2, ... exit; only where one half exits."""
+class _EverySecondExits(PortedGlow):
+    """Every second channel exits; only where one half exits."""
+
+    def require_possible(self) -> None:
+        """Raise ValueError where another part than one half exits."""
+        for leave, grab, _ in self.splits:
+            if leave and grab and leave != grab:
+                raise ValueError("Every second channel can exit only where half of them do; here "
+                                 f"{grab} exit and {leave} go on.")
+
+
+class EvenExits(_EverySecondExits):
+    """Channels 0, 2, ... exit."""
 
     def exit_halves(self, x: Tensor, leave: int, grab: int) -> tuple[Tensor, Tensor]:
         """(odd, even)."""
-        _check_halves(leave, grab)
         return x[:, 1::2], x[:, 0::2]
 
     def exit_joined(self, going_on: Tensor, exiting: Tensor) -> Tensor:
@@ -36,12 +46,11 @@ class EvenExits(PortedGlow):
         return interleaved(exiting, going_on)
 
 
-class OddExits(PortedGlow):
-    """Channels 1, 3, ... exit; only where one half exits."""
+class OddExits(_EverySecondExits):
+    """Channels 1, 3, ... exit."""
 
     def exit_halves(self, x: Tensor, leave: int, grab: int) -> tuple[Tensor, Tensor]:
         """(even, odd)."""
-        _check_halves(leave, grab)
         return x[:, 0::2], x[:, 1::2]
 
     def exit_joined(self, going_on: Tensor, exiting: Tensor) -> Tensor:
@@ -72,12 +81,6 @@ class SeesWhatExits(PortedGlow):
         changed_, log_det = self.exit_applied(run, i, exiting, exiting, True)
         self.visit(run, f"block{i}.exit", "exit", concatenated([going_on, changed_]), log_det)
         return going_on, changed_
-
-
-def _check_halves(leave: int, grab: int) -> None:
-    if leave != grab:
-        raise ValueError(f"Every second channel can exit only where half of them do; here {grab} "
-                         f"exit and {leave} go on.")
 
 
 def _form(name: str) -> Change:

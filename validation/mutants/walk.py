@@ -40,6 +40,9 @@ class PortedWalk(PortedLayers):
           architecture: output_shape (H, W, C); blockwise_splits, [leave, grab, pass] of each block,
             the coarsest first; num_steps_per_block; use_actnorm.
           parameters: the arrays by refglow's names. Their number type is the port's.
+
+        Raises:
+          ValueError: if a mistake cannot be made in this model.
         """
         self.image_shape: tuple[int, int, int] = tuple(architecture["output_shape"])
         self.splits = [tuple(split) for split in architecture["blockwise_splits"]]
@@ -48,6 +51,10 @@ class PortedWalk(PortedLayers):
         self.parameters = {name: np.asarray(value) for name, value in parameters.items()}
         types = [value.dtype for value in self.parameters.values() if value.dtype.kind == "f"]
         self.dtype = types[0] if types else np.dtype(np.float64)
+        self.require_possible()
+
+    def require_possible(self) -> None:
+        """Nothing: the port itself can be of any model."""
 
     # ---- image -> latent ----
 
