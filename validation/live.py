@@ -15,7 +15,7 @@ distribution overflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ from refglow.validation.random_models import (
     random_images,
     randomize_weights,
 )
-from refglow.validation.row import Row, compared
+from refglow.validation.row import Row, compared, worst_of
 from refglow.validation.tfp import tfp_twin
 from refglow.validation.tolerances import agreement, rounding_layers
 
@@ -112,6 +112,21 @@ def error_ratios(count: int, seed: int) -> Iterator[dict[str, float]]:
         truth = evaluate(trial.wide, trial.x.astype(np.float64), trial.y.astype(np.float64), 1)
         yield _error_ratios(truth, evaluate(trial.narrow, trial.x, trial.y, 1),
                             evaluate(tfp_twin(trial.narrow), trial.x, trial.y, 1))
+
+
+def sections_of(whole: list[Row], layers: list[Row]) -> dict[str, list[Row]]:
+    """The worst rows of many configurations, by title."""
+    return {"Whole Glows": worst_of(whole),
+            "Layer by layer (each on TFP's own input)": worst_of(layers)}
+
+
+def by_property(ratios: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """refglow's float32 error over TFP's in each of many configurations, by property."""
+    found: dict[str, list[float]] = {}
+    for one in ratios:
+        for prop, ratio in one.items():
+            found.setdefault(prop, []).append(ratio)
+    return found
 
 
 def _run(rng: np.random.Generator) -> Configuration:

@@ -73,7 +73,7 @@ def refglow_assert_conforms() -> Callable[..., tuple[Conformance, ...]]:
 def refglow_vectors() -> Iterator[GoldenVectors]:
     """Golden vectors by name: inputs, parameters and true results of every operation of a Glow.
 
-    refglow_vectors["onebyoneconv-4x4x12-of-2"].assert_matches("forward/value", yours) fails unless
+    refglow_vectors["onebyoneconv-5x7x4-of-2"].assert_matches("forward/value", yours) fails unless
     yours is right. See `refglow.validation.testing.GoldenVector`.
     """
     from refglow.validation.testing import golden_vectors

@@ -168,9 +168,8 @@ def _run_golden(only: str | None) -> Report:
 def _run_live(configs: int, seed: int, only: str | None) -> Report:
     from rich.progress import track
 
-    from refglow.validation.live import live_configurations
+    from refglow.validation.live import by_property, live_configurations, sections_of
     from refglow.validation.report.making import report_of_live
-    from refglow.validation.row import worst_of
     from refglow.validation.table import stderr_console
     from refglow.validation.tfp.framework import tfp_version
 
@@ -178,21 +177,20 @@ def _run_live(configs: int, seed: int, only: str | None) -> Report:
     version = tfp_version()  # says what to install if it is not there
     whole: list[Row] = []
     layers: list[Row] = []
-    ratios: dict[str, list[float]] = {}
+    ratios: list[dict[str, float]] = []
     for found in track(live_configurations(configs, seed), total=configs, console=stderr_console(),
                        description="random Glows, TFP live", transient=True):
         whole += found.whole
         layers += found.layers
-        for prop, ratio in found.error_ratio.items():
-            ratios.setdefault(prop, []).append(ratio)
-    sections = {"Whole Glows": worst_of(_chosen(whole, only)),
-                "Layer by layer (each on TFP's own input)": worst_of(_chosen(layers, only))}
+        ratios.append(found.error_ratio)
+    sections = sections_of(_chosen(whole, only), _chosen(layers, only))
     rows = [row for section in sections.values() for row in section]
     if not rows:
         kinds = sorted({row.bijector for row in whole + layers})
         raise ValueError(f"Nothing is called {only!r}; there are: {', '.join(kinds)}.")
-    return report_of_live(sections, {} if only is not None else ratios, f"TFP {version} (live)",
-                          time.perf_counter() - started, {"configs": configs, "seed": seed})
+    return report_of_live(sections, by_property(ratios) if only is None else {},
+                          f"TFP {version} (live)", time.perf_counter() - started,
+                          {"configs": configs, "seed": seed})
 
 
 def _chosen(rows: list[Row], only: str | None) -> list[Row]:

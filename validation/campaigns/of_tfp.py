@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from refglow.validation.campaigns.campaign import Json
-from refglow.validation.live import live_configuration
+from refglow.validation.live import by_property, live_configuration, sections_of
 from refglow.validation.row import Row, worst_of
 from refglow.validation.table import ratios_pass
 from refglow.validation.tfp.framework import tfp_version
@@ -55,15 +55,12 @@ class TfpCampaign:
         """The worst rows of all, float32's errors, and which architectures differ."""
         whole = [row for result in results.values() for row in rows_from(result["whole"])]
         layers = [row for result in results.values() for row in rows_from(result["layers"])]
-        ratios: dict[str, list[float]] = {}
-        for result in results.values():
-            for prop, ratio in result["float32_error_ratio"].items():
-                ratios.setdefault(prop, []).append(ratio)
+        ratios = by_property(result["float32_error_ratio"] for result in results.values())
         wrong = [index for index, result in results.items()
                  if not all(row.passed for row in rows_from(result["whole"] + result["layers"]))]
         return {"against": f"TFP {self.tfp} (live)", "differ": wrong,
-                "sections": {"Whole Glows": _plain(worst_of(whole)),
-                             "Layer by layer (each on TFP's own input)": _plain(worst_of(layers))},
+                "sections": {title: _plain(rows)
+                             for title, rows in sections_of(whole, layers).items()},
                 "float32_error_ratio": ratios,
                 "passed": bool(whole) and not wrong and all(map(ratios_pass, ratios.values()))}
 

@@ -5,7 +5,7 @@
     assert_conforms(build, level="log_dets")        # build(architecture, parameters) -> your Glow
 
     with golden_vectors() as vectors:
-        vector = vectors["onebyoneconv-4x4x12-of-2"]
+        vector = vectors["onebyoneconv-5x7x4-of-2"]
         vector.assert_matches("forward/value", yours(vector.inputs["forward/input"],
                                                      **vector.parameters))
 
