@@ -64,7 +64,7 @@ def validate(
     that compares it alone.
     """
     from refglow.cli.campaign_words import implementation_words
-    from refglow.cli.validate_implementation import DTYPES
+    from refglow.cli.validate_implementation import DTYPES, require_dtype
     from refglow.validation.campaigns.of_implementation import (
         ImplementationCampaign,
         absolute,
@@ -72,9 +72,7 @@ def validate(
     )
     from refglow.validation.implementations.source import source_of
 
-    if dtype not in DTYPES:
-        raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {dtype!r}.",
-                                 param_hint="--dtype")
+    require_dtype(dtype)
     require_writable(json)
     chosen = ImplementationCampaign(
         absolute(implementation), digest_of(source_of(implementation)), architectures, seed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refglow.cli.report_files import ReportFiles
-from refglow.cli.validate_implementation import DTYPES, Choices
+from refglow.cli.validate_implementation import DTYPE, Choices, require_dtype
 
 if TYPE_CHECKING:
     from refglow.validation.report import Report
@@ -132,9 +132,7 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
         raise typer.BadParameter("goes with --implementation" + (
             " or --export." if {"model", "images"} & chosen.keys() else "."),
                                  param_hint=f"--{next(iter(chosen)).replace('_', '-')}")
-    if "dtype" in chosen and chosen["dtype"] not in DTYPES:
-        raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {chosen['dtype']!r}.",
-                                 param_hint="--dtype")
+    require_dtype(chosen.get("dtype", DTYPE))
 
 
 def _run_golden(only: str | None) -> Report:

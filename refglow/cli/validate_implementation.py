@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from refglow.cli.conformance_report import reported
 from refglow.cli.progress import tracked
 
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
 
 DTYPES = {"float64": ("float64",), "float32": ("float32",), "both": ("float64", "float32")}
 IMAGES, TIME_LIMIT, DTYPE = 4, 60.0, "both"
+
+
+def require_dtype(choice: str) -> None:
+    """Raise BadParameter if --dtype is none of DTYPES."""
+    if choice not in DTYPES:
+        raise typer.BadParameter(f"can be {', '.join(DTYPES)}; got {choice!r}.",
+                                 param_hint="--dtype")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,4 @@
 `LackingError` says why a library has nothing for a vector.
 """
 
-from refglow.validation.vectors.libraries.lacking_error import LackingError
-
-__all__ = ["LackingError"]
+from refglow.validation.vectors.libraries.lacking_error import LackingError as LackingError

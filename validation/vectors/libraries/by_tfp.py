@@ -51,7 +51,7 @@ def results_of(vector: Vector, inputs: Mapping[str, Array]) -> Arrays:
 
 
 def _require_same_map(subject: Bijector) -> None:
-    """Raises: LackingError, where TFP's Glow departs from its documentation."""
+    """Raise LackingError where TFP's Glow departs from its documentation."""
     if isinstance(subject, Glow):
         splits = [tuple(split[:2]) for split in subject.blockwise_splits]
     elif isinstance(subject, ExitBijector):
