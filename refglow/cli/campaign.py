@@ -35,6 +35,8 @@ def _campaign() -> None:
     Results are kept as they come: interrupted or killed, a campaign goes on with --resume, and its
     report is the same as if nothing had happened. A finished one only prints its report.
 
+    Needs Dask: pip install "refglow[distributed]"
+
     The exit code is 0 if all is well, 1 if something differs or could not be computed, 2 if the
     campaign could not run or was interrupted.
     """

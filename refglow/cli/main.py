@@ -51,7 +51,10 @@ def _print_version(wanted: bool) -> None:
 def _refglow(version: Annotated[bool, typer.Option(
         "--version", callback=_print_version, is_eager=True,
         help="Print the version and exit.")] = False) -> None:
-    """The reference for the Glow normalizing flow."""
+    """The reference for the Glow normalizing flow.
+
+    To hold a Glow of yours against it, begin with `refglow validate --help`.
+    """
 
 
 def main() -> None:
