@@ -30,9 +30,9 @@ _ONE = "refglow_vector"  # the fixture that the marker is for
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
     config.addinivalue_line("markers", (
-        f"{_MARKER}(*names, direction=None, flags=()): run the test once for each of refglow's "
-        "golden vectors of these operations, or whose names begin so, that have the direction and "
-        "catch one of the flagged mistakes; "
+        f"{_MARKER}(*names, flags=(), direction=None): run the test once for each of refglow's "
+        "golden vectors of these operations, or whose names begin so, that catch one of the "
+        "flagged mistakes and have that direction; "
         f"the fixture {_ONE} is the vector."))
 
 
@@ -87,7 +87,7 @@ def refglow_vector(request: pytest.FixtureRequest, refglow_vectors: GoldenVector
     """The golden vector that the test is run for, of those that its marker names.
 
     @pytest.mark.refglow_vectors("OneByOneConv", "actnorm-", flags=("TransposedW",)): operations, or
-    how names begin, and mistakes of which a vector catches one. Not every vector has both
-    directions; direction="forward" chooses those that have this one.
+    how names begin, and mistakes of which a vector catches one; direction="forward" leaves out
+    those of the inverse alone.
     """
     return refglow_vectors[request.param]

@@ -174,4 +174,4 @@ def test_fixtures_and_markers_are_explained(pytester):
     for name in ("refglow_assert_conforms", "refglow_vectors", "refglow_vector"):
         assert re.search(rf"^{name}\b", fixtures, re.MULTILINE)
     markers = pytester.runpytest_subprocess("--markers").stdout.str()
-    assert "@pytest.mark.refglow_vectors(*names, direction=None, flags=()): run the test" in markers
+    assert "@pytest.mark.refglow_vectors(*names, flags=(), direction=None): run the" in markers

@@ -182,15 +182,14 @@ def golden_vectors() -> Iterator[GoldenVectors]:
         yield GoldenVectors(kept)
 
 
-def names_of(*chosen: str, direction: str | None = None,
-             flags: Collection[str] = ()) -> list[str]:
+def names_of(*chosen: str, flags: Collection[str] = (), direction: str | None = None) -> list[str]:
     """The names of vectors.
 
     Args:
       *chosen: operations ("RealNVP", "real_nvp"), or how names begin ("onebyoneconv-3x"); by
         default all.
-      direction: "forward" or "inverse", which a vector must have; by default either.
       flags: mistakes, of which a vector must catch one; by default any.
+      direction: "forward" or "inverse", which a vector must have; by default either.
 
     Raises:
       ValueError: if there are none of one of them; tells what there is.
@@ -205,8 +204,8 @@ def names_of(*chosen: str, direction: str | None = None,
     for text in chosen:
         wanted |= _names(text)
     return [vector.name for vector in VECTORS if (not chosen or vector.name in wanted)
-            and (direction is None or direction in vector.directions)
-            and (not flags or set(flags) & set(vector.flags))]
+            and (not flags or set(flags) & set(vector.flags))
+            and (direction is None or direction in vector.directions)]
 
 
 def _names(text: str) -> set[str]:
