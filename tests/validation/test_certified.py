@@ -194,6 +194,17 @@ def test_a_mantissa_may_be_longer_than_any_float_is_large():
         assert rounded(sign * 2**2046, 0, np.float64) == sign * math.inf
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_exponent_may_be_larger_than_memory_has_bits(dtype, sign):
+    # exp(-10^30) is a ball like any other, and what a bias of 10^30 gives.
+    assert rounded(sign, 10**30, dtype) == sign * math.inf
+    tiny = rounded(sign, -10**30, dtype)
+    assert tiny == 0 and math.copysign(1.0, tiny) == sign
+    assert nearest(np.array([Ball(-10.0**30).exp()]), dtype) == 0
+    assert nearest(np.array([-Ball(10.0**30).exp()]), dtype) == -np.inf
+
+
 def test_zeros_have_no_sign():
     tiny = np.array([Ball(-1) / 2**1100, Ball(-0.0), Ball(1) / 2**1100], object)
     assert np.signbit(nearest(tiny, np.float64)).tolist() == [True, False, False]

@@ -50,11 +50,18 @@ def rounded(mantissa: int, exponent: int, dtype: Any) -> float:
 
     A float of `digits` bits is q 2^u, |q| < 2^digits, with u no less than that of the subnormal
     numbers. So u is chosen, q is the mantissa without its last u - exponent bits, and these decide.
+    Balls have exponents of any size, so a number that is far too large or too small for the type is
+    told by its size alone: 2^exponent need not fit into memory.
     """
     kind = np.finfo(dtype)
     digits, least = kind.nmant + 1, int(kind.minexp) - kind.nmant
     size, sign = abs(mantissa), -1.0 if mantissa < 0 else 1.0
-    unit = max(exponent + size.bit_length() - digits, least)
+    end = exponent + size.bit_length()
+    if not size or end < least:  # below half of the least number
+        return sign * 0.0
+    if end > int(kind.maxexp):
+        return sign * math.inf
+    unit = max(end - digits, least)
     lost = unit - exponent
     if lost <= 0:
         q = size << -lost
