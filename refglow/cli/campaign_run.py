@@ -60,15 +60,15 @@ def run(campaign: Campaign, words: Words, how: How) -> dict[str, Any]:
     """
     from refglow.validation.campaigns.folder import CampaignFolder
 
-    folder = CampaignFolder(how.out)
+    folder = CampaignFolder(how.out, campaign)
     with folder.held():
-        there, damaged = folder.begin(campaign, how.resume)
+        there, damaged = folder.begin(how.resume)
         done = {index: one for index, one in there.items() if not (how.retry and one.failed)}
         _say_start(campaign, folder, done, damaged, how.to_stderr)
         missing = [index for index in range(len(campaign)) if index not in done]
         if missing:
             _compute(campaign, folder, missing, done, how)
-        report = folder.finish(campaign, done)
+        report = folder.finish(done)
     _print(campaign, report, words, how)
     write_json(how.json, report)
     return report
@@ -77,8 +77,8 @@ def run(campaign: Campaign, words: Words, how: How) -> dict[str, Any]:
 def _say_start(campaign: Campaign, folder: CampaignFolder, done: dict[int, Outcome],
                damaged: int, to_stderr: bool) -> None:
     if damaged:
-        say(f"{damaged} line(s) of {folder.results.path} are damaged or unfinished, and are left "
-            "out.", to_stderr=True)
+        say(f"{damaged} line(s) of {folder.results.path} are damaged, unfinished or of another "
+            "campaign, and are left out.", to_stderr=True)
     if len(done) == len(campaign):
         say(f"The campaign in {folder.path} is finished: nothing is left to compute.",
             to_stderr=to_stderr)

@@ -62,6 +62,13 @@ def run(*given):
     return done
 
 
+def results_in(out):
+    """The results in a campaign's folder, in which there may be nothing yet."""
+    settings = out / "settings.json"
+    return ResultsFile(out / "results.jsonl",
+                       json.loads(settings.read_bytes()) if settings.exists() else {})
+
+
 def started(place, out):
     """The command in a process group of its own."""
     return subprocess.Popen([sys.executable, "-m", "refglow", *arguments(
@@ -71,7 +78,7 @@ def started(place, out):
 
 def wait_for_results(out, count):
     for _ in range(1200):
-        if len(ResultsFile(out / "results.jsonl").read()[0]) >= count:
+        if len(results_in(out).read()[0]) >= count:
             return
         time.sleep(0.05)
     pytest.fail("no results came")
@@ -110,7 +117,7 @@ def test_killed_and_resumed_the_report_has_the_same_bytes(place, finished, clien
     wait_for_results(out, 5)
     process.kill()
     process.communicate(timeout=30)
-    there = len(ResultsFile(out / "results.jsonl").read()[0])
+    there = len(results_in(out).read()[0])
     assert 5 <= there < SHARDS
     for _ in range(200):  # the workers notice
         if not processes_of(process.pid):
@@ -127,7 +134,7 @@ def test_killed_and_resumed_the_report_has_the_same_bytes(place, finished, clien
     assert done.exit_code == 0 and f"Going on after {there} of 150 shards" in done.output
     assert "1 line(s)" in done.output
     assert (out / "report.json").read_bytes() == (finished / "report.json").read_bytes()
-    assert ResultsFile(out / "results.jsonl").read()[1] == 0
+    assert results_in(out).read()[1] == 0
 
 
 @pytest.mark.slow
@@ -137,7 +144,7 @@ def test_ctrl_c_keeps_what_is_done(place, tmp_path):
     wait_for_results(out, 3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=30)
-    there = len(ResultsFile(out / "results.jsonl").read()[0])
+    there = len(results_in(out).read()[0])
     assert process.returncode == 2 and 3 <= there < SHARDS
     assert output == (f"refglow: Stopped. {there} of 150 shards are done. The same command with "
                       "--resume goes on.\n")
@@ -178,8 +185,8 @@ def test_what_failed_is_computed_again_if_wanted(place, finished, client, tmp_pa
     out.mkdir()
     for name in ("settings.json", "results.jsonl"):
         (out / name).write_bytes((finished / name).read_bytes())
-    ResultsFile(out / "results.jsonl").append(Outcome(7, None, "raised OSError: [no] disk"))
-    ResultsFile(out / "results.jsonl").append(Outcome(9, None, "raised OSError: [no] disk"))
+    results_in(out).append(Outcome(7, None, "raised OSError: [no] disk"))
+    results_in(out).append(Outcome(9, None, "raised OSError: [no] disk"))
     address = client.scheduler.address
     done = run(*arguments(place, out, "--scheduler", address, "--json", "-"))
     assert done.exit_code == 1 and json.loads(done.stdout)["complete"] is False

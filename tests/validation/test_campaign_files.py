@@ -18,11 +18,13 @@ from refglow.validation.campaigns.results_file import ResultsFile
 OUTCOMES = [Outcome(2, {"number": 0.1, "text": "grün \x1b\n"}), Outcome(0, None, "raised: so"),
             Outcome(7, {"sums": [10**60, 3], "none": None})]
 DATA = BitsPerDimCampaign("/m", "d", 8, "digits", None, "test", 5, [8, 8, 1, 5], 0, 2, 2)
+SETTINGS = settings_of(DATA)
+START = zlib.crc32(json.dumps(SETTINGS).encode())
 
 
 @pytest.fixture
 def results(tmp_path):
-    file = ResultsFile(tmp_path / "results.jsonl")
+    file = ResultsFile(tmp_path / "results.jsonl", SETTINGS)
     for outcome in OUTCOMES:
         file.append(outcome)
     return file
@@ -36,7 +38,7 @@ def test_what_was_added_is_read(results):
     lines = results.path.read_bytes().splitlines()
     assert [json.loads(line)["index"] for line in lines] == [2, 0, 7]
     body, _, check = lines[0].rpartition(b', "check": "')
-    assert check == b'%08x"}' % zlib.crc32(body + b"}")
+    assert check == b'%08x"}' % zlib.crc32(body + b"}", START)
 
 
 def test_an_unfinished_last_line_is_dropped_wherever_it_ends(results):
@@ -75,7 +77,7 @@ def test_lines_that_are_no_results(results, line):
 
 def _with_check(body):
     text = json.dumps(body).encode()
-    return text[:-1] + b', "check": "%08x"}\n' % zlib.crc32(text)
+    return text[:-1] + b', "check": "%08x"}\n' % zlib.crc32(text, START)
 
 
 @pytest.mark.parametrize("body", [
@@ -95,21 +97,21 @@ def test_of_two_results_the_later_counts(results):
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError, match=r"Cannot write the results .*nowhere"):
-        ResultsFile(tmp_path / "nowhere" / "results.jsonl").append(OUTCOMES[0])
+        ResultsFile(tmp_path / "nowhere" / "results.jsonl", SETTINGS).append(OUTCOMES[0])
 
 
 # ---- the folder ---------------------------------------------------------------------------------
 
 
 def begun(path, campaign, resume=False):
-    folder = CampaignFolder(path)
+    folder = CampaignFolder(path, campaign)
     with folder.held():
-        return folder.begin(campaign, resume)
+        return folder.begin(resume)
 
 
 def test_a_campaign_goes_on_where_it_was(tmp_path):
     assert begun(tmp_path / "new", DATA) == ({}, 0)
-    folder = CampaignFolder(tmp_path / "new")
+    folder = CampaignFolder(tmp_path / "new", DATA)
     assert campaign_of(json.loads(folder.settings.read_text())) == DATA
     assert begun(folder.path, DATA) == ({}, 0)  # nothing was computed yet
     folder.results.append(Outcome(1, None, "so"))
@@ -123,7 +125,7 @@ def test_a_campaign_goes_on_where_it_was(tmp_path):
 
 def test_the_folder_of_another_campaign_is_refused(tmp_path):
     begun(tmp_path, DATA)
-    CampaignFolder(tmp_path).results.append(Outcome(1, None, "so"))
+    CampaignFolder(tmp_path, DATA).results.append(Outcome(1, None, "so"))
     other = campaign_of(settings_of(DATA) | {"seed": 3, "data": "x"})
     with pytest.raises(ValueError, match=r'another campaign: data is "digits" there and "x" here; '
                                          "seed is 0 there and 3 here. Give another folder"):
@@ -137,7 +139,7 @@ def test_a_campaign_of_another_refglow_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"the campaign is of refglow 0\.0\.7; here it is"):
         campaign_of(settings)
     begun(tmp_path, DATA)
-    CampaignFolder(tmp_path).results.append(Outcome(1, None, "so"))
+    CampaignFolder(tmp_path, DATA).results.append(Outcome(1, None, "so"))
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match=r'another campaign: refglow is "0\.0\.7" there'):
         begun(tmp_path, DATA, resume=True)
@@ -146,18 +148,18 @@ def test_a_campaign_of_another_refglow_is_refused(tmp_path):
 @pytest.mark.parametrize("content", ["[]", "nonsense", "[" * 100_000, "\x00", "{}"])
 def test_settings_that_are_no_campaigns(tmp_path, content):
     begun(tmp_path, DATA)
-    CampaignFolder(tmp_path).results.append(Outcome(1, None, "so"))
+    CampaignFolder(tmp_path, DATA).results.append(Outcome(1, None, "so"))
     (tmp_path / "settings.json").write_text(content)
     with pytest.raises(ValueError, match=r"not the JSON that a campaign writes|another campaign"):
         begun(tmp_path, DATA, resume=True)
 
 
 def test_results_without_settings_or_of_other_items_are_refused(tmp_path):
-    ResultsFile(tmp_path / "results.jsonl").append(Outcome(1, None, "so"))
+    ResultsFile(tmp_path / "results.jsonl", SETTINGS).append(Outcome(1, None, "so"))
     with pytest.raises(ValueError, match=r"holds results\.jsonl, but no settings\.json"):
         begun(tmp_path, DATA, resume=True)
     begun(tmp_path / "new", DATA)
-    ResultsFile(tmp_path / "new" / "results.jsonl").append(Outcome(3, None, "so"))
+    ResultsFile(tmp_path / "new" / "results.jsonl", SETTINGS).append(Outcome(3, None, "so"))
     with pytest.raises(ValueError, match="results that are not of this campaign"):
         begun(tmp_path / "new", DATA, resume=True)
 
@@ -167,24 +169,41 @@ def test_a_place_that_is_no_folder_or_cannot_be_written(tmp_path):
     with pytest.raises(OSError, match="file"):
         begun(tmp_path / "file", DATA)
     with pytest.raises(OSError, match="Cannot write in /proc"):
-        CampaignFolder(Path("/proc")).begin(
-            DATA, False)
+        CampaignFolder(Path("/proc"), DATA).begin(False)
+
+
+def test_a_line_of_another_campaign_is_no_result_of_this_one(tmp_path):
+    begun(tmp_path, DATA)
+    CampaignFolder(tmp_path, DATA).results.append(OUTCOMES[1])
+    other = campaign_of(SETTINGS | {"seed": 3})
+    CampaignFolder(tmp_path, other).results.append(Outcome(1, {"of": "another"}))
+    assert begun(tmp_path, DATA, resume=True) == ({0: OUTCOMES[1]}, 1)
+
+
+def test_damaged_results_are_not_taken_over_by_another_campaign(tmp_path):
+    begun(tmp_path, DATA)
+    (tmp_path / "results.jsonl").write_text("damaged\n")
+    before = (tmp_path / "settings.json").read_bytes()
+    with pytest.raises(ValueError, match="another campaign: seed is 0 there and 3 here"):
+        begun(tmp_path, campaign_of(SETTINGS | {"seed": 3}))
+    assert (tmp_path / "settings.json").read_bytes() == before
+    assert begun(tmp_path, DATA) == ({}, 1)
 
 
 def test_two_processes_do_not_run_one_campaign(tmp_path):
-    with CampaignFolder(tmp_path).held(), \
+    with CampaignFolder(tmp_path, DATA).held(), \
             pytest.raises(ValueError, match="Another process is running a campaign in"):
         begun(tmp_path, DATA)
 
 
 def test_results_that_no_such_campaign_computes(tmp_path):
-    folder = CampaignFolder(tmp_path)
+    folder = CampaignFolder(tmp_path, DATA)
     for result in ({}, {"images": 1, "not_finite": 0, "lost": "0", "total": [1, 0],
                         "squares": [1, 1], "computed_on": ""},
                    {"images": 1, "not_finite": 0, "lost": "x", "total": 3, "squares": [1, 1],
                     "computed_on": ""}):
         with pytest.raises(ValueError, match="results that no such campaign computes"):
-            folder.finish(DATA, {0: Outcome(0, result)})
+            folder.finish({0: Outcome(0, result)})
 
 
 # ---- reports ------------------------------------------------------------------------------------

@@ -27,11 +27,16 @@ _ABSENT = object()
 class CampaignFolder:
     """Where a campaign's files are."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the folder; nothing is made or read yet."""
-        self.path = path
+    def __init__(self, path: Path, campaign: Campaign) -> None:
+        """Name the folder; nothing is made or read yet.
+
+        Args:
+          path: the folder.
+          campaign: whose files it holds, or is to hold.
+        """
+        self.path, self.campaign = path, campaign
         self.settings = path / "settings.json"
-        self.results = ResultsFile(path / "results.jsonl")
+        self.results = ResultsFile(path / "results.jsonl", settings_of(campaign))
         self.report = path / "report.json"
 
     def held(self) -> AbstractContextManager[None]:
@@ -42,11 +47,10 @@ class CampaignFolder:
         """
         return held_folder(self.path, "running a campaign")
 
-    def begin(self, campaign: Campaign, resume: bool) -> tuple[dict[int, Outcome], int]:
+    def begin(self, resume: bool) -> tuple[dict[int, Outcome], int]:
         """What is there of this campaign; where there are no results yet, the settings are written.
 
         Args:
-          campaign: the campaign; the folder is held.
           resume: whether results that are there are wanted. A finished campaign's always are.
 
         Returns:
@@ -57,7 +61,7 @@ class CampaignFolder:
           ValueError: if it holds another campaign, files of none, or an unfinished one that the
             user does not want to resume.
         """
-        wanted = json.loads(json.dumps(settings_of(campaign)))
+        campaign, wanted = self.campaign, json.loads(json.dumps(settings_of(self.campaign)))
         if not can_write_in(self.path):
             raise OSError(f"Cannot write in {self.path}.")
         found, damaged = self.results.read()
@@ -66,7 +70,7 @@ class CampaignFolder:
                 if file.exists():
                     raise ValueError(f"{self.path} holds {file.name}, but no {self.settings.name} "
                                      "that says what it is of. Give another folder.")
-        elif found:
+        elif self.results.is_begun:
             self._require_same(wanted)
         if any(index not in range(len(campaign)) for index in found):
             raise ValueError(f"{self.results.path} holds results that are not of this campaign. "
@@ -75,12 +79,12 @@ class CampaignFolder:
             raise ValueError(
                 f"{self.path} holds a campaign of which {len(found)} of {len(campaign)} "
                 f"{campaign.items} are done. Give --resume to go on with it, or another folder.")
-        if not found:
+        if not self.results.is_begun:
             write_atomically(self.settings, _text(wanted))
         self.results.drop_unfinished()
         return found, damaged
 
-    def finish(self, campaign: Campaign, outcomes: Mapping[int, Outcome]) -> Json:
+    def finish(self, outcomes: Mapping[int, Outcome]) -> Json:
         """The report, which is also written.
 
         Raises:
@@ -88,7 +92,7 @@ class CampaignFolder:
           ValueError: if the results are not such as the campaign computes.
         """
         try:
-            report = report_of(campaign, list(outcomes.values()))
+            report = report_of(self.campaign, list(outcomes.values()))
         except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise ValueError(f"{self.results.path} holds results that no such campaign computes "
                              f"({type(error).__name__}: {shown(str(error))}).") from error

@@ -3,7 +3,8 @@
     {"index": 17, "result": {...}, "check": "1f0c5a7e"}
     {"index": 18, "failed": "raised ValueError: ...", "check": "..."}
 
-"check" is the CRC-32 of the line without it. A line is written by one call and forced to the disk.
+"check" is the CRC-32 of the line without it, begun at that of the campaign's settings: a line from
+another campaign's file is as good as damaged. A line is written by one call and forced to the disk.
 A process that is killed leaves at most an unfinished last line; that, and any line that was damaged
 later, is as if it had never been there: the item is computed again. Of two lines with one index the
 later counts.
@@ -16,24 +17,34 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from refglow.validation.campaigns.campaign import Outcome
+from refglow.validation.campaigns.campaign import Json, Outcome
 
 
 class ResultsFile:
     """The file; it is made when the first result comes."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the file; nothing is read or written yet."""
+    def __init__(self, path: Path, settings: Json) -> None:
+        """Name the file; nothing is read or written yet.
+
+        Args:
+          path: the file.
+          settings: of the campaign whose results they are.
+        """
         self.path = path
+        self._start = zlib.crc32(_text(settings))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the file holds anything, be it damaged."""
+        return self.path.exists() and self.path.stat().st_size > 0
 
     def read(self) -> tuple[dict[int, Outcome], int]:
         """The results by index, and how many lines are damaged."""
         found: dict[int, Outcome] = {}
         damaged = 0
         for line in self._lines():
-            outcome = _outcome(line)
+            outcome = _outcome(line, self._start)
             if outcome is None:
                 damaged += 1
             else:
@@ -49,7 +60,7 @@ class ResultsFile:
         try:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             try:
-                _write_all(descriptor, _line(outcome))
+                _write_all(descriptor, _line(outcome, self._start))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -76,18 +87,18 @@ class ResultsFile:
             yield from file
 
 
-def _line(outcome: Outcome) -> bytes:
+def _line(outcome: Outcome, start: int) -> bytes:
     told = {"failed": outcome.failed} if outcome.result is None else {"result": outcome.result}
     body = {"index": outcome.index, **told}
-    return _text(body | {"check": _check(body)}) + b"\n"
+    return _text(body | {"check": _check(body, start)}) + b"\n"
 
 
-def _outcome(line: bytes) -> Outcome | None:
+def _outcome(line: bytes, start: int) -> Outcome | None:
     """What a line says; None if it is not whole."""
     try:
         entry = json.loads(line)
         check = entry.pop("check")
-        is_whole = line.endswith(b"\n") and check == _check(entry) and (
+        is_whole = line.endswith(b"\n") and check == _check(entry, start) and (
             type(entry["index"]) is int)
     except (ValueError, RecursionError, KeyError, AttributeError, TypeError):
         return None
@@ -97,11 +108,11 @@ def _outcome(line: bytes) -> Outcome | None:
     return Outcome(entry["index"], entry.get("result"), entry.get("failed", ""))
 
 
-def _check(body: dict[str, Any]) -> str:
-    return f"{zlib.crc32(_text(body)):08x}"
+def _check(body: Json, start: int) -> str:
+    return f"{zlib.crc32(_text(body), start):08x}"
 
 
-def _text(body: dict[str, Any]) -> bytes:
+def _text(body: Json) -> bytes:
     return json.dumps(body, allow_nan=False).encode()
 
 
