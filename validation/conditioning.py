@@ -25,6 +25,7 @@ from refglow.dtypes import Array
 from refglow.validation.compare import difference, element_differences
 
 DELTA = 1e-7
+UNBOUNDED = float(np.finfo(np.float64).max)  # kappa of what moves of DELTA make infinite or NaN
 SPREAD = 0.5  # of the sizes of moves, around DELTA
 _DRAWS = 3
 # Of a sum of two numbers, one draw in two moves both the same way: with 24 no element is missed,
@@ -66,12 +67,23 @@ def largest_moves(base: Sequence[Array], moved: Callable[[], Sequence[Array]]) -
     Args:
       base: the results.
       moved: evaluates them again with all data moved by about DELTA, each time otherwise.
+
+    Returns:
+      UNBOUNDED for a result of which a move makes numbers infinite or NaN that were finite.
     """
     condition = [1.0] * len(base)
     for _ in range(_DRAWS):
         for k, (there, here) in enumerate(zip(moved(), base, strict=True)):
-            condition[k] = max(condition[k], difference(there, here).relative / DELTA)
-    return [c if np.isfinite(c) else 1.0 for c in condition]
+            condition[k] = max(condition[k], _move(there, here))
+    return condition
+
+
+def _move(there: Array, here: Array) -> float:
+    """How far one result moves, over DELTA; 1 for zeros, which have no relative moves."""
+    if (np.isfinite(there) != np.isfinite(here)).any():
+        return UNBOUNDED
+    size = difference(there, here).relative / DELTA
+    return size if np.isfinite(size) else 1.0
 
 
 def largest_element_moves(base: Sequence[Array],

@@ -3,6 +3,7 @@
 import functools
 import io
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
+from refglow.validation.conditioning import UNBOUNDED
 from refglow.validation.diagnosis.of_conformance import diagnosis_of
 from refglow.validation.implementations import conformance
 from refglow.validation.implementations.calls import ObjectCalls
@@ -25,6 +27,7 @@ from refglow.validation.implementations.offerings import OFFERINGS, built, offer
 from refglow.validation.implementations.reference import reference_of
 from refglow.validation.implementations.references import references
 from refglow.validation.implementations.report import conformance_table, details
+from refglow.validation.mutants import PortedGlow
 from refglow.validation.random_models import random_images, randomize_weights
 from refglow.validation.tolerances import agreement
 
@@ -425,6 +428,64 @@ def test_log_dets_that_are_added_up_number_after_number_are_right():
              if row.bijector == "layers, each alone" and row.prop.endswith(".conv/log_det")]
     assert len(alone) == 24 and any(
         row.relative > agreement(np.float64, 1, row.condition).relative for row in alone)
+
+
+def _growing(log_scale):
+    """A model whose last ActNorm multiplies by e^log_scale."""
+    glow = glow_of(np.float32)
+    state = glow.state_dict()
+    state["block0.step0.actnorm.log_scale"] = np.full_like(
+        state["block0.step0.actnorm.log_scale"], log_scale)
+    glow.load_state_dict(state)
+    return glow
+
+
+def _towards_latents(glow, dtype):
+    """A right implementation of some functions."""
+    right = implementation(PortedGlow, glow.astype(dtype))
+    return SimpleNamespace(inverse=right.inverse, log_prob=right.log_prob, layers=right.layers)
+
+
+def test_what_a_number_type_cannot_hold_is_not_held_against_a_right_implementation():
+    glow = _growing(95.0)  # e^95 is 2e41, and float32 ends at 3e38
+    with np.errstate(all="ignore"):
+        for narrow in references(glow.astype(np.float64), IMAGES, ["float64", "float32"]):
+            found = conformance_of(narrow, ObjectCalls(_towards_latents(glow, narrow.dtype)))
+            assert found.passed and found.first_wrong_layer is None, details([found])
+            held = "inverse" in {row.bijector for row in found.rows}
+            assert held == (narrow.dtype == np.float64)
+    assert any("inverse, inverse, float32: layers/block0.step0.actnorm/output reaches" in one
+               and "float32 ends at 3e+38" in one for one in found.skipped), found.skipped
+    compared_layers = {row.prop for row in found.rows if row.bijector == "layers"}
+    assert "block0.step1.coupling/output" in compared_layers  # what comes before it
+
+
+def test_where_the_truth_overflows_nothing_is_compared():
+    glow = _growing(400.0).astype(np.float64)  # (e^400)^2 of log p is more than float64 holds
+    with np.errstate(all="ignore"):
+        found = conformance(glow, _towards_latents(glow, np.float64), IMAGES)
+    assert found.passed, details([found])
+    assert "inverse" in {row.bijector for row in found.rows}
+    assert ("log_prob, log_prob, float64: float64, in which the truth is computed, overflows"
+            in found.skipped), found.skipped
+
+
+def test_a_round_trip_that_roundings_make_nan_is_too_ill_conditioned_to_tell():
+    unbounded = reference(np.float32)
+    unbounded = replace(unbounded, conditions=unbounded.conditions | {"round_trip": UNBOUNDED})
+    right, nan = implementation(glow=glow_of(np.float32)), []
+
+    def forward(z):
+        nan.append(z)
+        return right.forward(z) * (1 if len(nan) == 1 else np.nan)
+    found = conformance_of(unbounded, ObjectCalls(
+        SimpleNamespace(forward=forward, inverse=right.inverse)))
+    assert len(nan) == 2 and found.passed, details([found])
+    assert any("forward(inverse(x)) = x, float32: too ill-conditioned to tell" in one
+               for one in found.skipped)
+    wrong = compared(SimpleNamespace(forward=lambda z: np.full_like(right.forward(z), np.nan),
+                                     inverse=right.inverse), np.float32)
+    assert not wrong.passed
 
 
 @pytest.mark.parametrize("strict", [True, False])

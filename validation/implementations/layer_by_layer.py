@@ -81,8 +81,9 @@ def layers_found(judgement: Judgement, found: Found, usable: list[str],
         alone = _alone(judgement, layer, before, found, [n for n in names if n in usable],
                        reference)
         if names:
+            broken = any(name not in usable and not reference.not_held(name) for name in names)
             layers.append(LayerFound(layer.name, tuple(cumulative.get(layer.name, ())),
-                                     tuple(alone), any(name not in usable for name in names)))
+                                     tuple(alone), broken))
         output = f"layers/{layer.name}/output"
         before = found.arrays[output] if output in usable else None
     return tuple(layers)

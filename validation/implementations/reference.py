@@ -30,7 +30,12 @@ from refglow.bijectors.glow import Glow
 from refglow.dtypes import DEFAULT_FLOAT, Array, DType
 from refglow.training.dequantize import bits_per_dim
 from refglow.training.model import distribution_of
-from refglow.validation.conditioning import largest_moves, measured_condition, moved_number
+from refglow.validation.conditioning import (
+    UNBOUNDED,
+    largest_moves,
+    measured_condition,
+    moved_number,
+)
 from refglow.validation.implementations.active_layers import ActiveLayer, active_layers
 from refglow.validation.implementations.model import Arrays, parameters_of
 from refglow.validation.tolerances import (
@@ -78,6 +83,35 @@ class Reference:
             layers *= 2
         rule = derivative_agreement if name.startswith("gradients/") else agreement
         return rule(self.dtype, layers, self.conditions[name])
+
+    def not_held(self, name: str) -> str:
+        """Why the number type cannot hold a result, by its name, or what it is made of; else "".
+
+        What overflows there in any implementation, a right one too: true numbers that are larger
+        than the type's, here or in a layer on the way; and what moves of the data of the size of
+        float32's roundings make infinite or NaN even in float64. Nor is there a truth where
+        float64 overflows.
+        """
+        if not np.isfinite(self.truth[name]).all():
+            return "float64, in which the truth is computed, overflows"
+        if self.dtype == np.float32 and self.conditions.get(name) == UNBOUNDED:
+            return "roundings of its data alone make it infinite or NaN"
+        most = float(np.finfo(self.dtype).max)
+        for made_of in (*self._on_the_way_to(name), name):
+            array = np.abs(self.truth.get(made_of, np.zeros(1)))
+            largest = float(array.max(where=np.isfinite(array), initial=0.0))
+            if largest > most:
+                what = "it reaches" if made_of == name else f"{made_of} reaches"
+                return f"{what} {largest:.0e}, and {self.dtype} ends at {most:.0e}"
+        return ""
+
+    def _on_the_way_to(self, name: str) -> list[str]:
+        """The layers' outputs that a result on the way from the image to the latent is made of."""
+        if name.startswith(("forward", "initialize/")):
+            return []
+        outputs = [f"layers/{layer.name}/output" for layer in self.layers]
+        own = f"layers/{name.split('/')[1]}/output" if name.startswith("layers/") else ""
+        return outputs[:outputs.index(own)] if own else outputs
 
     @property
     def is_of_float32_numbers(self) -> bool:
