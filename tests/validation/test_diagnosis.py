@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from refglow import bijectors as tfb
+from refglow.validation.conditioning import UNBOUNDED
 from refglow.validation.diagnosis import (
     Diagnosis,
     Observed,
     ObservedLayer,
     closeness,
     diagnose,
+    forward_search,
     gradient_search,
     planted,
     remembering,
@@ -383,3 +385,13 @@ def test_a_search_that_was_cut_short_says_so() -> None:
     diagnosis = diagnose(model(), observed, seconds=0.1)
     assert not diagnosis.complete
     assert "time was over" in in_words(diagnosis)[-1]
+
+
+def test_forward_that_is_too_ill_conditioned_is_not_explained() -> None:
+    """Where refglow's own images are NaN, an epsilon that keeps them finite "explained" others."""
+    def judge(answers: dict[str, str]) -> float:
+        return 0.5 if answers else np.inf
+    ones = [{"scale": "sigmoid(r + 2) + 0.001"}]
+    found = forward_search._searched("forward", judge, ones, [], 1e-6, Deadline(60.0))
+    assert found is not None and found.explanation == ones[0]
+    assert forward_search._searched("forward", judge, ones, [], UNBOUNDED, Deadline(60.0)) is None
