@@ -146,6 +146,36 @@ def test_a_folder_with_results_or_vectors_is_not_written_over(folder, tmp_path):
         write_folder(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["README.md", "model.safetensors", "model.json",
+                                  "examples/model.mjs"])
+def test_what_an_export_did_not_write_is_not_written_over(name, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match=f"holds {name}, which would be written over"):
+        write_folder(tmp_path)
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_was_exported_is_written_anew_though_files_in_it_were_changed(folder):
+    (folder / "inputs.safetensors").write_bytes(b"")
+    (folder / "README.md").unlink()
+    write_folder(folder)
+    assert read_model_folder(folder).x.shape == (3, *SHAPE)
+
+
+def test_an_export_that_was_interrupted_is_not_judged_and_can_be_repeated(folder, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("refglow.validation.model_folder.writing.write_safetensors", interrupted)
+        write_folder(folder, use_actnorm=False)
+    with pytest.raises(ValueError, match=r"model\.safetensors is not the file that was exported"):
+        read_model_folder(folder)
+    write_folder(folder, use_actnorm=False)
+    assert not read_model_folder(folder).glow.parameters["use_actnorm"]
+
+
 def test_a_model_without_parameters_is_not_written(tmp_path):
     fresh = Glow(SHAPE, 2, 2, affine_network(6), seed=0)
     with pytest.raises(ValueError, match=r"actnorm\.initialized is false"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from refglow.safetensors_file import write_safetensors
 from refglow.validation.implementations.model import parameters_of
 from refglow.validation.implementations.reference import latents_of_others
 from refglow.validation.model_folder.manifest import (
+    FORMAT,
     INPUTS,
     MANIFEST,
     MODEL,
@@ -22,7 +24,11 @@ from refglow.validation.model_folder.manifest import (
     manifest_of,
     manifest_schema,
 )
-from refglow.validation.vectors.stranger_files import json_bytes, sha256_of
+from refglow.validation.vectors.stranger_files import (
+    json_bytes,
+    parsed_json,
+    sha256_of,
+)
 
 KEY = "refglow.inputs"  # of the inputs' metadata
 RESULTS = "results"
@@ -50,7 +56,7 @@ def write_model_folder(folder: Path, model: Glow, images: Array, seed: int) -> N
     wide = glow.astype(np.float64)
     inputs = {"x": x, "z": latents_of_others(wide, x.astype(np.float64)).astype(np.float32)}
     (folder / RESULTS).mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)  # until all is there, it is no model's folder
+    # An older manifest stays until the last: its hashes are not those of the files before that.
     save(folder / MODEL, glow)
     write_safetensors(folder / INPUTS, inputs, KEY, {"format_version": VERSION})
     for name, content in _companions().items():
@@ -68,6 +74,21 @@ def _require_free(folder: Path) -> None:
     if there.exists() and (not there.is_dir() or any(there.iterdir())):
         raise ValueError(f"{there} holds results of the model that was there; choose another "
                          "folder, or move them away.")
+    taken = [name for name in (MANIFEST, MODEL, INPUTS, *_companions())
+             if os.path.lexists(folder / name)]
+    if taken and not _is_of_ours(folder / MANIFEST):
+        raise ValueError(f"{folder} holds {', '.join(taken)}, which would be written over, and no "
+                         f"{MANIFEST} of a model that was exported there; choose another folder, "
+                         "or move them away.")
+
+
+def _is_of_ours(manifest: Path) -> bool:
+    """Whether an export wrote it; of any version, with files that may have been changed since."""
+    try:
+        found = parsed_json(manifest)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT
 
 
 def _companions() -> dict[str, bytes]:
