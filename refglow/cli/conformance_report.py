@@ -37,9 +37,11 @@ def _diagnosed(found: Sequence[Conformance], to_stderr: bool) -> Diagnosis | Non
     """What explains the differences, printed; in the first type that differs."""
     from rich.markup import escape
 
-    from refglow.validation.diagnosis.of_conformance import diagnosis_of
-    from refglow.validation.diagnosis.words import in_words
-    from refglow.validation.report import to_diagnose
+    from refglow.validation.diagnosis.of_conformance import (
+        diagnosis_of,
+        explanation_of,
+        to_diagnose,
+    )
     from refglow.validation.table import console, stderr_console
 
     one = to_diagnose(found)
@@ -49,7 +51,7 @@ def _diagnosed(found: Sequence[Conformance], to_stderr: bool) -> Diagnosis | Non
     with stderr_console().status("looking for what explains it"):
         diagnosis = diagnosis_of(one)
     out.print(f"[bold]What explains it[/] ({one.dtype}):")
-    for paragraph in in_words(diagnosis):
+    for paragraph in explanation_of(one, diagnosis):
         out.print(f"  - {escape(paragraph)}")
     return diagnosis
 

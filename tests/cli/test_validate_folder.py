@@ -173,6 +173,20 @@ def test_options_that_do_not_go_together(arguments, says):
     assert done.exit_code == 2 and "Invalid value" in done.output and says in done.output
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match=r"There is no folder .*missing"):
+        run("--results", tmp_path / "missing")
+
+
+def test_terminal_and_report_explain_alike(folder, tmp_path):
+    x = load_file(folder / "inputs.safetensors")["x"].astype(np.float64)
+    z = rg.load(folder / "model.safetensors").astype(np.float64).inverse(x)
+    save_file({"inverse": z, "log_prob": z[:2, 0]}, folder / "results" / "r.safetensors")
+    done = run("--results", folder, "--json", tmp_path / "r.json")
+    [said] = json.loads((tmp_path / "r.json").read_text())["summary"]["explanation"]
+    assert said in " ".join(done.stdout.split()) and said.startswith("No convention: what is wrong")
+
+
 def test_the_names_of_vectors_do_not_choose_in_a_model(folder):
     with pytest.raises(ValueError, match="leave out --only"):
         run("--results", folder, "--only", "glow")

@@ -130,6 +130,25 @@ def test_what_no_convention_explains_is_left_unexplained() -> None:
     assert "no convention or mistake that refglow knows" in in_words(diagnosis)[0]
 
 
+@pytest.mark.parametrize("name", ["inverse_log_det", "log_prob", "bits_per_dim", "gradients"])
+def test_of_what_no_value_shows_it_is_not_said_that_nothing_known_explains_it(name: str) -> None:
+    whole = seen(wrong("coupling-high-half"))  # which is known
+    diagnosis = diagnose(model(), Observed(whole.images, **{name: getattr(whole, name)}))
+    [said] = in_words(diagnosis)
+    assert "no mistake made in it alone gives these numbers. What layers do was not tried" in said
+    assert "that refglow knows" not in said
+
+
+def test_layers_that_are_not_looked_at_are_not_said_to_agree() -> None:
+    whole = seen(right())
+    channels_first = tuple(replace(layer, output=np.moveaxis(layer.output, -1, 1))
+                           for layer in whole.layers)
+    one = Observed(whole.images, layers=channels_first)
+    assert diagnose(model(), one).compared == ()
+    assert in_words(diagnose(model(), one))[0].startswith("There is nothing to look at")
+    assert "layers" not in diagnose(model(), replace(one, latents=whole.latents)).compared
+
+
 def test_noise_is_not_explained() -> None:
     observed = seen(right())
     rng = np.random.default_rng(0)

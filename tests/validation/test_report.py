@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from reports import DTYPES, PADDING, REPORTS, RIGHT, SHAPE, found, golden, model, report, vectors
 
+from refglow.validation.diagnosis.of_conformance import diagnosis_of
 from refglow.validation.implementations import conformance
 from refglow.validation.implementations.digits import allowed_digits, digits
 from refglow.validation.implementations.model import architecture_of, parameters_of
@@ -254,6 +255,21 @@ def test_what_is_said_where_nothing_differs_but_calls_fail():
     assert re.match(r"\d+ calls or results could not be compared, in float64 and float32; the \d+ "
                     "arrays that were compared agree", one.summary.verdict)
     assert "No convention" in one.summary.explanation[0]
+
+
+@pytest.mark.parametrize(("factor", "says"), [
+    (2.0, "What differs is at most 2 times its tolerance: too little to tell"),
+    (9.0, "What differs, by up to 9 times its tolerance, is not among what can be looked at")])
+def test_a_difference_that_the_diagnosis_does_not_see_is_not_denied(factor, says):
+    right = found(RIGHT)[0]
+    first, *rest = right.rows
+    off = replace(right, rows=(replace(first, relative=factor * first.tolerance), *rest))
+    [said] = report_of([off], diagnosis_of(off)).summary.explanation
+    assert said.startswith(says) and "Nothing differs" not in said
+
+
+def test_no_digits_are_no_digits_below_zero():
+    assert math.copysign(1.0, digits(1.0, "float64")) == 1.0
 
 
 def test_a_type_cannot_be_there_twice():

@@ -71,7 +71,7 @@ def digits_of(error: float, number_type: NumberType) -> float:
     """-log10(error), at least 0 and at most the digits of the type."""
     if not error > 0:
         return 0.0 if np.isnan(error) else number_type.digits
-    return float(min(max(-np.log10(error), 0.0), number_type.digits))
+    return float(min(max(0.0, -np.log10(error)), number_type.digits))
 
 
 def surviving(glow: Glow, number_type: NumberType, truth: Truth, to_latent: bool,

@@ -90,12 +90,21 @@ class _Work:
             for names, part in parts:
                 part()
                 compared += [name for name in names if self._was_offered(name)]
-        return Diagnosis(tuple(self.explained.findings), _dialect(self.explained),
+        return Diagnosis(tuple(map(self._seen_or_not, self.explained.findings)),
+                         _dialect(self.explained),
                          tuple(compared), complete=not self.deadline.passed)
 
     def _was_offered(self, name: str) -> bool:
-        value = getattr(self.observed, name)
+        # A layer whose shape is not the model's is no segment, and was not looked at.
+        value = self.segments if name == "layers" else getattr(self.observed, name)
         return value is not None and len(value) > 0
+
+    def _seen_or_not(self, finding: Finding) -> Finding:
+        """The finding, with whether the values from which it comes were seen."""
+        seen = self._was_offered("layers") or self._was_offered("latents") or (
+            finding.where == "latent -> image" and self._was_offered("forward_images"))
+        whole = finding.subject in (*QUESTIONS, "latents", "forward")
+        return replace(finding, of_seen_values=seen or whole)
 
     def _layers(self) -> None:
         self.reference, self.segments = _layers(self.reference, self.observed, self.explained)

@@ -21,6 +21,8 @@ class Finding:
       others: other explanations that give the same numbers for these data.
       error_before, error_after: the largest relative error, as it is and with the explanation.
       explained: how many places the explanation was tried on, all of which agree with it.
+      of_seen_values: whether the values from which it comes were seen: a log-det or density alone
+        does not tell what layers compute, and their conventions are not tried on it.
     """
 
     subject: str
@@ -30,6 +32,7 @@ class Finding:
     error_before: float = float("nan")
     error_after: float = float("nan")
     explained: int = 1
+    of_seen_values: bool = True
 
     @property
     def is_explained(self) -> bool:

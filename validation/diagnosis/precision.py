@@ -118,4 +118,6 @@ def _is_nearer(reference: DialectGlow, segment: Segment, dialects: Dialects,
     if not before.max():
         return True  # it says nothing
     differing = before > _DIFFERING * before.max()
+    if not differing.any():  # infinitely: no precision does that
+        return False
     return bool(np.median(after[differing]) * _NEARER < np.median(before[differing]))

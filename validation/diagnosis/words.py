@@ -20,7 +20,9 @@ _MOST_OTHERS = 3
 def in_words(diagnosis: Diagnosis) -> list[str]:
     """A paragraph for each finding; one that says so if there are none."""
     if diagnosis.agrees and diagnosis.complete and not diagnosis.compared:
-        return ["Nothing was given of the right shape and finite: there is nothing to look at."]
+        return ["There is nothing to look at: neither latents, images or outputs of layers nor "
+                "log-dets, densities or gradients of the whole flow were given, of the right shape "
+                "and finite."]
     if diagnosis.agrees and not diagnosis.complete:
         looked_at = ", ".join(diagnosis.compared) or "nothing"
         return [f"The time was over before everything was compared: what was reached, {looked_at}, "
@@ -35,9 +37,14 @@ def in_words(diagnosis: Diagnosis) -> list[str]:
 
 def sentence(finding: Finding) -> str:
     """One finding in words."""
+    differs = (f"{finding.where}: {finding.subject} differs by {finding.error_before:.1e} of its "
+               "size")
+    if not finding.is_explained and not finding.of_seen_values:
+        return (f"{differs}, and no mistake made in it alone gives these numbers. What layers do "
+                "was not tried: it shows in the latents and in the outputs of layers. Give one of "
+                "them, and it is.")
     if not finding.is_explained:
-        return (f"{finding.where}: {finding.subject} differs by {finding.error_before:.1e} of its "
-                "size, and no convention or mistake that refglow knows gives these numbers.")
+        return f"{differs}, and no convention or mistake that refglow knows gives these numbers."
     said = "; ".join(_answer(question, answer)
                      for question, answer in finding.explanation.items())
     evidence = _evidence(finding)

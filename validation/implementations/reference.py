@@ -208,9 +208,9 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Array
 
 def _initialized(glow: Glow, x: Array) -> Arrays:
     """ActNorms' parameters after a start from x; the model's own are put back."""
-    if not glow.parameters["use_actnorm"]:
-        return {}
     before = glow.state_dict()
+    if not any(name.endswith(".actnorm.shift") for name in before):
+        return {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # constant channels

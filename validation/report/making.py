@@ -10,6 +10,7 @@ import numpy as np
 
 import refglow
 from refglow.validation.diagnosis.finding import Diagnosis
+from refglow.validation.diagnosis.of_conformance import to_diagnose
 from refglow.validation.diagnosis.words import as_dict
 from refglow.validation.implementations import Conformance
 from refglow.validation.report.arrays import arrays_of
@@ -33,15 +34,6 @@ from refglow.validation.row import Row
 from refglow.validation.table import ratios_pass
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.judging import Judged, only_failed_catch
-
-
-def to_diagnose(found: Sequence[Conformance]) -> Conformance | None:
-    """The number type whose results a diagnosis should look at; None if there is nothing to see.
-
-    Args:
-      found: in each number type.
-    """
-    return next((one for one in found if one.raw and not one.passed), None)
 
 
 def report_of(found: Sequence[Conformance], diagnosis: Diagnosis | None = None,

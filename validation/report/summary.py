@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refglow.validation.diagnosis.finding import Diagnosis
-from refglow.validation.diagnosis.words import in_words
+from refglow.validation.diagnosis.of_conformance import explanation_of, to_diagnose
 from refglow.validation.implementations import Conformance
 from refglow.validation.implementations.digits import allowed_digits
 from refglow.validation.implementations.own_consistency import OWN
@@ -110,14 +110,13 @@ def _first_difference(one: Conformance) -> str:
 
 
 def _explanation(found: Sequence[Conformance], diagnosis: Diagnosis | None) -> tuple[str, ...]:
-    if diagnosis is None:
+    one = to_diagnose(found)
+    if diagnosis is None or one is None:
         if all(one.passed for one in found):
             return ("There is nothing to explain.",)
         return ("It was not looked for." if any(one.raw for one in found) else
                 "There is no result to look at.",)
-    said = tuple(in_words(diagnosis))
-    return said if not diagnosis.agrees else (
-        "No convention: what is wrong could not be compared, or contradicts itself.", *said)
+    return tuple(explanation_of(one, diagnosis))
 
 
 def _weights(one: Conformance) -> str:

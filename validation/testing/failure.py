@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from rich.console import Console, RenderableType
 
-from refglow.validation.diagnosis.of_conformance import diagnosis_of
-from refglow.validation.diagnosis.words import in_words
+from refglow.validation.diagnosis.of_conformance import diagnosis_of, explanation_of
 from refglow.validation.implementations.conformance import Conformance
 from refglow.validation.implementations.own_consistency import OWN
 from refglow.validation.implementations.report import LABELS, conformance_table, details
@@ -52,7 +51,7 @@ def _explained(one: Conformance, seconds: float) -> list[str]:
         return []
     return [f"What explains it ({one.dtype}):", *(
         textwrap.fill(paragraph, _WIDTH, initial_indent="  - ", subsequent_indent="    ",
-                      break_long_words=False) for paragraph in in_words(diagnosis))]
+                      break_long_words=False) for paragraph in explanation_of(one, diagnosis))]
 
 
 def _headline(level: str, wrong: Sequence[Conformance], lacking: Sequence[str]) -> str:

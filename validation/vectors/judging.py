@@ -72,7 +72,9 @@ def result_files(folder: Path) -> list[Path]:
     Raises:
       ValueError: if there are none; says where they should be.
     """
-    files = sorted((folder / "results").glob("*.safetensors")) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    files = sorted((folder / "results").glob("*.safetensors"))
     if not files:
         raise ValueError(f"{folder} holds no results: there is no file results/VECTOR.safetensors "
                          "in it. The names of the arrays in such a file are told in the README.md "
