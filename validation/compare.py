@@ -53,8 +53,10 @@ def difference(actual: Any, expected: Any, dtype: Any = None) -> Difference:
     scale = float(np.abs(wide_b[finite]).max())
     if error == 0:
         return Difference(0.0, 0.0)
+    with np.errstate(over="ignore"):  # of a truth that the number type does not reach
+        ulp = float(np.spacing(number_type.type(scale)))
     return Difference(error / scale if scale else float("inf"),
-                      error / float(np.spacing(number_type.type(scale))))
+                      error / ulp if np.isfinite(ulp) else float("inf"))
 
 
 def element_differences(actual: Any, expected: Any, dtype: Any) -> Array:

@@ -126,8 +126,9 @@ class Glow(Composition):
           ValueError: if there are no ActNorms, or the images do not fit, are empty or not finite.
         """
         if not self._actnorms:
-            raise ValueError(f"{self.name} was built with use_actnorm=False: there is nothing to "
-                             "initialise.")
+            why = ("without steps" if self.parameters["use_actnorm"] else
+                   "with use_actnorm=False")
+            raise ValueError(f"{self.name} was built {why}: there is nothing to initialise.")
         batch = self._convert(images, "images", 3)
         with undone_on_error(self._actnorms):
             for actnorm in self._actnorms:

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 import refglow as rg
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
+from refglow.validation.diagnosis.of_conformance import diagnosis_of
 from refglow.validation.implementations.calls import NotAnsweredError
 from refglow.validation.implementations.found import read
 from refglow.validation.implementations.reference import reference_of
@@ -146,6 +147,26 @@ def test_a_folder_with_results_or_vectors_is_not_written_over(folder, tmp_path):
         write_folder(tmp_path)
 
 
+def test_a_model_without_steps_has_no_actnorms_to_start(tmp_path):
+    glow, images = Glow(SHAPE, 2, 0, affine_network(6), seed=0, dtype=np.float64), np.ones(
+        (2, *SHAPE))
+    write_model_folder(tmp_path, glow, images, 0)
+    answer(tmp_path, {"bits_per_dim": np.zeros(2)})
+    [one] = judged(tmp_path).values()
+    assert [row.bijector for row in one.rows] == ["bits_per_dim"]
+    with pytest.raises(ValueError, match="built without steps: there is nothing to initialise"):
+        glow.initialize(images)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 3e38), (np.float64, 1e300)])
+def test_huge_numbers_are_wrong_and_no_warning(dtype, size, folder):
+    answer(folder, {name: np.full_like(array, size) if dtype == np.float32 else array * size
+                    for name, array in computed(folder, dtype).items()})
+    [one] = judged(folder).values()
+    assert not one.passed
+    assert "precision" not in diagnosis_of(one).answers
+
+
 @pytest.mark.parametrize("name", ["README.md", "model.safetensors", "model.json",
                                   "examples/model.mjs"])
 def test_what_an_export_did_not_write_is_not_written_over(name, tmp_path):
@@ -167,9 +188,10 @@ def test_what_was_exported_is_written_anew_though_files_in_it_were_changed(folde
 def test_an_export_that_was_interrupted_is_not_judged_and_can_be_repeated(folder, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr("refglow.validation.model_folder.writing.write_safetensors", interrupted)
-        write_folder(folder, use_actnorm=False)
+        with pytest.raises(KeyboardInterrupt):
+            write_folder(folder, use_actnorm=False)
     with pytest.raises(ValueError, match=r"model\.safetensors is not the file that was exported"):
         read_model_folder(folder)
     write_folder(folder, use_actnorm=False)

@@ -1,13 +1,14 @@
 """JUnit XML, as another project's parser reads it."""
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
-from reports import HOSTILE, PADDING, REPORTS, report
+from reports import HOSTILE, PADDING, REPORTS, found, report
 
-from refglow.validation.report import write_junit
+from refglow.validation.report import report_of, write_junit
 
 
 @pytest.fixture
@@ -67,6 +68,13 @@ def test_what_fails_is_an_error_and_what_is_left_out_skipped(cases):
     skipped = [case.name for case in found if results(case, Skipped)]
     for each in one.types:
         assert set(each.found.skipped) <= set(skipped)
+
+
+def test_no_two_test_cases_have_one_name(cases):
+    several = replace(found("failing")[0], failed=found("failing")[0].failed * 3)
+    names = [(case.classname, case.name) for case in cases(report_of([several]))[0]]
+    assert len(set(names)) == len(names)
+    assert ("float64.inverse", "inverse gives arrays (3)") in names
 
 
 def test_a_library_that_is_more_accurate_is_a_failure(cases):

@@ -52,6 +52,7 @@ def junit_xml(report: Report) -> bytes:
                   f"{max(ratios):.3f} (at most 2)", "LessAccurate")
     for vector in report.vectors:
         _of_vector(suite, vector)
+    _tell_namesakes_apart(suite)
     ET.SubElement(suite, "system-out").text = _plain("\n\n".join(_said(report)))
     root = ET.Element("testsuites", name="refglow")
     for element in (root, suite):
@@ -96,6 +97,16 @@ def _row(suite: ET.Element, row: Row, group: str) -> None:
 
 def _case(suite: ET.Element, group: str, name: str) -> ET.Element:
     return ET.SubElement(suite, "testcase", classname=_plain(group), name=_plain(name))
+
+
+def _tell_namesakes_apart(suite: ET.Element) -> None:
+    """Number test cases of one name, of which some CI systems would show only the last."""
+    seen: dict[tuple[str, str], int] = {}
+    for case in suite.findall("testcase"):
+        key = case.attrib["classname"], case.attrib["name"]
+        seen[key] = seen.get(key, 0) + 1
+        if seen[key] > 1:
+            case.set("name", f"{key[1]} ({seen[key]})")
 
 
 def _note(case: ET.Element, kind: str, message: str, category: str = "", text: str = "") -> None:
