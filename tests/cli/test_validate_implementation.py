@@ -120,6 +120,7 @@ def test_each_call_that_fails_is_a_row_and_the_rest_is_compared(judged):
     assert "ended its process (exit code 3)" in told["bits_per_dim"]
     assert printed["bits_per_dim"] == "leaving"
     assert "raised EOFError" in told["initialize"] and "returned None" in told["gradients"]
+    assert printed["gradients"] == ""  # it printed nothing, and refglow's own lines are not its
     compared = {row["bijector"] for row in one["rows"]}
     assert compared == {"inverse", "inverse_log_det_jacobian", "inverse_and_log_det", "layers",
                         "layers, each alone", "own"}

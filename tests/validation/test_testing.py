@@ -10,6 +10,7 @@ import pytest
 
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
+from refglow.validation import pytest_plugin, testing
 from refglow.validation.implementations.model import (
     architecture_of,
     default_glow,
@@ -264,6 +265,26 @@ def test_a_vector_holds_what_a_test_needs(vectors):
         vectors["none"]
     with pytest.raises(KeyError, match="has no result 'value'; it has: forward/"):
         vector.assert_matches("value", np.zeros(3))
+
+
+def test_what_a_test_writes_into_a_vector_no_other_test_sees(vectors):
+    vector = vectors[names_of("OneByOneConv")[3]]
+    held = [vector.inputs, vector.parameters, *vector.results.values()]
+    before = [dict(arrays) for arrays in held]
+    for arrays in held:
+        for name in arrays:
+            arrays[name][...] = 0
+    for arrays, there in zip(held, before, strict=True):
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, there[name])
+    right = before[2]["forward/value"]
+    assert right.any() and vector.assert_matches("forward/value", right).passed
+
+
+def test_the_vectors_that_the_documentation_names_are_there(vectors):
+    texts = [testing.__doc__, pytest_plugin.__doc__, pytest_plugin.refglow_vectors.__doc__]
+    names = [name for text in texts for name in re.findall(r'vectors\["(.*?)"\]', text)]
+    assert len(names) >= 2 and set(names) <= set(vectors)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -30,7 +30,7 @@ from typing import Any
 
 from refglow.validation.implementations.calls import reason_of
 from refglow.validation.implementations.exchange import read_arrays, write_found
-from refglow.validation.implementations.found import read
+from refglow.validation.implementations.found import NotAResultError, read
 from refglow.validation.implementations.offerings import built, offered
 from refglow.validation.implementations.source import NoSuchNameError, Source, imported, named
 
@@ -85,7 +85,8 @@ def _serve() -> None:
         except NoSuchNameError as error:
             found = {"missing": str(error)}
         except BaseException as error:  # SystemExit too: a stranger's code may raise anything
-            traceback.print_exc()
+            if not isinstance(error, NotAResultError):  # which no code of the stranger's raised
+                traceback.print_exc()
             found = {"failed": reason_of(error), "exhausted": isinstance(error, MemoryError)}
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

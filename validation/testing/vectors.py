@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from refglow.validation.golden import DTYPES
 from refglow.validation.implementations.found import NotAResultError, read
 from refglow.validation.implementations.judging import misfit
 from refglow.validation.row import Row
+from refglow.validation.testing.copies import Copies
 from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
 from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.judging import Judge, judge_of
@@ -37,6 +39,8 @@ class GoldenVector:
       inputs: "forward/input", "inverse/input", cotangents ("forward/value_bar") and tangents.
       results: by number type and name: results["float64"]["forward/value"], correctly rounded.
       places: of the results of which only some numbers are there, which: counted row by row from 0.
+
+    Arrays are copies, each time another: tests share the vector, and may write into them.
     """
 
     def __init__(self, vector: Vector, kept: KeptVectors) -> None:
@@ -49,13 +53,14 @@ class GoldenVector:
         truth = kept.results(vector).values
         given = kept.all_inputs(vector)
         self._samples = samples_of(vector, truth)
-        self.places = {name: sample.places for name, sample in self._samples.items()}
-        self.parameters = {name.removeprefix("params/"): array for name, array in given.items()
-                           if name.startswith("params/")}
-        self.inputs = {name: array for name, array in given.items()
-                       if not name.startswith("params/")}
-        self.results: dict[str, dict[str, Array]] = {
-            dtype: {name: by_type[dtype] for name, by_type in truth.items()} for dtype in DTYPES}
+        self.places = Copies({name: sample.places for name, sample in self._samples.items()})
+        self.parameters = Copies({name.removeprefix("params/"): array
+                                  for name, array in given.items() if name.startswith("params/")})
+        self.inputs = Copies({name: array for name, array in given.items()
+                              if not name.startswith("params/")})
+        self.results: Mapping[str, Copies] = MappingProxyType({
+            dtype: Copies({name: by_type[dtype] for name, by_type in truth.items()})
+            for dtype in DTYPES})
 
     def __repr__(self) -> str:
         """Its name and operation, for the reports of failed tests."""
