@@ -251,6 +251,14 @@ def test_vectors_by_operation_name_and_flag():
         names_of("conv3")
     with pytest.raises(ValueError, match="No vector has the flag 'Half'"):
         names_of(flags=["Half"])
+    with pytest.raises(ValueError, match="can be forward or inverse; got 'there'"):
+        names_of("Exp", direction="there")
+
+
+def test_a_direction_chooses_vectors_that_have_it(vectors):
+    some = names_of("OneByOneConv", direction="forward")
+    assert set(names_of("OneByOneConv")) - set(some) == {"onebyoneconv-substitution"}
+    assert all("forward/input" in vectors[name].inputs for name in some)
 
 
 def test_a_vector_holds_what_a_test_needs(vectors):
