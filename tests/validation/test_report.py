@@ -22,7 +22,9 @@ from refglow.validation.report import report_of, report_schema, write_json
 from refglow.validation.report.error_map import MOST_PIXELS, map_of
 from refglow.validation.report.figures import of_tolerance
 from refglow.validation.report.histogram import histogram_of
+from refglow.validation.report.layers import Contribution
 from refglow.validation.report.map_drawing import classes_of
+from refglow.validation.report.strips import log_det_strip
 
 VALIDATOR = Draft202012Validator(report_schema())
 
@@ -266,6 +268,15 @@ def test_a_difference_that_the_diagnosis_does_not_see_is_not_denied(factor, says
     off = replace(right, rows=(replace(first, relative=factor * first.tolerance), *rest))
     [said] = report_of([off], diagnosis_of(off)).summary.explanation
     assert said.startswith(says) and "Nothing differs" not in said
+
+
+@pytest.mark.parametrize("size", [1.0, 300.0, 1e12, 1e290])
+def test_labels_of_log_dets_have_room(size):
+    layers = [replace(layer, contribution=Contribution((sign * size,), (size,)))
+              for layer, sign in zip(report(RIGHT).types[0].layers, (1, -1), strict=False)]
+    strip = log_det_strip(layers)
+    places = sorted(percent for _, percent in strip.ticks)
+    assert 2 <= len(places) <= 9 and min(np.diff(places)) > 3 and 0.0 in dict(strip.ticks)
 
 
 def test_no_digits_are_no_digits_below_zero():

@@ -16,6 +16,7 @@ from refglow.validation.report.scale import LogScale, scale_of
 
 _WIDTH, _HEIGHT = 1000.0, 100.0
 _GAP = 0.2  # of a column
+_MOST_TICKS = 8  # beside zero
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,10 @@ def log_det_strip(layers: Sequence[LayerReport]) -> LogDetStrip:
         if value is None or not math.isfinite(value):
             return None
         return 100 * (_signed_log(value) - low) / (high - low)
-    ticks = [sign * float(10**k) for sign in (1, -1) for k in range(300)
+    # Numbers of hundreds of decades, which diverging layers give, are labelled where there is room.
+    every = math.ceil((high - low) / _MOST_TICKS)
+    ticks = [sign * float(10**k) for sign in (1, -1)
+             for k in range(every - 1, 300, every)
              if low <= _signed_log(sign * 10.0**k) <= high]
     zero = place(0.0) or 0.0
     return LogDetStrip(tuple((tick, round(place(tick) or 0.0, 2)) for tick in (0.0, *ticks)), zero,
