@@ -139,6 +139,19 @@ def test_of_what_no_value_shows_it_is_not_said_that_nothing_known_explains_it(na
     assert "that refglow knows" not in said
 
 
+def test_a_log_det_of_forward_alone_is_looked_at() -> None:
+    class LogDet:
+        def __init__(self, of: Any) -> None:
+            self.forward_log_det_jacobian = of.forward_log_det_jacobian
+    latents = seen(right()).forward_inputs
+    images = seen(right()).images
+    assert latents is not None
+    assert diagnose(model(), observe(LogDet(right()), images, latents)).agrees
+    [finding] = diagnose(model(), observe(LogDet(wrong("coupling-high-half")), images,
+                                          latents)).findings
+    assert finding.subject == "forward log-det" and not finding.of_seen_values
+
+
 def test_layers_that_are_not_looked_at_are_not_said_to_agree() -> None:
     whole = seen(right())
     channels_first = tuple(replace(layer, output=np.moveaxis(layer.output, -1, 1))

@@ -62,7 +62,8 @@ def observed_from(found: Mapping[str, Found], arguments: Mapping[str, Array], ex
         log_prob=arrays.get("log_prob"), layers=_layers(found.get("layers"), known_layers),
         started=started, start_images=arguments["initialize"] if started else None,
         gradients=_below(arrays, "gradients/"), bits_per_dim=arrays.get("bits_per_dim"),
-        forward_inputs=z if "forward" in arrays else None, forward_images=arrays.get("forward"),
+        forward_inputs=z if arrays.keys() & {"forward", "forward_log_det_jacobian"} else None,
+        forward_images=arrays.get("forward"),
         forward_log_det=log_dets["forward"])
 
 
