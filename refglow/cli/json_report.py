@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
 
 from refglow.atomic_file import can_write_in, write_atomically
+from refglow.json_text import json_text
 
 
 def is_standard_output(path: Path | None) -> bool:
@@ -34,17 +33,8 @@ def write_json(path: Path | None, report: dict[str, Any]) -> None:
     """Write the report to the file (atomically) or to standard output; nothing if path is None."""
     if path is None:
         return
-    text = json.dumps(_finite(report), indent=1, allow_nan=False) + "\n"
+    text = json_text(report)
     if is_standard_output(path):
         sys.stdout.write(text)
     else:
         write_atomically(path, text.encode())
-
-
-def _finite(value: Any) -> Any:
-    """`value` for JSON, which knows no infinity or NaN: they become strings."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,7 +9,6 @@ each result says what computed it, and the report names all.
 from __future__ import annotations
 
 import functools
-import math
 import os
 import platform
 import warnings
@@ -21,6 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from refglow.json_text import with_finite_numbers
 from refglow.training.bits_per_dim import MeanBitsPerDim, measured_bits_per_dim
 from refglow.training.data import absolute_source, open_data
 from refglow.training.image_data import ImageData
@@ -93,8 +93,7 @@ class BitsPerDimCampaign:
                                          float(result["lost"])))
         complete = whole.count == self.images
         numbers = {"bits_per_dim": whole.mean, "standard_error": whole.standard_error}
-        return {**{name: value if math.isfinite(value) else str(value)
-                   for name, value in numbers.items()},
+        return {**with_finite_numbers(numbers),
                 "images": whole.count, "not_finite": whole.not_finite, "complete": complete,
                 "computed_on": sorted({result["computed_on"] for result in results.values()}),
                 "passed": complete}

@@ -13,7 +13,7 @@ import numpy as np
 from refglow.bijectors.glow import Glow
 from refglow.validation.campaigns.campaign import Json
 from refglow.validation.campaigns.grouping import groups_of
-from refglow.validation.diagnosis.of_conformance import diagnosis_of
+from refglow.validation.diagnosis.of_conformance import diagnosis_of, to_diagnose
 from refglow.validation.diagnosis.words import as_dict
 from refglow.validation.implementations.apart import conformance_apart
 from refglow.validation.implementations.calls import CallFailedError
@@ -136,10 +136,10 @@ class ImplementationCampaign:
         return arguments, random_glow(arguments, rng, np.float64)
 
     def _diagnosed(self, found: list[Conformance]) -> Json | None:
-        usable = [one for one in found if one.raw and not one.passed]
-        if not usable or not self.diagnosis_seconds:
+        differing = to_diagnose(found)
+        if differing is None or not self.diagnosis_seconds:
             return None
-        return dict(as_dict(diagnosis_of(usable[0], self.diagnosis_seconds)))
+        return dict(as_dict(diagnosis_of(differing, self.diagnosis_seconds)))
 
 
 def digest_of(source: Source) -> str:

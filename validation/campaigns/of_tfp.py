@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from refglow.json_text import with_finite_numbers
 from refglow.validation.campaigns.campaign import Json
 from refglow.validation.live import by_property, live_configuration, sections_of
 from refglow.validation.row import Row, worst_of
@@ -71,6 +71,5 @@ def rows_from(plain: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def _plain(rows: Sequence[Row]) -> list[Json]:
-    """Rows for JSON, which knows no infinity or NaN: they become strings."""
-    return [{name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-             for name, value in asdict(row).items()} for row in rows]
+    """Rows for JSON."""
+    return [with_finite_numbers(asdict(row)) for row in rows]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
-from refglow.cli import json_report
+from refglow.atomic_file import write_atomically
+from refglow.json_text import json_text
 from refglow.validation.report.record import Report
 from refglow.validation.schemas import schema_in
 
@@ -21,7 +21,7 @@ def write_json(path: str | os.PathLike[str], report: Report) -> None:
     Raises:
       OSError: if the file cannot be written.
     """
-    json_report.write_json(Path(path), report.as_dict())
+    write_atomically(path, json_text(report.as_dict()).encode())
 
 
 def report_schema() -> dict[str, Any]:

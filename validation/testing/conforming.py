@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refglow.bijectors.glow import Glow
+from refglow.validation.diagnosis.of_conformance import to_diagnose
 from refglow.validation.golden import DTYPES
 from refglow.validation.implementations.calls import ObjectCalls
 from refglow.validation.implementations.conformance import Conformance, conformance_of
@@ -153,14 +154,14 @@ def _with_layers(found: Sequence[_Compared], looked: Sequence[str]) -> Conforman
 
     None where nothing differs, or nothing was given.
     """
-    differing = [one for one in found if one.conformance.raw and not one.conformance.passed]
-    if not differing:
+    differing = to_diagnose([one.conformance for one in found])
+    if differing is None:
         return None
-    first = differing[0]
-    if "layers" in looked or "layers" not in offered(first.implementation):
-        return first.conformance
-    return conformance_of(first.conformance.reference, AskedCalls(
-        ObjectCalls(first.implementation), (*looked, "layers")))
+    [implementation] = [one.implementation for one in found if one.conformance is differing]
+    if "layers" in looked or "layers" not in offered(implementation):
+        return differing
+    return conformance_of(differing.reference, AskedCalls(
+        ObjectCalls(implementation), (*looked, "layers")))
 
 
 def _command(implementation: Any, is_random: bool, seed: int) -> str:
