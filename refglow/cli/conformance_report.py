@@ -66,7 +66,8 @@ def _print(found: Sequence[Conformance], seconds: float, to_stderr: bool) -> Non
     for line in details(found):
         out.print(line)
     out.print("error = max|yours - true| / max|true|; tolerance = 4 eps x sqrt(layers) x kappa, "
-              "kappa the measured condition, 16 times that for gradients.", style="dim")
+              "kappa the measured condition; 16 times that for gradients, and for log-dets and "
+              "densities what a plain sum rounds by.", style="dim")
     rows = sum(len(one.rows) for one in found)
     wrong = sum(not row.passed for one in found for row in one.rows)
     failed = sum(len(one.failed) for one in found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def export_model(folder: Path, file: Path | None, images: int | None, seed: int)
     model, x = model_and_images(file, images or IMAGES, seed)
     write_model_folder(folder, model, x, seed)
     say(f"The model is in {folder}; README.md there explains it. When your program has written its "
-        f"results: refglow validate --results {folder}")
+        f"results: refglow validate --results {shlex.quote(str(folder))}")
 
 
 def judge_model(folder: Path, only: str | None, to_stderr: bool) -> Report:

@@ -124,8 +124,8 @@ OUTCOMES = {k: Outcome(k, {"rows": [], "ratios": {}, "n": k}) for k in range(3)}
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["settings.json", "results.jsonl"])
 def test_the_folder_of_a_campaign(data, name, tmp_path_factory):
-    place = CampaignFolder(tmp_path_factory.mktemp("campaign"))
-    place.begin(CAMPAIGN, resume=False)
+    place = CampaignFolder(tmp_path_factory.mktemp("campaign"), CAMPAIGN)
+    place.begin(resume=False)
     for outcome in OUTCOMES.values():
         place.results.append(outcome)
     path = place.path / name
@@ -133,5 +133,5 @@ def test_the_folder_of_a_campaign(data, name, tmp_path_factory):
     texts = ([changed_texts(json.loads(content)).map(str.encode)] if name == "settings.json"
              else [])
     path.write_bytes(data.draw(st.one_of(damaged(content), *texts)))
-    found, said = result_or_error(lambda: place.begin(CAMPAIGN, resume=True)[0])
+    found, said = result_or_error(lambda: place.begin(resume=True)[0])
     assert str(place.path) in said or all(OUTCOMES[k] == one for k, one in found.items())
