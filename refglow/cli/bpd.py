@@ -18,20 +18,30 @@ if TYPE_CHECKING:
     from refglow.training.trained import Trained
 
 
+# Options of `refglow campaign bpd` too, which gives the same number.
+Model = Annotated[Path, typer.Argument(help="The folder of a training run, or a model file.")]
+Data = Annotated[str | None, typer.Option(
+    help="The images, as for refglow train.", show_default="the run's")]
+Part = Annotated[str, typer.Option(help="test or train.")]
+Most = Annotated[int | None, typer.Option(
+    min=1, help="At most so many images.", show_default="all")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the dequantization noise.")]
+NBits = Annotated[int | None, typer.Option(
+    min=1, max=16, help="For a model file: the bits it was trained on.", show_default="8")]
+
+
+def require_part(choice: str) -> None:
+    """Raise BadParameter if --part is neither of the two."""
+    if choice not in ("test", "train"):
+        raise typer.BadParameter(f"can be 'test' or 'train'; got {choice!r}.", param_hint="--part")
+
+
 def bpd(
-    model: Annotated[Path, typer.Argument(
-        help="The folder of a training run, or a model file.")],
-    data: Annotated[str | None, typer.Option(
-        help="The images, as for refglow train.", show_default="the run's")] = None,
-    part: Annotated[str, typer.Option(help="test or train.")] = "test",
+    model: Model,
+    data: Data = None, part: Part = "test",
     batch_size: Annotated[int, typer.Option(
         min=1, help="Images at a time; memory grows with it, not with the data.")] = 32,
-    most: Annotated[int | None, typer.Option(
-        min=1, help="At most so many images.", show_default="all")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the dequantization noise.")] = 0,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    most: Most = None, seed: Seed = 0, n_bits: NBits = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:
@@ -39,8 +49,7 @@ def bpd(
     from refglow.training.data import open_data
     from refglow.training.trained import load_trained
 
-    if part not in ("test", "train"):
-        raise typer.BadParameter(f"can be 'test' or 'train'; got {part!r}.", param_hint="--part")
+    require_part(part)
     require_writable(json)
     trained = load_trained(model, n_bits)
     source, size = trained.source(data)

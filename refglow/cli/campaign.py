@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from refglow.cli.bpd import Data, Model, Most, NBits, Part, Seed, require_part
 from refglow.cli.json_report import require_writable
 from refglow.cli.messages import warnings_as_lines
 
@@ -103,18 +104,10 @@ def tfp(
 
 @campaign.command()
 def bpd(
-    model: Annotated[Path, typer.Argument(
-        help="The folder of a training run, or a model file.")],
+    model: Model,
     out: _Out,
-    data: Annotated[str | None, typer.Option(
-        help="The images, as for refglow train.", show_default="the run's")] = None,
-    part: Annotated[str, typer.Option(help="test or train.")] = "test",
-    most: Annotated[int | None, typer.Option(
-        min=1, help="At most so many images.", show_default="all")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the dequantization noise.")] = 0,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    data: Data = None, part: Part = "test",
+    most: Most = None, seed: Seed = 0, n_bits: NBits = None,
     shard: Annotated[int, typer.Option(
         min=1, help="Images that a worker evaluates before it gives a result.")] = 512,
     batch_size: Annotated[int, typer.Option(
@@ -129,8 +122,7 @@ def bpd(
     from refglow.cli.campaign_words import bits_per_dim_words
     from refglow.validation.campaigns.of_data import campaign_over
 
-    if part not in ("test", "train"):
-        raise typer.BadParameter(f"can be 'test' or 'train'; got {part!r}.", param_hint="--part")
+    require_part(part)
     require_writable(json)
     with warnings_as_lines():
         chosen = campaign_over(model, data, part, most, n_bits, seed=seed, shard=shard,
