@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import zlib
 from pathlib import Path
 
@@ -142,6 +143,16 @@ def test_a_campaign_of_another_refglow_is_refused(tmp_path):
     CampaignFolder(tmp_path, DATA).results.append(Outcome(1, None, "so"))
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     with pytest.raises(ValueError, match=r'another campaign: refglow is "0\.0\.7" there'):
+        begun(tmp_path, DATA, resume=True)
+
+
+@pytest.mark.parametrize("name", ["settings.json", "results.jsonl"])
+def test_a_pipe_in_the_folder_is_not_waited_for(name, tmp_path):
+    begun(tmp_path, DATA)
+    CampaignFolder(tmp_path, DATA).results.append(Outcome(1, None, "so"))
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(OSError, match=f"not a regular file.*{name}"):
         begun(tmp_path, DATA, resume=True)
 
 

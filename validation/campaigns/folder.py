@@ -20,6 +20,7 @@ from refglow.held_folder import held_folder
 from refglow.validation.campaigns.campaign import Campaign, Json, Outcome, report_of, settings_of
 from refglow.validation.campaigns.results_file import ResultsFile
 from refglow.validation.vectors.stranger import shown
+from refglow.validation.vectors.stranger_files import parsed_json
 
 _ABSENT = object()
 
@@ -101,8 +102,8 @@ class CampaignFolder:
 
     def _require_same(self, wanted: Json) -> None:
         try:
-            found = json.loads(self.settings.read_bytes())
-        except (ValueError, RecursionError) as error:
+            found = parsed_json(self.settings)
+        except ValueError as error:
             raise ValueError(f"{self.settings} is not the JSON that a campaign writes: "
                              f"{shown(str(error))}.") from error
         if not isinstance(found, dict):

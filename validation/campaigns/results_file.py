@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from refglow.regular_file import require_regular
 from refglow.validation.campaigns.campaign import Json, Outcome
 
 
@@ -83,6 +84,7 @@ class ResultsFile:
     def _lines(self) -> Iterator[bytes]:
         if not self.path.exists():
             return
+        require_regular(self.path)
         with open(self.path, "rb") as file:
             yield from file
 
