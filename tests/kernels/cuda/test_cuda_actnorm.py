@@ -39,8 +39,8 @@ def check_of_shape(op, *shape):
 @pytest.mark.simulator
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("op", "name"), LADDER)
-def test_every_variant_in_the_simulator(simulated, op, name, dtype):
-    simulated(check_variant, MODULE, op, name, "small", dtype)
+def test_every_variant_on_a_device(on_device, op, name, dtype):
+    on_device(check_variant, MODULE, op, name, "small", dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -62,8 +62,8 @@ def test_edges_of_blocks(op, shape):
 @pytest.mark.simulator
 @pytest.mark.parametrize("shape", [(257, 1), (3, 64), (5, 65), (257, 12)])
 @pytest.mark.parametrize("op", OPS)
-def test_edges_of_blocks_in_the_simulator(simulated, op, shape):
-    simulated(check_of_shape, op, *shape)
+def test_edges_of_blocks_on_a_device(on_device, op, shape):
+    on_device(check_of_shape, op, *shape)
 
 
 @pytest.mark.parametrize("shape", [(8, 16, 16, 12), (8, 8, 8, 24), (16, 4, 4, 48)])

@@ -41,15 +41,15 @@ def interpreted(function, *arguments):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("op", "name"), LADDER)
-def test_every_variant_in_the_simulator(simulated, op, name):
-    simulated(check_variant, MODULE, op, name, "small", "float32")
+def test_every_variant_on_a_device(on_device, op, name):
+    on_device(check_variant, MODULE, op, name, "small", "float32")
 
 
 @pytest.mark.simulator
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["naive", "coalesced", "vectorized", "tiled", "fused"])
-def test_other_types_in_the_simulator(simulated, name, dtype):
-    simulated(check_variant, MODULE, "sigmoid_coupling_forward", name, "small", dtype)
+def test_other_types_on_a_device(on_device, name, dtype):
+    on_device(check_variant, MODULE, "sigmoid_coupling_forward", name, "small", dtype)
 
 
 @pytest.mark.parametrize(("op", "name"), LADDER)
@@ -96,8 +96,8 @@ def test_edges_of_blocks(edge):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize("edge", EDGES, ids=str)
-def test_edges_of_blocks_in_the_simulator(simulated, edge):
-    simulated(check_map_and_vjp, *edge)
+def test_edges_of_blocks_on_a_device(on_device, edge):
+    on_device(check_map_and_vjp, *edge)
 
 
 @pytest.mark.parametrize("sizes", SCALES)

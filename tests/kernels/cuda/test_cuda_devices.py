@@ -6,8 +6,10 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from gpu import GpuBehindNumpy
 from numba import cuda
 from numba.cuda.args import wrap_arg
+from strict_cupy import strict_gpu
 
 from refglow.kernels import ptx
 from refglow.kernels.cuda import availability
@@ -89,11 +91,22 @@ def test_interpreted_launches_take_shared_memory_and_any_strides(interpreted):
 
 
 @pytest.mark.simulator
-def test_simulated_launches_compute(simulated):
+def test_launches_on_a_device_compute(on_device):
     for n in (1, 95, 96, 97, 300):
-        simulated(check_doubled, "float32", n)
-    simulated(check_dynamic_shared_memory)
-    simulated(check_in_place_and_strided)
+        on_device(check_doubled, "float32", n)
+    on_device(check_dynamic_shared_memory)
+    on_device(check_in_place_and_strided)
+
+
+def test_arrays_go_to_the_gpu_and_come_back():
+    """With the interpreter in the GPU's place: how `on_device` runs a check where there is one."""
+    interpreter = InterpretedDevice()
+    with strict_gpu(interpreter), stand_in(GpuBehindNumpy()):
+        check_doubled("float32", 95)
+        check_dynamic_shared_memory()
+        check_in_place_and_strided()
+    assert [report.kernel for report in interpreter.reports] == [
+        "doubled", "reversed_in_blocks", "doubled"]
 
 
 @pytest.mark.simulator

@@ -62,8 +62,8 @@ def network_vjp_arguments(*sizes):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("op", "name"), LADDER)
-def test_every_variant_in_the_simulator(simulated, op, name):
-    simulated(check_variant, MODULE, op, name, "small", "float32")
+def test_every_variant_on_a_device(on_device, op, name):
+    on_device(check_variant, MODULE, op, name, "small", "float32")
 
 
 @pytest.mark.parametrize(("op", "name"), LADDER)
@@ -118,8 +118,8 @@ def test_coupling_networks_of_any_sizes(sizes):
 @pytest.mark.simulator
 @pytest.mark.parametrize("edge", [((1, 3, 85, 1), 1, 2), ((1, 4, 8, 4), 8, 8),
                                   ((1, 1, 257, 1), 1, 1)], ids=str)
-def test_edges_of_blocks_in_the_simulator(simulated, edge):
-    simulated(check_network, *edge)
+def test_edges_of_blocks_on_a_device(on_device, edge):
+    on_device(check_network, *edge)
 
 
 def check_network(*sizes):

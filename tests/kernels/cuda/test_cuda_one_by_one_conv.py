@@ -57,16 +57,16 @@ def run_variant(op, name, *arguments):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("op", "name"), LADDER)
-def test_every_variant_in_the_simulator(simulated, op, name):
-    simulated(check_variant, MODULE, op, name, "small", "float32")
+def test_every_variant_on_a_device(on_device, op, name):
+    on_device(check_variant, MODULE, op, name, "small", "float32")
 
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("op", "name"), [
     ("scale_matvec_lu_forward", "vectorized"), ("normalized_conv_forward", "fused"),
     ("normalized_conv_inverse", "fused"), ("scale_matvec_lu_forward_vjp", "tiled")])
-def test_float64_in_the_simulator(simulated, op, name):
-    simulated(check_variant, MODULE, op, name, "small", "float64")
+def test_float64_on_a_device(on_device, op, name):
+    on_device(check_variant, MODULE, op, name, "small", "float64")
 
 
 @pytest.mark.parametrize(("op", "name"), LADDER)
@@ -105,8 +105,8 @@ def test_edges_of_blocks(edge):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize("edge", EDGES, ids=str)
-def test_edges_of_blocks_in_the_simulator(simulated, edge):
-    simulated(check_of_shape, *edge)
+def test_edges_of_blocks_on_a_device(on_device, edge):
+    on_device(check_of_shape, *edge)
 
 
 @pytest.mark.parametrize("shape", [(4, 16, 16, 12), (8, 8, 8, 24)])

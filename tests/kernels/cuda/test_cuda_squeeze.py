@@ -46,15 +46,15 @@ def numbers(*shape, dtype=np.float32):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("op", "name"), LADDER)
-def test_every_variant_in_the_simulator(simulated, op, name):
-    simulated(check_variant, MODULE, op, name, "small", "float32")
+def test_every_variant_on_a_device(on_device, op, name):
+    on_device(check_variant, MODULE, op, name, "small", "float32")
 
 
 @pytest.mark.simulator
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["vectorized", "tiled"])
-def test_other_types_in_the_simulator(simulated, name, dtype):
-    simulated(check_variant, MODULE, "expand_inverse", name, "small", dtype)
+def test_other_types_on_a_device(on_device, name, dtype):
+    on_device(check_variant, MODULE, "expand_inverse", name, "small", dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
@@ -95,8 +95,8 @@ def test_edges_of_blocks(name, shape, n):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize(("name", "shape", "n"), EDGES)
-def test_edges_of_blocks_in_the_simulator(simulated, name, shape, n):
-    simulated(check_both_directions, name, shape, n)
+def test_edges_of_blocks_on_a_device(on_device, name, shape, n):
+    on_device(check_both_directions, name, shape, n)
 
 
 @pytest.mark.parametrize(("shape", "n"), SCALES)

@@ -203,8 +203,8 @@ def test_interpreted(check):
 
 @pytest.mark.simulator
 @pytest.mark.parametrize("check", SHARED_CHECKS, ids=named)
-def test_in_the_simulator(simulated, check):
-    simulated(*check)
+def test_on_a_device(on_device, check):
+    on_device(*check)
 
 
 def test_what_a_plain_sum_would_lose():
@@ -218,8 +218,8 @@ def test_every_kind_of_float_is_converted():
 
 
 @pytest.mark.simulator
-def test_conversions_in_the_simulator(simulated):
-    simulated(check_single_conversions, 512)
+def test_conversions_on_a_device(on_device):
+    on_device(check_single_conversions, 512)
 
 
 @pytest.mark.parametrize(("rows", "length"), [
