@@ -1,4 +1,4 @@
-"""The README's example runs as it stands."""
+"""The examples of the README and the guide run as they stand."""
 
 import re
 from pathlib import Path
@@ -13,14 +13,22 @@ from refglow.kernels.cuda.stand_ins import InterpretedDevice
 from refglow.validation.cases import small_network
 from refglow.validation.random_models import randomize_weights
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
+TEXTS = [page.read_text(encoding="utf-8") for page in PAGES]
+
+
+def example_with(words):
+    """The one Python example of the README and the guide that holds these words."""
+    (example,) = (text for page in TEXTS for text in re.findall(r"```python\n(.*?)```", page,
+                                                               flags=re.DOTALL) if words in text)
+    return example
 
 
 def test_the_first_example_runs_and_gives_what_its_comments_say(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (example, *_) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     names: dict = {}
-    exec(compile(example, "README.md", "exec"), names)
+    exec(compile(example_with("glow.initialize(x)"), "README.md", "exec"), names)
     assert names["images"].shape == (4, 32, 32, 3)
     assert names["images"].dtype == "float32"
     assert names["log_p"].shape == (4,)
@@ -30,7 +38,7 @@ def test_the_first_example_runs_and_gives_what_its_comments_say(tmp_path, monkey
 
 
 def test_the_example_of_derivatives_runs():
-    _, example, *_ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example = example_with("inverse_jvp")
     tfb, tfd = rg.bijectors, rg.distributions
     glow = tfb.Glow((4, 8, 2), 2, 1, seed=0, coupling_bijector_fn=small_network, dtype=np.float64)
     rng = np.random.default_rng(0)
@@ -49,8 +57,7 @@ def test_the_example_of_derivatives_runs():
 
 
 def test_the_example_on_a_gpu_runs_on_what_stands_in_for_one():
-    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-                  if "import cupy" in text)
+    example = example_with("import cupy")
     glow = rg.bijectors.Glow((4, 8, 1), 1, 1, seed=0, coupling_bijector_fn=small_network)
     randomize_weights(glow, np.random.default_rng(0), gain=0.3)
     base = rg.distributions.Sample(rg.distributions.Normal(np.float32(0), np.float32(1)), [32])
@@ -65,8 +72,7 @@ def test_the_example_on_a_gpu_runs_on_what_stands_in_for_one():
 
 
 def test_the_example_of_certified_values_runs():
-    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-                  if "certified(" in text)
+    example = example_with("certified(")
     rng = np.random.default_rng(0)
     names: dict = {"x": rng.standard_normal((1, 2, 12)), "output": rng.standard_normal((1, 2, 12)),
                    "sigmoid_coupling_forward": coupling.sigmoid_coupling_forward}
@@ -76,8 +82,7 @@ def test_the_example_of_certified_values_runs():
 
 
 def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):
-    (example,) = (text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-                  if "examine" in text)
+    example = example_with("examine")
     (tmp_path / "example.py").write_text(example)  # Numba reads a kernel's source from its file
     names: dict = {"np": np}
     exec(compile(example, str(tmp_path / "example.py"), "exec"), names)
@@ -86,6 +91,8 @@ def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):
     assert f"# {found.sentence}" in example
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
-def test_links_into_the_repository_lead_somewhere(path):
-    assert (Path(__file__).parents[1] / path).exists()
+@pytest.mark.parametrize(("page", "path"), [
+    (page, path) for page, text in zip(PAGES, TEXTS, strict=True)
+    for path in re.findall(r"\]\(([^)#:]+)\)", text)], ids=lambda value: Path(value).name)
+def test_links_into_the_repository_lead_somewhere(page, path):
+    assert (page.parent / path).exists()
