@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from refglow import bijectors, distributions, networks
     from refglow.backend import current_backend, use_backend
+    from refglow.explain import trace
     from refglow.model_file import load, save
     from refglow.variable import Variable
 
@@ -25,10 +26,10 @@ if _find_spec("refglow.kernels") is None:
 __version__ = _version("refglow")
 
 __all__ = ["Variable", "__version__", "bijectors", "current_backend", "distributions", "load",
-           "networks", "save", "use_backend"]
+           "networks", "save", "trace", "use_backend"]
 
 _MODULES = {"Variable": "variable", "current_backend": "backend", "load": "model_file",
-            "save": "model_file", "use_backend": "backend"}
+            "save": "model_file", "trace": "explain", "use_backend": "backend"}
 
 
 # Public names are loaded at their first use: every run of pytest imports the plugin, and with it

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say, warnings_as_lines
+from refglow.cli.progress import progress_of_parts
 
 if TYPE_CHECKING:
     from refglow.dtypes import Array
@@ -57,7 +56,7 @@ def audit(
         raise ValueError("A model file does not say what it was trained on: give --data.")
     x = _images(trained, source, images, seed)
     started = time.perf_counter()
-    with _progress() as on_part:
+    with progress_of_parts("audit") as on_part:
         found = audited(trained.glow, x, n_bits=trained.n_bits, seed=seed,
                         ball_seconds=ball_seconds, on_part=on_part)
     seconds = time.perf_counter() - started
@@ -87,17 +86,3 @@ def _images(trained: Trained, source: str, count: int, seed: int) -> Array:
     levels = part.batch(np.arange(min(count, len(part))))
     return dequantize(levels, part.n_bits, trained.n_bits, np.random.default_rng(seed),
                       trained.glow.dtype or DEFAULT_FLOAT)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], Any]]:
-    """A bar that says what is done now; none where there is no terminal."""
-    from rich.progress import Progress
-
-    from refglow.validation.table import stderr_console
-
-    console = stderr_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("audit", total=None)
-        yield lambda what, done, total: progress.update(task, description=what, completed=done,
-                                                        total=total)

@@ -18,6 +18,7 @@ from refglow.cli.bpd import bpd
 from refglow.cli.campaign import campaign
 from refglow.cli.dialects import dialects
 from refglow.cli.errata import errata
+from refglow.cli.explain import explain
 from refglow.cli.interpolate import interpolate
 from refglow.cli.mutants import mutants
 from refglow.cli.sample import sample
@@ -30,6 +31,7 @@ app = typer.Typer(name="refglow", no_args_is_help=True, add_completion=False,
 app.command()(validate)
 app.command()(errata)
 app.command()(audit)
+app.command()(explain)
 app.command()(dialects)
 app.command()(mutants)
 app.command()(train)

@@ -458,17 +458,17 @@ def test_a_grey_image_for_a_model_of_colours(place, tmp_path):
 
 def test_a_picture_of_levels_that_do_not_fill_their_bits(tmp_path):
     """A digit that refglow has drawn is the same digit when it is read again."""
-    from refglow.cli.interpolate import _image
+    from refglow.cli.given_image import given_image
     from refglow.training.pictures import brightness
     from refglow.training.trained import Trained
 
     glow = rg.bijectors.Glow((8, 8, 1), 1, 0)
     levels = np.arange(64).reshape(8, 8) % 17
     Image.fromarray(brightness(levels, 16)).save(tmp_path / "digit.png")
-    x = _image(str(tmp_path / "digit.png"), Trained(glow, 5, 16), None)
+    x = given_image(str(tmp_path / "digit.png"), Trained(glow, 5, 16), None)
     assert np.array_equal(np.floor((x[..., 0] + 0.5) * 32), levels)
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4).save(tmp_path / "full.png")
-    x = _image(str(tmp_path / "full.png"), Trained(glow, 5, 31), None)
+    x = given_image(str(tmp_path / "full.png"), Trained(glow, 5, 31), None)
     assert np.array_equal(np.floor((x[..., 0] + 0.5) * 32), np.arange(64).reshape(8, 8) // 2)
 
 
