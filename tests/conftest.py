@@ -4,6 +4,7 @@ import os
 
 import pytest
 from browser import running_browser
+from built_site import built_once
 from hypothesis import settings
 
 from refglow.backend import use_backend
@@ -44,3 +45,12 @@ def browser():
     """The system's Chromium, for the tests of a module."""
     with running_browser() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def built_site(tmp_path_factory):
+    """The documentation as Sphinx builds it, with its notebooks run: once for all processes."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "site"
+    folder.mkdir(exist_ok=True)
+    return built_once(folder)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 
 class WrongAnswerError(Exception):
@@ -23,6 +28,10 @@ class Verdict:
 
     __repr__ = __str__
 
+    def _repr_html_(self) -> str:
+        return _marked(f"{'Right' if self.right else 'Not yet'}.", self.message,
+                       "#009E73" if self.right else "#E69F00")
+
 
 @dataclass(frozen=True)
 class Exercise:
@@ -39,6 +48,12 @@ class Exercise:
     judge: Callable[[Callable[..., Any]], str]
     solution: Callable[..., Any]
 
+    def __str__(self) -> str:
+        return f"Exercise. {self.task}"
+
+    def _repr_html_(self) -> str:
+        return _marked("Exercise.", self.task, "#56B4E9")
+
     def check(self, answer: Callable[..., Any]) -> Verdict:
         """Whether an answer is right, and if it is not, what is wrong.
 
@@ -51,9 +66,30 @@ class Exercise:
         if not callable(answer):
             return Verdict(False, f"A function was asked for; this is {type(answer).__name__}.")
         try:
-            return Verdict(True, self.judge(answer))
+            # A wrong number is told by the judge, not by NumPy's warning that it divides by zero.
+            with np.errstate(all="ignore"):
+                return Verdict(True, self.judge(answer))
         except WrongAnswerError as wrong:
             return Verdict(False, str(wrong))
         # Whatever a learner's code raises is an answer that is wrong, not a fault of the lesson.
         except Exception as error:
             return Verdict(False, f"It stopped with {type(error).__name__}: {error}")
+
+
+def _marked(label: str, text: str, colour: str) -> str:
+    """Text as a notebook shows it: wrapped, in the page's colours, with a line beside it.
+
+    Blank lines part paragraphs; an indented one is code, and keeps its lines.
+    """
+    first, *others = text.split("\n\n")
+    small = ' style="font-size: 0.8125rem; overflow-x: auto"'
+    parts = [f"<p><strong>{label}</strong> {_with_code(first)}</p>"]
+    parts += [f"<pre{small}>{html.escape(textwrap.dedent(part))}</pre>" if part.startswith("    ")
+              else f"<p>{_with_code(part)}</p>" for part in others]
+    return (f'<div style="border-left: 4px solid {colour}; padding-left: 0.8em">'
+            f"{''.join(parts)}</div>")
+
+
+def _with_code(text: str) -> str:
+    code = r'<code class="docutils literal">\1</code>'
+    return re.sub("`([^`]*)`", code, html.escape(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,5 +39,6 @@ def show(*objects: Callable[..., Any]) -> ShownSource:
     if len(modules) != 1:
         raise ValueError("Give one or more functions or classes of one module; got "
                          f"{len(objects)} of {', '.join(sorted(modules)) or 'none'}.")
-    return ShownSource("\n\n".join(inspect.getsource(shown).rstrip() for shown in objects),
+    return ShownSource("\n\n".join(textwrap.dedent(inspect.getsource(shown)).rstrip()
+                                   for shown in objects),
                        modules.pop())

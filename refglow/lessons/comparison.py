@@ -1,0 +1,100 @@
+"""How the judges of exercises compare an answer with what is right, and say what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.lessons.exercise import WrongAnswerError
+from refglow.validation.tolerances import ANSWER_OF_AN_EXERCISE
+
+
+def require_close(what: str, got: Any, expected: Any, *, given: str,
+                  mistakes: Mapping[str, Any] | None = None) -> None:
+    """Nothing, if an answer is right.
+
+    Args:
+        what: What is compared, as the task names it.
+        got: What the answer returned.
+        expected: What is right, real.
+        given: For which arguments, in words.
+        mistakes: What a typical mistake would have returned, by the sentence that names it.
+
+    Raises:
+        WrongAnswerError: It has another shape or other values; the first that differs is told, and
+            the mistake that explains all of them, if one does.
+    """
+    right, found = np.asarray(expected), as_array(what, got)
+    if _agree(found, right):
+        return
+    explanations = [words for words, value in (mistakes or {}).items() if _agree(found, value)]
+    difference = f"With {given}, {_difference(what, found, right)}"
+    raise WrongAnswerError(" ".join([difference, *explanations[:1]]))
+
+
+def as_array(what: str, got: Any) -> Array:
+    """What an answer returned as an array of numbers.
+
+    Args:
+        what: What it is, as the task names it.
+        got: What the answer returned.
+
+    Raises:
+        WrongAnswerError: It is none.
+    """
+    if got is None:
+        raise WrongAnswerError(f"{what} is None: is a `return` missing?")
+    try:
+        array = np.asarray(got)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc":
+        raise WrongAnswerError(f"{what} is to be an array of numbers; got {type(got).__name__}.")
+    return array
+
+
+def require_parts(what: str, got: Any, names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The parts of a tuple that an answer returned.
+
+    Args:
+        what: What returned it, as the task names it.
+        got: What it returned.
+        names: What each part is.
+
+    Raises:
+        WrongAnswerError: It is no tuple or list of that many.
+    """
+    if not isinstance(got, tuple | list) or len(got) != len(names):
+        raise WrongAnswerError(f"{what} is to return ({', '.join(names)}); got "
+                               + (f"{len(got)} parts." if isinstance(got, tuple | list)
+                                  else f"{type(got).__name__}."))
+    return tuple(got)
+
+
+def _agree(found: Array, right: Any) -> bool:
+    right = np.asarray(right)
+    if found.shape != right.shape:
+        return False
+    return not _wrong(found, right).any()
+
+
+def _wrong(found: Array, right: Array) -> Array:
+    """Where they differ by more than rounding. NaN and infinities are equal to themselves."""
+    finite = np.isfinite(right)
+    limit = ANSWER_OF_AN_EXERCISE * np.abs(right[finite]).max(initial=0)
+    with np.errstate(invalid="ignore"):
+        same = (found == right) | (np.isnan(found) & np.isnan(right))
+        return np.asarray(~(same | (finite & (np.abs(found - right) <= limit))))
+
+
+def _difference(what: str, found: Array, right: Array) -> str:
+    if found.shape != right.shape:
+        return f"{what} has the shape {found.shape}; it should be {right.shape}."
+    wrong = _wrong(found, right)
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"{what}[{', '.join(map(str, index))}]" if index else what
+    count = f" ({wrong.sum()} of {wrong.size} numbers differ)" if wrong.size > 1 else ""
+    return f"{place} is {found[index]:.6g}; it should be {right[index]:.6g}{count}."

@@ -1,0 +1,54 @@
+"""Lesson 2's exercise: which answers it takes, and what it says to the others."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from refglow.lessons.log_det import exercise
+
+
+def by_scipy(a):
+    factors, _ = scipy.linalg.lu_factor(a)
+    return np.log(np.abs(np.diagonal(factors))).sum()
+
+
+def by_reflections(a):
+    return np.log(np.abs(np.diagonal(np.linalg.qr(a).R))).sum()
+
+
+def diagonal_of_u(a, pivoting=True):
+    work = np.array(a, dtype=float)
+    for k in range(len(work)):
+        if pivoting:
+            rows = [k, k + np.argmax(np.abs(work[k:, k]))]
+            work[rows] = work[rows[::-1]]
+        work[k + 1:] -= np.outer(work[k + 1:, k] / work[k, k], work[k])
+    return np.diagonal(work)
+
+
+def in_place(a):
+    a[:] = scipy.linalg.lu(a)[2]
+    return np.log(np.abs(np.diagonal(a))).sum()
+
+
+RIGHT_ANSWERS = [exercise.solution, by_scipy, by_reflections]
+WRONG_ANSWERS = {
+    "Eliminate first": lambda a: np.log(np.abs(np.diagonal(a))).sum(),
+    "Its logarithm was asked for": lambda a: np.prod(diagonal_of_u(a)),
+    "The product overflowed": lambda a: np.log(np.abs(np.prod(diagonal_of_u(a)))),
+    "take absolute values first": lambda a: np.log(np.linalg.det(a)),
+    "partial pivoting": lambda a: np.log(np.abs(diagonal_of_u(a, pivoting=False))).sum(),
+    "Work on a copy": in_place,
+}
+
+
+@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
+def test_right_answers_are_accepted(answer):
+    verdict = exercise.check(answer)
+    assert verdict.right, verdict
+
+
+@pytest.mark.parametrize("words", WRONG_ANSWERS)
+def test_wrong_answers_are_told_what_is_wrong(words):
+    verdict = exercise.check(WRONG_ANSWERS[words])
+    assert not verdict.right and words in verdict.message
