@@ -1,0 +1,144 @@
+"""Lesson 7, the coupling network: an exercise in writing a test that can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refglow.bijectors.coupling import sigmoid_coupling_forward, sigmoid_coupling_inverse
+from refglow.dtypes import Array
+from refglow.lessons.exercise import Exercise, WrongAnswerError
+from refglow.networks.coupling_network import coupling_network
+
+TASK = """Write `passes(coupling, rng)`, a test of a coupling that somebody else wrote. It is given
+
+    coupling.shapes                 {name: shape} of its network's weights, kernel1 to bias3
+    coupling.forward(x, weights)    y, for an image x [H, W, 4] and weights {name: array}
+    coupling.inverse(y, weights)    the way back
+
+and a random generator. Choose an image and weights, and return True if inverse undoes forward on
+them, False if not. It will be tried on a right coupling and on wrong ones."""
+
+HALF = 2
+SHAPES: Mapping[str, tuple[int, ...]] = {
+    "kernel1": (3, 3, HALF, 5), "bias1": (5,), "kernel2": (1, 1, 5, 5), "bias2": (5,),
+    "kernel3": (3, 3, 5, 2 * HALF), "bias3": (2 * HALF,)}
+Weights = Mapping[str, Array]
+Direction = Callable[[Array, Weights], Array]
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """The two directions of a coupling, and the shapes of its network's weights.
+
+    Attributes:
+        forward: y from (x, weights).
+        inverse: x from (y, weights).
+        shapes: {name: shape} of the weights.
+    """
+
+    forward: Direction
+    inverse: Direction
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def passes(coupling: Coupling, rng: np.random.Generator) -> bool:
+    """Random numbers in every weight, sized so that activations neither grow nor vanish."""
+    weights = {name: rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))
+               for name, shape in coupling.shapes.items()}
+    x = rng.normal(size=(4, 6, 4))
+    back = coupling.inverse(coupling.forward(x, weights), weights)
+    return bool(np.abs(back - x).max() < 1e-9)
+
+
+def _judge(answer: Callable[..., Any]) -> str:
+    for seed in range(3):
+        seen: list[tuple[Array, Weights]] = []
+        found = _verdict(answer, _noting(_right(), seen), seed)
+        if not found:
+            raise WrongAnswerError("It rejects a coupling that is right." + _by_how_much(seen))
+        for mistake, wrong in _wrong():
+            seen = []
+            if _verdict(answer, _noting(wrong, seen), seed):
+                raise WrongAnswerError(f"It lets a coupling pass {mistake}. {_why(seen)}")
+    return ("It passes what is right and catches four mistakes that a zero start hides, the "
+            "network that sees the wrong half among them.")
+
+
+def _verdict(answer: Callable[..., Any], coupling: Coupling, seed: int) -> bool:
+    found = answer(coupling, np.random.default_rng(seed))
+    if not isinstance(found, bool | np.bool_):
+        raise WrongAnswerError(f"passes is to return True or False; got {type(found).__name__}.")
+    return bool(found)
+
+
+def _output(seen: Array, weights: Weights) -> Array:
+    """The network's [r | t] for what it sees, as one example of H W pixels."""
+    output = coupling_network(seen, *(np.asarray(weights[name]) for name in SHAPES))
+    return output.reshape(1, -1, 2 * HALF)
+
+
+def _mapped(op: Callable[..., tuple[Array, Array]], x: Array, output: Array) -> Array:
+    return op(x.reshape(1, -1, 2 * HALF), output, HALF)[0].reshape(x.shape)
+
+
+def _right() -> Coupling:
+    return Coupling(
+        lambda x, w: _mapped(sigmoid_coupling_forward, x, _output(x[..., :HALF], w)),
+        lambda y, w: _mapped(sigmoid_coupling_inverse, y, _output(y[..., :HALF], w)), SHAPES)
+
+
+def _wrong() -> Iterator[tuple[str, Coupling]]:
+    """(what is wrong, the coupling), each of them right for an output of zeros."""
+    right = _right()
+    yield ("whose network sees the half that it transforms", Coupling(
+        lambda x, w: _mapped(sigmoid_coupling_forward, x, _output(x[..., HALF:], w)),
+        lambda y, w: _mapped(sigmoid_coupling_inverse, y, _output(y[..., HALF:], w)), SHAPES))
+    yield ("whose network sees the transformed half on the way back", Coupling(
+        right.forward,
+        lambda y, w: _mapped(sigmoid_coupling_inverse, y, _output(y[..., HALF:], w)), SHAPES))
+    yield ("that takes [r | t] for [t | r] on the way back", Coupling(
+        right.forward, lambda y, w: _mapped(sigmoid_coupling_inverse, y, np.roll(
+            _output(y[..., :HALF], w), HALF, axis=-1)), SHAPES))
+    yield ("that forgets the shift on the way back", Coupling(
+        right.forward, lambda y, w: _mapped(sigmoid_coupling_inverse, y, _output(
+            y[..., :HALF], w) * np.repeat([1.0, 0.0], HALF)), SHAPES))
+
+
+def _noting(coupling: Coupling, seen: list[tuple[Array, Weights]]) -> Coupling:
+    """The coupling, which notes what its forward function is given."""
+    def forward(x: Array, weights: Weights) -> Array:
+        seen.append((np.array(x), {name: np.array(value) for name, value in weights.items()}))
+        return coupling.forward(x, weights)
+    return Coupling(forward, coupling.inverse, coupling.shapes)
+
+
+def _by_how_much(seen: list[tuple[Array, Weights]]) -> str:
+    if not seen:
+        return " It never called coupling.forward."
+    x, weights = seen[-1]
+    back = _right().inverse(_right().forward(x, weights), weights)
+    error = float(np.abs(back - x).max())
+    return (f" On your image and weights it comes back with an error of {error:.1g}, which is "
+            "rounding: allow for that.")
+
+
+def _why(seen: list[tuple[Array, Weights]]) -> str:
+    """What about the weights lets the mistake pass, as far as it can be told."""
+    if not seen:
+        return "It never called coupling.forward."
+    x, weights = seen[-1]
+    output = _output(x[..., :HALF], weights)
+    if not weights["kernel3"].any():
+        return ("Your kernel3 is zero, so the network gives the same numbers whatever it sees"
+                + (": this is the zero start." if not output.any() else "."))
+    if np.ptp(output, axis=1).max() == 0:
+        return ("Your network gives the same numbers at every pixel: nothing depends on what it "
+                "sees.")
+    return "Compare all of inverse(forward(x)) with x: every pixel, and both halves."
+
+
+exercise = Exercise(TASK, _judge, passes)

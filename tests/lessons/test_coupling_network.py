@@ -1,0 +1,75 @@
+"""Lesson 7's exercise: which tests of a coupling it takes, and what it says to the others."""
+
+import numpy as np
+import pytest
+
+from refglow.lessons.coupling_network import exercise
+
+
+def round_trip(weights_of, close=np.allclose):
+    """A test that compares inverse(forward(x)) with x, for weights drawn so."""
+    def passes(coupling, rng):
+        weights = weights_of(coupling.shapes, rng)
+        x = rng.normal(size=(2, 4, 4))
+        return close(coupling.inverse(coupling.forward(x, weights), weights), x)
+    return passes
+
+
+def small(shapes, rng):
+    return {name: rng.uniform(-0.5, 0.5, shape) for name, shape in shapes.items()}
+
+
+def zero_start(shapes, rng):
+    return {name: rng.normal(size=shape) if name in ("kernel1", "kernel2") else np.zeros(shape)
+            for name, shape in shapes.items()}
+
+
+def random_but_for_the_last_kernel(shapes, rng):
+    return small(shapes, rng) | {"kernel3": np.zeros(shapes["kernel3"])}
+
+
+def dead_units(shapes, rng):
+    return small(shapes, rng) | {"bias2": np.full(shapes["bias2"], -100.0)}
+
+
+def first_half_passes(coupling, rng):
+    x = rng.normal(size=(2, 4, 4))
+    return np.array_equal(coupling.forward(x, small(coupling.shapes, rng))[..., :2], x[..., :2])
+
+
+def by_hand_written_loop(coupling, rng):
+    """Another right one: several images, the largest error of all."""
+    worst = 0.0
+    for _ in range(3):
+        weights, x = small(coupling.shapes, rng), rng.random((4, 2, 4))
+        back = coupling.inverse(coupling.forward(x, weights), weights)
+        worst = max(worst, float(np.abs(back - x).max()))
+    return worst < 1e-6
+
+
+RIGHT_ANSWERS = [exercise.solution, round_trip(small), by_hand_written_loop]
+WRONG_ANSWERS = {
+    "sees the half that it transforms. Your kernel3 is zero, so the network gives the same numbers "
+    "whatever it sees: this is the zero start": round_trip(zero_start),
+    "Your kernel3 is zero, so the network gives the same numbers whatever it sees.":
+        round_trip(random_but_for_the_last_kernel),
+    "nothing depends on what it sees": round_trip(dead_units),
+    "Compare all of inverse(forward(x)) with x": first_half_passes,
+    "It rejects a coupling that is right. On your image and weights it comes back with an error of":
+        round_trip(small, np.array_equal),
+    "It never called coupling.forward": lambda coupling, rng: True,
+    "True or False; got NoneType": lambda coupling, rng: None,
+    "KeyError": lambda coupling, rng: coupling.forward(np.zeros((2, 2, 4)), {}),
+}
+
+
+@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
+def test_right_answers_are_accepted(answer):
+    verdict = exercise.check(answer)
+    assert verdict.right, verdict
+
+
+@pytest.mark.parametrize("words", WRONG_ANSWERS)
+def test_wrong_answers_are_told_what_is_wrong(words):
+    verdict = exercise.check(WRONG_ANSWERS[words])
+    assert not verdict.right and words in verdict.message, verdict
