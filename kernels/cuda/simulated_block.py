@@ -31,11 +31,12 @@ from numba.cuda.simulator.kernel import (
 from refglow.kernels.cuda.kernel import Launch
 
 
-def simulate(launch: Launch) -> None:
+def simulate(launch: Launch, module: FakeCUDAModule | None = None) -> None:
     """Run a kernel to its end, block after block.
 
     Args:
       launch: with its grid, block and arguments; NumPy arrays are used as they are, not copied.
+      module: what the kernel sees as numba.cuda; the simulator's own if it is None.
 
     Raises:
       Exception: of the type that the first failing thread raised, with that thread's indices.
@@ -43,7 +44,8 @@ def simulate(launch: Launch) -> None:
     function = launch.kernel.function
     arguments = [FakeWithinKernelCUDAArray(FakeCUDAArray(argument))
                  if isinstance(argument, np.ndarray) else argument for argument in launch.arguments]
-    module = FakeCUDAModule(launch.grid, launch.block, launch.shared_bytes)
+    if module is None:
+        module = FakeCUDAModule(launch.grid, launch.block, launch.shared_bytes)
     with _push_kernel_context(module), swapped_cuda_module(function, module):
         for block in np.ndindex(*launch.grid):
             _Block(function, launch.grid, launch.block, False).run(block, *arguments)

@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from refglow.validation.implementations.calls import reason_of
 from refglow.validation.implementations.exchange import read_arrays, write_found
@@ -71,14 +71,22 @@ def _end_without(parent: int) -> None:
     os._exit(1)
 
 
-def _serve() -> None:
+class Host(Protocol):
+    """What is asked."""
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Do what a request says; what goes wrong is raised."""
+        ...
+
+
+def serve(host: Host) -> None:
+    """Answer requests until there are no more."""
     threading.Thread(target=_end_without, args=(os.getppid(),), daemon=True).start()
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.dup2(2, 1)
     sys.dont_write_bytecode = True
-    host = _Host()
     for line in requests:
         try:
             found = host.answer(json.loads(line))
@@ -95,4 +103,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    serve(_Host())

@@ -1,4 +1,4 @@
-"""A fresh Python that runs `child.py`: asked one thing at a time, with a limit of time.
+"""A fresh Python that runs `child.py` or its like: asked one thing at a time, with a limit of time.
 
 What it prints is read all the time, so that it never waits for a full pipe; only the end is kept.
 """
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from refglow.validation.vectors.stranger import one_line
@@ -36,12 +37,17 @@ class TooLateError(Exception):
 class Interpreter:
     """The process."""
 
-    def __init__(self) -> None:
-        """Start it, in a group of processes of its own, so that all it starts can be killed."""
+    def __init__(self, module: str = _CHILD, environment: Mapping[str, str] | None = None) -> None:
+        """Start it, in a group of processes of its own, so that all it starts can be killed.
+
+        Args:
+          module: what it runs, which serves as `child.py` does.
+          environment: variables it has besides this process's.
+        """
         self._process = subprocess.Popen(
-            [sys.executable, "-u", "-P", "-m", _CHILD],
+            [sys.executable, "-u", "-P", "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True)
+            start_new_session=True, env={**os.environ, **(environment or {})})
         self._answers, self._printed = b"", b""
         self._selector = selectors.DefaultSelector()
         for stream in (self._process.stdout, self._process.stderr):

@@ -1,0 +1,49 @@
+"""Lesson 13's exercise, what a request costs: wrong answers are told their mistake."""
+
+import numpy as np
+import pytest
+
+from refglow.lessons.kernels import exercise
+
+
+def passes_of(addresses):
+    return np.bincount(np.unique(addresses // 4) % 32).max()
+
+
+def sectors_of(addresses):
+    return len({int(address) // 32 for address in addresses})
+
+
+def by_dictionaries(addresses):
+    banks: dict[int, set[int]] = {}
+    for address in addresses.tolist():
+        banks.setdefault(address // 4 % 32, set()).add(address)
+    return [sectors_of(addresses), max(map(len, banks.values()))]
+
+
+WRONG_ANSWERS = {
+    "fill side by side": lambda a: (-(-len(a) * 4 // 32), passes_of(a)),
+    "begins at a multiple of 32": lambda a: (len(np.unique((a - a.min()) // 32)), passes_of(a)),
+    "nobody asks for": lambda a: ((a.max() - a.min()) // 32 + 1, passes_of(a)),
+    "from address 0 on: 4 sectors; got 32": lambda a: (len(np.unique(a)), passes_of(a)),
+    "share a pass": lambda a: (sectors_of(a), np.bincount(a // 4 % 32).max()),
+    "not byte w": lambda a: (sectors_of(a), np.bincount(np.unique(a) % 32).max()),
+    "That counts banks": lambda a: (sectors_of(a), len(np.unique(a // 4 % 32))),
+    "Two numbers were asked for": lambda a: sectors_of(a),
+    "It stopped with AttributeError": lambda a: (sectors_of(a), a.no_such_name),
+}
+
+
+@pytest.mark.parametrize("words", WRONG_ANSWERS)
+def test_wrong_answers(words):
+    verdict = exercise.check(WRONG_ANSWERS[words])
+    assert not verdict.right and words in str(verdict), str(verdict)
+
+
+RIGHT_ANSWERS = [exercise.solution, by_dictionaries]
+
+
+@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
+def test_right_answers(answer):
+    verdict = exercise.check(answer)
+    assert verdict.right and "15 requests" in str(verdict), str(verdict)

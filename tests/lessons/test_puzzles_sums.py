@@ -1,0 +1,276 @@
+"""Puzzles 11 to 14, sums and products: barriers, races and reuse that typical answers get wrong."""
+
+import math
+
+import pytest
+from numba import cuda, float32
+from wrong_kernels import accepted, rejected
+
+from refglow.lessons.puzzles import CONVOLUTION, LOG_DET, SHARED_CONVOLUTION, SHIFT_BAR
+
+# ---- 11 ----
+
+
+def without_barrier(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    half = 8
+    while half > 0:
+        if thread < half:
+            parts[thread] += parts[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    if thread == 0:
+        fldj[example] = parts[0]
+
+
+def barrier_in_the_branch(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    cuda.syncthreads()
+    half = 8
+    while half > 0:
+        if thread < half:
+            parts[thread] += parts[thread + half]
+            cuda.syncthreads()
+        half //= 2
+    if thread == 0:
+        fldj[example] = parts[0]
+
+
+def all_threads_add(r, fldj):
+    parts = cuda.shared.array(32, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    parts[thread + 16] = 0
+    cuda.syncthreads()
+    half = 8
+    while half > 0:
+        parts[thread] += parts[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    if thread == 0:
+        fldj[example] = parts[0]
+
+
+def all_threads_write(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    cuda.syncthreads()
+    total = float32(0)
+    for k in range(16):
+        total += parts[k]
+    fldj[example] = total
+
+
+def one_after_the_other(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    cuda.syncthreads()
+    if thread == 0:
+        total = float32(0)
+        for k in range(16):
+            total += parts[k]
+        fldj[example] = total
+
+
+def without_guard(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    parts[cuda.threadIdx.x] = r[cuda.blockIdx.x, cuda.threadIdx.x] + 2
+    cuda.syncthreads()
+    fldj[cuda.blockIdx.x] = parts[0]
+
+
+def nothing_for_the_others(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    if thread < r.shape[1]:
+        parts[thread] = r[example, thread] + 2
+    cuda.syncthreads()
+    half = 8
+    while half > 0:
+        if thread < half:
+            parts[thread] += parts[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    if thread == 0:
+        fldj[example] = parts[0]
+
+
+def two_for_all(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = (r[example, thread] if thread < r.shape[1] else float32(0)) + 2
+    cuda.syncthreads()
+    half = 8
+    while half > 0:
+        if thread < half:
+            parts[thread] += parts[thread + half]
+        cuda.syncthreads()
+        half //= 2
+    if thread == 0:
+        fldj[example] = parts[0]
+
+
+@pytest.mark.parametrize(("kernel", "hint"), [
+    (without_barrier, "Race in shared memory"), (barrier_in_the_branch, "Divergent barrier"),
+    (all_threads_add, "Race in shared memory"), (all_threads_write, "Race in global memory"),
+    (one_after_the_other, "one thread reads 16 numbers"), (without_guard, "Out-of-bounds access"),
+    (nothing_for_the_others, "which nobody has written"),
+    (two_for_all, "added for threads that have no number")])
+def test_log_det(kernel, hint):
+    rejected(LOG_DET, kernel, hint)
+
+
+# ---- 12 ----
+
+
+def not_atomic(z_bar, v, m_bar):
+    i = cuda.grid(1)
+    if i < z_bar.size:
+        c = i % z_bar.shape[1]
+        m_bar[c] += z_bar[i // z_bar.shape[1], c] * math.exp(v[c])
+
+
+def factor_forgotten(z_bar, v, m_bar):
+    i = cuda.grid(1)
+    if i < z_bar.size:
+        cuda.atomic.add(m_bar, i % z_bar.shape[1],
+                        z_bar[i // z_bar.shape[1], i % z_bar.shape[1]])
+
+
+def divided(z_bar, v, m_bar):
+    i = cuda.grid(1)
+    if i < z_bar.size:
+        c = i % z_bar.shape[1]
+        cuda.atomic.add(m_bar, c, z_bar[i // z_bar.shape[1], c] / math.exp(v[c]))
+
+
+def one_too_many(z_bar, v, m_bar):
+    i = cuda.grid(1)
+    if i <= z_bar.size:
+        c = i % z_bar.shape[1]
+        cuda.atomic.add(m_bar, c, z_bar[i // z_bar.shape[1], c] * math.exp(v[c]))
+
+
+@pytest.mark.parametrize(("kernel", "hint"), [
+    (not_atomic, "Race in global memory"), (factor_forgotten, "exp(v) is missing"),
+    (divided, "divides by exp(v)"), (one_too_many, "Out-of-bounds access")])
+def test_shift_bar(kernel, hint):
+    rejected(SHIFT_BAR, kernel, hint)
+
+
+def a_thread_for_each_channel(z_bar, v, m_bar):
+    c = cuda.grid(1)
+    if c < m_bar.size:
+        total = float32(0)
+        for p in range(z_bar.shape[0]):
+            total += z_bar[p, c]
+        m_bar[c] = total * math.exp(v[c])
+
+
+def test_shift_bar_another_way():
+    accepted(SHIFT_BAR, a_thread_for_each_channel)
+
+
+# ---- 13 and 14 ----
+
+
+def transposed(x, w, y):
+    o, p = cuda.grid(2)
+    if p < x.shape[0]:
+        total = float32(0)
+        for i in range(x.shape[1]):
+            total += w[i, o] * x[p, i]
+        y[p, o] = total
+
+
+def never_cleared(x, w, y):
+    o, p = cuda.grid(2)
+    if p < x.shape[0]:
+        for i in range(x.shape[1]):
+            y[p, o] += w[o, i] * x[p, i]
+
+
+def overwritten(x, w, y):
+    o, p = cuda.grid(2)
+    if p < x.shape[0]:
+        for i in range(x.shape[1]):
+            y[p, o] = w[o, i] * x[p, i]
+
+
+def exchanged(x, w, y):
+    p, o = cuda.grid(2)
+    if p < x.shape[0] and o < x.shape[1]:
+        total = float32(0)
+        for i in range(x.shape[1]):
+            total += w[o, i] * x[p, i]
+        y[p, o] = total
+
+
+def pixel_unguarded(x, w, y):
+    o, p = cuda.grid(2)
+    total = float32(0)
+    for i in range(x.shape[1]):
+        total += w[o, i] * x[p, i]
+    y[p, o] = total
+
+
+@pytest.mark.parametrize(("kernel", "hint"), [
+    (transposed, "The matrix is transposed"), (never_cleared, "which nobody has written"),
+    (overwritten, "the last term of the sum"), (exchanged, "never written"),
+    (pixel_unguarded, "Out-of-bounds access")])
+def test_convolution(kernel, hint):
+    rejected(CONVOLUTION, kernel, hint)
+
+
+def shared_without_barrier(x, w, y):
+    matrix = cuda.shared.array((4, 4), float32)
+    o, p = cuda.grid(2)
+    if cuda.threadIdx.y < 4:
+        matrix[cuda.threadIdx.y, o] = w[cuda.threadIdx.y, o]
+    if p < x.shape[0]:
+        total = float32(0)
+        for i in range(4):
+            total += matrix[o, i] * x[p, i]
+        y[p, o] = total
+
+
+def gone_before_the_barrier(x, w, y):
+    matrix = cuda.shared.array((4, 4), float32)
+    o, p = cuda.grid(2)
+    if p >= x.shape[0]:
+        return
+    if cuda.threadIdx.y < 4:
+        matrix[cuda.threadIdx.y, o] = w[cuda.threadIdx.y, o]
+    cuda.syncthreads()
+    total = float32(0)
+    for i in range(4):
+        total += matrix[o, i] * x[p, i]
+    y[p, o] = total
+
+
+def everyone_copies_a_row(x, w, y):
+    matrix = cuda.shared.array((4, 4), float32)
+    o, p = cuda.grid(2)
+    for k in range(4):
+        matrix[k, o] = w[k, o]
+    cuda.syncthreads()
+    if p < x.shape[0]:
+        total = float32(0)
+        for i in range(4):
+            total += matrix[o, i] * x[p, i]
+        y[p, o] = total
+
+
+@pytest.mark.parametrize(("kernel", "hint"), [
+    (shared_without_barrier, "Race in shared memory"),
+    (gone_before_the_barrier, "Divergent barrier"),
+    (everyone_copies_a_row, "Race in shared memory"),
+    (CONVOLUTION.solution, "48 numbers of w")])
+def test_shared_convolution(kernel, hint):
+    rejected(SHARED_CONVOLUTION, kernel, hint)
