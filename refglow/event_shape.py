@@ -59,7 +59,7 @@ class EventShape(tuple[int | None, ...]):
 def _size(size: Any) -> int:
     try:
         value = int(size)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = -1
     if value != size or value < 0:
         raise ValueError(f"Sizes must be non-negative integers or None; got {size!r}.")

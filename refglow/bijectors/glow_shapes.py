@@ -82,7 +82,7 @@ def count_of(number: Any, what: str, least: int) -> int:
     """
     try:
         count = int(number)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         count = least - 1
     if count != number or count < least:
         raise ValueError(f"{what} must be a whole number, at least {least}; got {number!r}.")

@@ -19,6 +19,7 @@ from refglow.cli.campaign import campaign
 from refglow.cli.dialects import dialects
 from refglow.cli.errata import errata
 from refglow.cli.explain import explain
+from refglow.cli.explorer import explorer
 from refglow.cli.interpolate import interpolate
 from refglow.cli.mutants import mutants
 from refglow.cli.sample import sample
@@ -32,6 +33,7 @@ app.command()(validate)
 app.command()(errata)
 app.command()(audit)
 app.command()(explain)
+app.command()(explorer)
 app.command()(dialects)
 app.command()(mutants)
 app.command()(train)

@@ -1,0 +1,65 @@
+"""`refglow explorer`: the page in which a trained Glow runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from refglow.cli.json_report import is_standard_output, require_writable, write_json
+from refglow.cli.messages import say
+
+if TYPE_CHECKING:
+    from refglow.explorer import Content
+
+
+def explorer(
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("explorer.html"),
+    model: Annotated[Path | None, typer.Option(
+        help="The folder of a training run, or a model file.",
+        show_default="the small Glow of digits that comes with refglow")] = None,
+    data: Annotated[str | None, typer.Option(
+        help="Where the images to encode come from, as for refglow train.",
+        show_default="the run's")] = None,
+    count: Annotated[int, typer.Option(
+        min=1, max=48, help="How many test images to put into the page.")] = 12,
+    n_bits: Annotated[int | None, typer.Option(
+        min=1, max=16, help="For a model file: the bits it was trained on.",
+        show_default="8")] = None,
+    json: Annotated[Path | None, typer.Option(
+        help="Write the results as JSON to this file ('-': standard output).")] = None,
+) -> None:
+    """Write a page in which to play with a Glow, watch its layers at work, and design one.
+
+    The page is one HTML file that loads nothing: it works without a network, and can be sent to
+    anybody. Its arithmetic is float64, whatever the model's number type.
+    """
+    from refglow.explorer import explorer_page, shipped_content
+
+    require_writable(json)
+    if is_standard_output(out):
+        raise typer.BadParameter("must be a file; only --json can be '-'.", param_hint="--out")
+    require_writable(out)
+    if model is None and (data is not None or n_bits is not None):
+        raise typer.BadParameter("is for a model of yours: give --model too.",
+                                 param_hint="--data" if data is not None else "--n-bits")
+    content = shipped_content() if model is None else _content(model, data, count, n_bits)
+    page = explorer_page(content).encode()
+    from refglow.atomic_file import write_atomically
+    write_atomically(out, page)
+    say(f"{out} ({len(page) / 1e6:.2f} MB) opens in any browser.",
+        to_stderr=is_standard_output(json))
+    write_json(json, {"file": str(out), "bytes": len(page),
+                      "model": None if model is None else str(model),
+                      "images": len(content.levels)})
+
+
+def _content(model: Path, data: str | None, count: int, n_bits: int | None) -> Content:
+    from refglow.explorer import content_of
+    from refglow.training.data import open_data
+    from refglow.training.trained import load_trained
+
+    trained = load_trained(model, n_bits)
+    source, size = trained.source(data)
+    return content_of(trained, open_data(source, image_size=size)[1], count)
