@@ -44,17 +44,30 @@ def golden_rows(cases: list[Case]) -> Iterator[tuple[Case, list[Row]]]:
 
 
 def _compare(case: Case, dtype: Any, golden: Golden) -> list[Row]:
-    conditions = golden_conditions(case, golden)
-    layers = rounding_layers(_with_state(case, dtype, golden)[0])
-    rows = []
+    judge, rows = golden_judge(case, dtype, golden), []
     for prop, actual in golden_results(case, golden).items():
         expected = golden.result(case.name, prop)
         if expected is None:
             raise ValueError(f"The golden file lacks {prop} of {case.name!r}; write it again.")
-        tolerance = agreement(dtype, layers, conditions[prop])
-        rows.append(compared(case.name, prop, dtype, actual, expected, tolerance,
-                             conditions[prop]))
+        rows.append(judge(prop, actual, expected))
     return rows
+
+
+def golden_judge(case: Case, dtype: Any, golden: Golden) -> Callable[[str, Array, Array], Row]:
+    """What compares a property of a case with what it should be: (its name, given, right) -> Row.
+
+    Args:
+      case: which.
+      dtype: the number type that it was computed in.
+      golden: the file with its inputs and parameters.
+    """
+    conditions = golden_conditions(case, golden)
+    layers = rounding_layers(_with_state(case, dtype, golden)[0])
+
+    def judge(prop: str, actual: Array, expected: Array) -> Row:
+        tolerance = agreement(dtype, layers, conditions[prop])
+        return compared(case.name, prop, dtype, actual, expected, tolerance, conditions[prop])
+    return judge
 
 
 def golden_results(case: Case, golden: Golden) -> dict[str, Array]:

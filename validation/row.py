@@ -45,6 +45,11 @@ class Row:
         """The error as a share of the tolerance."""
         return self.relative / self.tolerance
 
+    def beside_its_bound(self) -> dict[str, Any]:
+        """For JSON: the `relative` error, its `bound`, the `reason` for that, and the `share`."""
+        return {"relative": self.relative, "bound": self.tolerance, "reason": self.reason,
+                "share": self.severity}
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON, the verdict included."""
         return asdict(self) | {"passed": self.passed}
@@ -103,4 +108,9 @@ def worst_of(rows: list[Row]) -> list[Row]:
 
 def worst_first(row: Row) -> float:
     """What the worst row is the largest by: the share of its tolerance; NaN is the worst."""
-    return float("inf") if np.isnan(row.severity) else row.severity
+    return largest_first(row.severity)
+
+
+def largest_first(share: float) -> float:
+    """What the worst share of a tolerance is the largest by: NaN is the worst."""
+    return float("inf") if np.isnan(share) else share

@@ -7,15 +7,16 @@ The inverse is not a product with M^-1: that loses digits with the square of W's
 (the reason is in the specification's ScaleMatvecLU).
 
 The sums over pixels of the derivatives are taken over chunks of pixels, and the chunks' sums are
-added in order. With u = (x + m) e^v and the cotangents n_bar, of what lies between the two parts:
+added in order. With n = (x + m) e^v, what lies between the two parts:
 
     forward vjp   x_bar = M^T y_bar            m_bar = sum x_bar
-                  v_bar = sum (x + m) x_bar + fldj_bar        (u n_bar = (x + m) x_bar)
+                  v_bar = sum (x + m) x_bar + fldj_bar        (n n_bar = (x + m) x_bar)
                   W_bar = G diag(e^v)                         G = sum y_bar (x + m)^T
-    inverse vjp   n_bar = x_bar / e^v          m_bar = -sum x_bar
+    inverse vjp   m_bar = -sum x_bar
+                  u = L^-1 P^T y,  x + m = R^-1 u  with  R = U diag(e^v)
                   v_bar = -sum (x + m) x_bar - ildj_bar
-                  a = R^-T x_bar,  R = U diag(e^v)     b = L^-T a,     y_bar = P b
-                  lower_upper_bar = -strict_lower(sum b (R (x + m))^T)
+                  a = R^-T x_bar,  b = L^-T a                 y_bar = P b
+                  lower_upper_bar = -strict_lower(sum b u^T)
                                     - upper(sum a (x + m)^T) diag(e^v) - diag(ildj_bar / U_ii)
 
 Memory: a pixel's C numbers are read and C written; the vjps read C more. All is float64 inside, and
@@ -34,9 +35,10 @@ import numpy as np
 from refglow.kernels.cpu.channel_products import (
     PIXELS,
     load_tile,
-    substitute,
+    substitute_lower,
     substitute_transposed_lower,
     substitute_transposed_upper,
+    substitute_upper,
     unload_tile,
 )
 from refglow.kernels.cpu.channel_rows import PIXELS as ROWS_OF_TILE
@@ -106,19 +108,18 @@ def normalized_conv_forward_vjp(x: Array, shift: Array, log_scale: Array, lower_
     return _rounded(x_bar, x_bars, products + fldj_bar, factors_bar)
 
 
-def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+def normalized_conv_inverse_vjp(y: Array, shift: Array, log_scale: Array, lower_upper: Array,
                                 permutation: Array, x_bar: Array, ildj_bar: Array
                                 ) -> tuple[Array, Array, Array, Array]:
     """See the specification."""
-    require_shape("x_bar", x_bar, x.shape)
-    y_bar = np.empty(x.shape, common_dtype(x, shift, log_scale, lower_upper, x_bar))
-    m, scale, factors, order = _parameters(x, shift, log_scale, lower_upper, permutation)
+    require_shape("x_bar", x_bar, y.shape)
+    y_bar = np.empty(y.shape, common_dtype(y, shift, log_scale, lower_upper, x_bar))
+    m, scale, factors, order = _parameters(y, shift, log_scale, lower_upper, permutation)
     below = _sums(y_bar)
     above = np.zeros_like(below)
-    upper = np.triu(factors) * scale
-    negated = np.ascontiguousarray(-(np.tril(factors, -1) + upper).T)
-    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [x, x_bar], m, as_factor(upper.T),
-         read_only(negated), read_only(1 / upper.diagonal()), order, below, above)
+    folded = np.tril(factors, -1) + np.triu(factors) * scale
+    _run(_inverse_vjp_chunk, _inverse_vjp_chunks, y_bar, [y, x_bar], read_only(-folded),
+         read_only(1 / folded.diagonal()), order, below, above)
     lower_outer, products, x_bars = _split(below, len(m))
     upper_outer, _, _ = _split(above, len(m))
     factors_bar = packed_cotangent(-lower_outer, -upper_outer * scale, factors, -float(ildj_bar))
@@ -208,13 +209,13 @@ def _inverse_chunks(y: Array, shift: Array, factor: Array, negated: Array, recip
 def _inverse_chunk(y: Array, shift: Array, factor: Array, negated: Array, reciprocals: Array,
                    order: Array, x: Array, of_chunk: int, streamed: bool, chunk: Chunk) -> None:
     c = len(shift)
-    given, solved = np.empty((c, PIXELS)), np.empty((c, PIXELS))
-    zero, rounded = np.zeros(c), np.empty((PIXELS, c), x.dtype)
+    tile, rounded, same = np.empty((c, PIXELS)), np.empty((PIXELS, c), x.dtype), np.arange(c)
     for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, x.size // c), PIXELS):
         count = min(PIXELS, x.size // c - first)
-        load_tile(y, first, count, zero, given)
-        substitute(negated, reciprocals, order, given, solved)
-        unload_tile(solved, count, factor, shift, rounded)
+        load_tile(y, first, count, order, tile)
+        substitute_lower(negated, tile)
+        substitute_upper(negated, reciprocals, tile)
+        unload_tile(tile, count, factor, shift, same, rounded)
         put(rounded, count * c, x, first * c, streamed)
     order_stores()
 
@@ -248,34 +249,38 @@ def _forward_vjp_chunk(x: Array, y_bar: Array, shift: Array, matrix: Array, sums
 
 
 @compiled_parallel
-def _inverse_vjp_chunks(x: Array, x_bar: Array, shift: Array, upper: Array, negated: Array,
-                        reciprocals: Array, order: Array, below: Array, above: Array, y_bar: Array,
-                        of_chunk: int, streamed: bool, chunks: int) -> None:
+def _inverse_vjp_chunks(y: Array, x_bar: Array, negated: Array, reciprocals: Array, order: Array,
+                        below: Array, above: Array, y_bar: Array, of_chunk: int, streamed: bool,
+                        chunks: int) -> None:
     for chunk in numba.prange(chunks):
-        _inverse_vjp_chunk(x, x_bar, shift, upper, negated, reciprocals, order, below, above,
-                           y_bar, of_chunk, streamed, np.int64(chunk))
+        _inverse_vjp_chunk(y, x_bar, negated, reciprocals, order, below, above, y_bar, of_chunk,
+                           streamed, np.int64(chunk))
 
 
 @compiled
-def _inverse_vjp_chunk(x: Array, x_bar: Array, shift: Array, upper: Array, negated: Array,
-                       reciprocals: Array, order: Array, below: Array, above: Array, y_bar: Array,
-                       of_chunk: int, streamed: bool, chunk: Chunk) -> None:
-    c, width = len(shift), below.shape[2]
-    shifted, bars = np.zeros((PIXELS, width)), np.zeros((PIXELS, width))
-    mixed, padded = np.empty((PIXELS, width)), np.zeros((width, PIXELS))
-    tile, result, one, zero = padded[:c], np.empty((c, PIXELS)), np.ones(c), np.zeros(c)
+def _inverse_vjp_chunk(y: Array, x_bar: Array, negated: Array, reciprocals: Array, order: Array,
+                       below: Array, above: Array, y_bar: Array, of_chunk: int, streamed: bool,
+                       chunk: Chunk) -> None:
+    c, width = len(order), below.shape[2]
+    between, shifted = np.zeros((PIXELS, width)), np.zeros((PIXELS, width))
+    bars, padded = np.zeros((PIXELS, width)), np.zeros((width, PIXELS))
+    solved, tile = np.empty((c, PIXELS)), padded[:c]
+    one, zero, same = np.ones(c), np.zeros(c), np.arange(c)
     products, rounded = np.empty((width, width)), np.empty((PIXELS, c), y_bar.dtype)
     for first in range(chunk * of_chunk, min((chunk + 1) * of_chunk, y_bar.size // c), PIXELS):
         count = min(PIXELS, y_bar.size // c - first)
-        load_rows(x, first, count, shift, shifted)
+        load_tile(y, first, count, order, solved)
+        substitute_lower(negated, solved)
+        unload_tile(solved, count, one, zero, same, between)
+        substitute_upper(negated, reciprocals, solved)
+        unload_tile(solved, count, one, zero, same, shifted)
         load_rows(x_bar, first, count, zero, bars)
         add_rows(shifted, bars, count, below[chunk, width], below[chunk, width + 1])
-        multiply_rows(shifted, count, upper, mixed)
-        load_tile(x_bar, first, count, zero, tile)
+        load_tile(x_bar, first, count, same, tile)
         substitute_transposed_upper(negated, reciprocals, tile)
         add_outer_upper(padded, shifted, count, products, above[chunk])
-        substitute_transposed_lower(negated, order, tile, result)
-        add_outer_lower(padded, mixed, count, products, below[chunk])
-        unload_tile(result, count, one, zero, rounded)
+        substitute_transposed_lower(negated, tile)
+        add_outer_lower(padded, between, count, products, below[chunk])
+        unload_tile(tile, count, one, zero, order, rounded)
         put(rounded, count * c, y_bar, first * c, streamed)
     order_stores()

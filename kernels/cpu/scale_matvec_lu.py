@@ -40,9 +40,9 @@ def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array
     return bars[0], bars[3]
 
 
-def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array, x_bar: Array,
+def scale_matvec_lu_inverse_vjp(y: Array, lower_upper: Array, permutation: Array, x_bar: Array,
                                 ildj_bar: Array) -> tuple[Array, Array]:
     """See the specification. One matrix only: lower_upper is [C, C]."""
     zero = np.zeros_like(lower_upper[0])
-    bars = normalized_conv_inverse_vjp(x, zero, zero, lower_upper, permutation, x_bar, ildj_bar)
+    bars = normalized_conv_inverse_vjp(y, zero, zero, lower_upper, permutation, x_bar, ildj_bar)
     return bars[0], bars[3]

@@ -118,20 +118,40 @@ def factors_of_inverse(device: Device, lower_upper: Any, permutation: Any,
     return TriangularFactors(arrays, *_orders(device, permutation, at_source=True))
 
 
-def factors_of_transposed_upper_inverse(device: Device, lower_upper: Any,
-                                        dtype: np.dtype[Any]) -> TriangularFactors:
-    """The system U^T v = x; the other one is that of the identity.
+def factors_of_lower_inverse(device: Device, lower_upper: Any, permutation: Any,
+                             dtype: np.dtype[Any]) -> TriangularFactors:
+    """The system L u = P^T y; the other one is that of the identity.
+
+    Args: as for `factors_of_inverse`.
+    """
+    ones, _ = _reciprocals(device, lower_upper)
+    arrays = _rounded(device, dtype, -device.xp.tril(lower_upper, -1).T, ones, ones)
+    return TriangularFactors(arrays, *_orders(device, permutation, at_source=True))
+
+
+def factors_of_upper_inverse(device: Device, lower_upper: Any,
+                             dtype: np.dtype[Any]) -> TriangularFactors:
+    """The system U x = u; the other one is that of the identity.
 
     Args:
       device: where the arrays are.
       lower_upper: [C, C], float64.
       dtype: of the pixels.
     """
-    xp = device.xp
     ones, reciprocals = _reciprocals(device, lower_upper)
-    same = xp.arange(len(lower_upper), dtype=np.int64)
-    arrays = _rounded(device, dtype, -xp.triu(lower_upper, 1), reciprocals, ones)
-    return TriangularFactors(arrays, same, same, same, same)
+    arrays = _rounded(device, dtype, -device.xp.triu(lower_upper, 1).T, ones, reciprocals)
+    return TriangularFactors(arrays, *_nowhere_else(device, lower_upper))
+
+
+def factors_of_transposed_upper_inverse(device: Device, lower_upper: Any,
+                                        dtype: np.dtype[Any]) -> TriangularFactors:
+    """The system U^T v = x; the other one is that of the identity.
+
+    Args: as for `factors_of_upper_inverse`.
+    """
+    ones, reciprocals = _reciprocals(device, lower_upper)
+    arrays = _rounded(device, dtype, -device.xp.triu(lower_upper, 1), reciprocals, ones)
+    return TriangularFactors(arrays, *_nowhere_else(device, lower_upper))
 
 
 def factors_of_transposed_lower_inverse(device: Device, lower_upper: Any, permutation: Any,
@@ -162,6 +182,12 @@ def _orders(device: Device, permutation: Any, *, at_source: bool) -> tuple[Any, 
     order = permutation.astype(np.int64)
     inverse, same = xp.argsort(order), xp.arange(len(order), dtype=np.int64)
     return (order, same, inverse, same) if at_source else (same, order, same, inverse)
+
+
+def _nowhere_else(device: Device, lower_upper: Any) -> tuple[Any, Any, Any, Any]:
+    """(source, target, arrival, departure) where each channel stays what it is."""
+    same = device.xp.arange(len(lower_upper), dtype=np.int64)
+    return same, same, same, same
 
 
 def _rounded(device: Device, dtype: np.dtype[Any], *arrays: Any) -> tuple[Any, Any, Any]:

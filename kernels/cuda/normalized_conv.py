@@ -14,7 +14,7 @@ pixels G = sum y_bar (x + m)^T and g = sum y_bar, from one pass over x and y_bar
     forward   x_bar = M^T y_bar     W_bar = G diag(e^v)
               m_bar = M^T g         v_bar_c = sum_i M_ic G_ic + fldj_bar
     inverse   y_bar = M^-T x_bar    lower_upper_bar by scale_matvec_lu.inverse_bars of M's factors
-              m_bar = -sum x_bar    v_bar_c = -sum x_bar_c (x + m)_c - ildj_bar
+              m_bar = -sum x_bar    v_bar_c = -sum x_bar_c (x + m)_c - ildj_bar,  x + m = M^-1 y
 
 (The derivation is the specification's.) In the inverse m_bar and v_bar have sums of their own: as
 -M^T g and with M^T G they would carry y_bar's roundings, enlarged by the condition of M.
@@ -41,7 +41,12 @@ from refglow.kernels.cuda.lu_algebra import (
 )
 from refglow.kernels.cuda.one_by_one_conv import multiply, multiply_shifted
 from refglow.kernels.cuda.outer_products import sums_of_outer_products
-from refglow.kernels.cuda.scale_matvec_lu import as_pixels, checked_device, inverse_bars
+from refglow.kernels.cuda.scale_matvec_lu import (
+    as_pixels,
+    checked_device,
+    inverse_bars,
+    solutions,
+)
 from refglow.kernels.cuda.triangular_solve import inverted, solve
 
 
@@ -113,28 +118,29 @@ def normalized_conv_forward_vjp(x: Any, shift: Any, log_scale: Any, lower_upper:
             factors_bar(device, matrix_bar, fldj_bar, wide, permutation).astype(x.dtype))
 
 
-def normalized_conv_inverse_vjp(x: Any, shift: Any, log_scale: Any, lower_upper: Any,
+def normalized_conv_inverse_vjp(y: Any, shift: Any, log_scale: Any, lower_upper: Any,
                                 permutation: Any, x_bar: Any, ildj_bar: Any
                                 ) -> tuple[Any, Any, Any, Any]:
     """(y_bar, shift_bar, log_scale_bar, lower_upper_bar).
 
     Args:
-      x: the result of the inverse.
-      shift, log_scale, lower_upper, permutation: as for the inverse function.
+      y, shift, log_scale, lower_upper, permutation: as for the inverse function.
       x_bar, ildj_bar: the cotangents of its results, of their shapes.
 
     Returns, Raises: as for the forward function's vjp, with y for x.
     """
     device = _checked("normalized_conv_inverse_vjp", shift, log_scale, lower_upper, permutation,
-                      x=x, x_bar=x_bar)
-    wide, pixels, bars = lower_upper.astype(WIDE), as_pixels(x), as_pixels(x_bar)
-    y_bar, below, above = inverse_bars(device, pixels, shift, bars,
-                                       _folded(device, log_scale, lower_upper), permutation)
-    own_products, totals = sums_of_outer_products(device, bars, pixels, shift)
+                      y=y, x_bar=x_bar)
+    folded, bars = _folded(device, log_scale, lower_upper), as_pixels(x_bar)
+    u, shifted = solutions(device, as_pixels(y), folded, permutation)
+    y_bar, below, above = inverse_bars(device, u, shifted, bars, folded, permutation)
+    own_products, totals = sums_of_outer_products(device, bars, shifted,
+                                                  device.xp.zeros_like(shift))
     scaled = above * device.xp.exp(log_scale.astype(WIDE))
-    return (y_bar.reshape(x.shape), -totals,
-            (-device.xp.diagonal(own_products) - ildj_bar).astype(x.dtype),
-            packed_bar(device, -below, -scaled, -ildj_bar, wide).astype(x.dtype))
+    return (y_bar.reshape(y.shape), -totals,
+            (-device.xp.diagonal(own_products) - ildj_bar).astype(y.dtype),
+            packed_bar(device, -below, -scaled, -ildj_bar,
+                       lower_upper.astype(WIDE)).astype(y.dtype))
 
 
 def _folded(device: Device, log_scale: Any, lower_upper: Any) -> Any:

@@ -48,11 +48,11 @@ _LADDERS: tuple[tuple[str, str, str, Run], ...] = (
      partial(scale_matvec_lu.forward_vjp_by, outer_products.outer_products_by_naive)),
     ("scale_matvec_lu_forward_vjp", "tiled", "strips through shared memory, squares in registers",
      partial(scale_matvec_lu.forward_vjp_by, outer_products.outer_products_by_tiled)),
-    ("scale_matvec_lu_inverse_vjp", "only", "products with W^-1, U^-1 and U, two sums of products",
+    ("scale_matvec_lu_inverse_vjp", "only", "products with W^-1, L^-1, U^-1; two sums of products",
      scale_matvec_lu.scale_matvec_lu_inverse_vjp),
     ("normalized_conv_forward_vjp", "only", "a product, and one pass for all sums",
      normalized_conv.normalized_conv_forward_vjp),
-    ("normalized_conv_inverse_vjp", "only", "three products with factors, three passes for sums",
+    ("normalized_conv_inverse_vjp", "only", "four products with factors, three passes for sums",
      normalized_conv.normalized_conv_inverse_vjp),
 )
 
@@ -80,7 +80,7 @@ def _example(op: str, size: Size, dtype: str) -> tuple[Any, ...]:
 # products as many for each number of x.
 def _variant(op: str, name: str, idea: str, run: Run) -> Variant:
     vjp = op.endswith("vjp")
-    products = {"scale_matvec_lu_inverse_vjp": 5, "normalized_conv_inverse_vjp": 6}.get(
+    products = {"scale_matvec_lu_inverse_vjp": 6, "normalized_conv_inverse_vjp": 7}.get(
         op, 2 if vjp else 1)
 
     def bytes_moved(x: Any, *rest: Any) -> int:

@@ -23,13 +23,15 @@ from refglow.kernels.cuda.lu_algebra import (
     WIDE,
     factors_bar,
     factors_of_inverse,
+    factors_of_lower_inverse,
     factors_of_transposed_lower_inverse,
     factors_of_transposed_upper_inverse,
+    factors_of_upper_inverse,
     log_abs_det,
     matrix_of,
     packed_bar,
 )
-from refglow.kernels.cuda.one_by_one_conv import multiply, multiply_shifted
+from refglow.kernels.cuda.one_by_one_conv import multiply
 from refglow.kernels.cuda.outer_products import sums_of_outer_products
 from refglow.kernels.cuda.triangular_solve import inverted, solve
 
@@ -82,24 +84,23 @@ def scale_matvec_lu_forward_vjp(x: Any, lower_upper: Any, permutation: Any, y_ba
     return forward_vjp_by(sums_of_outer_products, x, lower_upper, permutation, y_bar, fldj_bar)
 
 
-def scale_matvec_lu_inverse_vjp(x: Any, lower_upper: Any, permutation: Any, x_bar: Any,
+def scale_matvec_lu_inverse_vjp(y: Any, lower_upper: Any, permutation: Any, x_bar: Any,
                                 ildj_bar: Any) -> tuple[Any, Any]:
     """(y_bar, lower_upper_bar).
 
     Args:
-      x: the result of the inverse.
-      lower_upper, permutation: as for the inverse function.
+      y, lower_upper, permutation: as for the inverse function.
       x_bar, ildj_bar: the cotangents of its results, of their shapes.
 
     Returns, Raises: as for the forward function's vjp, with y for x.
     """
-    device = checked_device("scale_matvec_lu_inverse_vjp", lower_upper, permutation, x=x,
+    device = checked_device("scale_matvec_lu_inverse_vjp", lower_upper, permutation, y=y,
                             x_bar=x_bar)
-    wide = lower_upper.astype(WIDE)
-    y_bar, below, above = inverse_bars(device, as_pixels(x), device.xp.zeros_like(lower_upper[0]),
-                                       as_pixels(x_bar), wide, permutation)
+    wide, pixels = lower_upper.astype(WIDE), as_pixels(y)
+    u, x = solutions(device, pixels, wide, permutation)
+    y_bar, below, above = inverse_bars(device, u, x, as_pixels(x_bar), wide, permutation)
     bars = packed_bar(device, -below, -above, -ildj_bar, wide)
-    return y_bar.reshape(x.shape), bars.astype(x.dtype)
+    return y_bar.reshape(y.shape), bars.astype(y.dtype)
 
 
 def forward_by(product: Multiply, x: Any, lower_upper: Any, permutation: Any) -> tuple[Any, Any]:
@@ -141,27 +142,46 @@ def forward_vjp_by(sums: SumOfOuterProducts, x: Any, lower_upper: Any, permutati
     return x_bar.reshape(x.shape), lower_upper_bar.astype(x.dtype)
 
 
-def inverse_bars(device: Device, x: Any, shift: Any, x_bar: Any, lower_upper: Any,
+def solutions(device: Device, y: Any, lower_upper: Any, permutation: Any) -> tuple[Any, Any]:
+    """u = L^-1 P^T y and x = U^-1 u, for each pixel.
+
+    Args:
+      device: where the arrays are.
+      y: [P, C].
+      lower_upper, permutation: [C, C] float64 and [C] ints.
+
+    Returns:
+      two [P, C], of the number type of y.
+    """
+    xp = device.xp
+    if y.dtype == np.float32:
+        return (multiply(device, y, inverted(device, xp.tril(lower_upper, -1)
+                                             + xp.eye(len(lower_upper)), permutation).T),
+                multiply(device, y, inverted(device, lower_upper, permutation).T))
+    zero = xp.zeros(y.shape[1], y.dtype)
+    u = solve(device, y, factors_of_lower_inverse(device, lower_upper, permutation, y.dtype), zero)
+    return u, solve(device, u, factors_of_upper_inverse(device, lower_upper, y.dtype), zero)
+
+
+def inverse_bars(device: Device, u: Any, x: Any, x_bar: Any, lower_upper: Any,
                  permutation: Any) -> tuple[Any, Any, Any]:
-    """(y_bar, sum w (U (x + m))^T, sum v (x + m)^T): v = U^-T x_bar, w = L^-T v, y_bar = P w.
+    """(y_bar, sum w u^T, sum v x^T): v = U^-T x_bar, w = L^-T v, y_bar = P w.
 
     The derivation is the specification's.
 
     Args:
       device: where the arrays are.
-      x, x_bar: [P, C].
-      shift: m, [C].
+      u, x: [P, C], as `solutions` gives them.
+      x_bar: [P, C].
       lower_upper, permutation: [C, C] float64 and [C] ints.
 
     Returns:
       [P, C], of the number type of x_bar; two [C, C], float64.
     """
-    xp = device.xp
     v, y_bar = _transposed_inverses(device, x_bar, lower_upper, permutation)
-    zero = xp.zeros_like(shift)
-    mixed = multiply_shifted(device, x, shift, xp.triu(lower_upper).T, zero)
-    below, _ = sums_of_outer_products(device, y_bar[:, permutation], mixed, zero)
-    above, _ = sums_of_outer_products(device, v, x, shift)
+    zero = device.xp.zeros(x.shape[1], x.dtype)
+    below, _ = sums_of_outer_products(device, y_bar[:, permutation], u, zero)
+    above, _ = sums_of_outer_products(device, v, x, zero)
     return y_bar, below.astype(WIDE), above.astype(WIDE)
 
 

@@ -80,12 +80,16 @@ def normalized_conv_inverse(y: Array, shift: Array, log_scale: Array, lower_uppe
 
 # ---- derivatives: those of the two parts, one after the other ----------------------------------
 #
-# Both parts' derivatives are functions of the side of ActNorm that the convolution sees, u =
-# (x + m) e^v, and of y = W u; from x both follow. In terms of x alone, with the sums over pixels
-# G = sum y_bar x^T and g = sum y_bar, which is all that a kernel has to reduce:
+# Both parts' derivatives are functions of what lies between them, n = (x + m) e^v = W^-1 y. In the
+# direction forward it comes from x. In terms of x alone, with the sums over pixels G = sum y_bar
+# x^T and g = sum y_bar, which is all that a kernel has to reduce:
 #
-#     x_bar = M^T y_bar,     sum y_bar u^T = (G + g m^T) diag(e^v) = W_bar
+#     x_bar = M^T y_bar,     sum y_bar n^T = (G + g m^T) diag(e^v) = W_bar
 #     m_bar = M^T g,         v_bar = diag(W^T W_bar) + fldj_bar
+#
+# In the direction inverse it comes from y, as the convolution's own derivatives do. The x that was
+# returned has been rounded, and where a channel's mean is large beside its spread, x + m leaves
+# little but that rounding.
 
 
 def normalized_conv_forward_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
@@ -110,14 +114,13 @@ def normalized_conv_forward_vjp(x: Array, shift: Array, log_scale: Array, lower_
     return *bars, factors_bar
 
 
-def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+def normalized_conv_inverse_vjp(y: Array, shift: Array, log_scale: Array, lower_upper: Array,
                                 permutation: Array, x_bar: Array, ildj_bar: Array
                                 ) -> tuple[Array, Array, Array, Array]:
     """(y_bar, shift_bar, log_scale_bar, lower_upper_bar).
 
     Args:
-      x: the result of the inverse.
-      shift, log_scale, lower_upper, permutation: as for the inverse function.
+      y, shift, log_scale, lower_upper, permutation: as for the inverse function.
       x_bar, ildj_bar: the cotangents of its results, of their shapes.
 
     Returns:
@@ -125,11 +128,11 @@ def normalized_conv_inverse_vjp(x: Array, shift: Array, log_scale: Array, lower_
 
     Source: the derivation above.
     """
-    normalized, _ = activation_normalization_inverse(x, shift, log_scale)
+    normalized, _ = scale_matvec_lu_inverse(y, lower_upper, permutation)
     normalized_bar, shift_bar, log_scale_bar = activation_normalization_forward_vjp(
         normalized, shift, log_scale, x_bar, ildj_bar)
-    y_bar, factors_bar = scale_matvec_lu_inverse_vjp(normalized, lower_upper, permutation,
-                                                     normalized_bar, ildj_bar)
+    y_bar, factors_bar = scale_matvec_lu_inverse_vjp(y, lower_upper, permutation, normalized_bar,
+                                                     ildj_bar)
     return y_bar, shift_bar, log_scale_bar, factors_bar
 
 
@@ -153,22 +156,21 @@ def normalized_conv_forward_jvp(x: Array, shift: Array, log_scale: Array, lower_
     return y_dot, scale_dot + matrix_dot
 
 
-def normalized_conv_inverse_jvp(x: Array, shift: Array, log_scale: Array, lower_upper: Array,
+def normalized_conv_inverse_jvp(y: Array, shift: Array, log_scale: Array, lower_upper: Array,
                                 permutation: Array, y_dot: Array, shift_dot: Array,
                                 log_scale_dot: Array, lower_upper_dot: Array
                                 ) -> tuple[Array, Array]:
     """(x_dot, ildj_dot), the tangents of the inverse function's results.
 
     Args:
-      x: the result of the inverse.
-      shift, log_scale, lower_upper, permutation: as for the inverse function.
+      y, shift, log_scale, lower_upper, permutation: as for the inverse function.
       y_dot, shift_dot, log_scale_dot, lower_upper_dot: the tangents of its arguments.
 
     Source: the derivation above.
     """
-    normalized, _ = activation_normalization_inverse(x, shift, log_scale)
-    normalized_dot, matrix_dot = scale_matvec_lu_inverse_jvp(normalized, lower_upper, permutation,
-                                                             y_dot, lower_upper_dot)
+    normalized, _ = scale_matvec_lu_inverse(y, lower_upper, permutation)
+    normalized_dot, matrix_dot = scale_matvec_lu_inverse_jvp(y, lower_upper, permutation, y_dot,
+                                                             lower_upper_dot)
     x_dot, scale_dot = activation_normalization_forward_jvp(
         normalized, shift, log_scale, normalized_dot, shift_dot, log_scale_dot)
     return x_dot, matrix_dot + scale_dot
@@ -176,7 +178,7 @@ def normalized_conv_inverse_jvp(x: Array, shift: Array, log_scale: Array, lower_
 
 NORMALIZED_CONV = Op(normalized_conv_forward, normalized_conv_inverse, normalized_conv_forward_vjp,
                      normalized_conv_inverse_vjp, normalized_conv_forward_jvp,
-                     normalized_conv_inverse_jvp)
+                     normalized_conv_inverse_jvp, inverse_at="y")
 
 
 class NormalizedConv(OpBijector):

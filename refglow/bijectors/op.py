@@ -11,9 +11,14 @@ An op is six functions on arrays. With p for its parameters:
 
 All derivatives are functions of x, those of the inverse too, which are given the x that it
 returned: by the inverse function theorem the Jacobian of g^-1 at y = g(x) is that of g at x,
-inverted, and ildj(y) = -fldj(x). A cotangent has the shape of what it belongs to; x_bar and y_bar
-come back in the shape that broadcasting gave x and y. Where an op has no parameters, x_bar comes
-alone. Functions of a discrete argument (a permutation, a shape) take it after the parameters.
+inverted, and ildj(y) = -fldj(x). But that x was rounded, and where g makes roundings of its
+argument larger, what is computed from it has fewer digits than what is computed from the y that the
+inverse was given. An op of which this is true says so (`inverse_at`), and its inverse's derivatives
+take y in the place of x.
+
+A cotangent has the shape of what it belongs to; x_bar and y_bar come back in the shape that
+broadcasting gave x and y. Where an op has no parameters, x_bar comes alone. Functions of a discrete
+argument (a permutation, a shape) take it after the parameters.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,7 +43,12 @@ Map = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Op:
-    """The six functions of one map."""
+    """The six functions of one map.
+
+    Attributes:
+      inverse_at: what the derivatives of the inverse are functions of: "x", which it returned, or
+        "y", which it was given.
+    """
 
     forward: Map
     inverse: Map
@@ -46,6 +56,16 @@ class Op:
     inverse_vjp: Map
     forward_jvp: Map
     inverse_jvp: Map
+    inverse_at: Literal["x", "y"] = "x"
+
+    def derivative_at(self, forward: bool, given: Array, result: Array) -> Array:
+        """What the derivatives of `forward`, or if False of `inverse`, are functions of.
+
+        Args:
+          forward: which direction was computed.
+          given, result: its argument and its result.
+        """
+        return given if forward or self.inverse_at == "y" else result
 
 
 class OpBijector(Bijector):
@@ -93,11 +113,11 @@ class OpBijector(Bijector):
         values = [at(p, x) for p in stored]
         evaluate = self._implementation(op.forward if forward else op.inverse, x, values)
         result, log_det = evaluate(x, *values, *discrete)
-        derivative, at_x = (op.forward_vjp, x) if forward else (op.inverse_vjp, result)
-        derivative = self._implementation(derivative, x, values)
+        derivative = self._implementation(op.forward_vjp if forward else op.inverse_vjp, x, values)
+        at_point = op.derivative_at(forward, x, result)
 
         def pull(bar: Array, log_det_bar: Array, bars: Cotangents) -> Array:
-            pulled = derivative(at_x, *values, *discrete, bar, log_det_bar)
+            pulled = derivative(at_point, *values, *discrete, bar, log_det_bar)
             x_bar, *parameter_bars = pulled if stored else (pulled,)
             for parameter, parameter_bar in zip(stored, parameter_bars, strict=True):
                 bars.add(parameter, parameter_bar)
@@ -111,5 +131,6 @@ class OpBijector(Bijector):
         values = [at(p, x) for p in stored]
         dots = [tangents.of(p, value) for p, value in zip(stored, values, strict=True)]
         result, log_det = (op.forward if forward else op.inverse)(x, *values, *discrete)
-        derivative, at_x = (op.forward_jvp, x) if forward else (op.inverse_jvp, result)
-        return (result, log_det), derivative(at_x, *values, *discrete, x_dot, *dots)
+        derivative = op.forward_jvp if forward else op.inverse_jvp
+        at_point = op.derivative_at(forward, x, result)
+        return (result, log_det), derivative(at_point, *values, *discrete, x_dot, *dots)

@@ -62,7 +62,7 @@ def scale_matvec_lu_inverse(y: Array, lower_upper: Array,
 
     Source: as the module.
     """
-    x = _solve(widened(lower_upper), permutation, widened(y))
+    _, x = _solutions(widened(lower_upper), permutation, widened(y))
     return rounded(x, y, lower_upper), -lu_log_det(lower_upper)
 
 
@@ -120,10 +120,10 @@ def _matvec(matrix: Array, x: Array) -> Array:
     return asarray(np.matmul(matrix, x[..., None])[..., 0])
 
 
-def _solve(lower_upper: Array, permutation: Array, y: Array) -> Array:
-    """x with P L U x = y."""
-    rhs = _unpermuted(permutation, lower_upper, y)
-    return _solve_upper(lower_upper, _solve_unit_lower(lower_upper, rhs))
+def _solutions(lower_upper: Array, permutation: Array, y: Array) -> tuple[Array, Array]:
+    """u with P L u = y, and x with U x = u."""
+    u = _solve_unit_lower(lower_upper, _unpermuted(permutation, lower_upper, y))
+    return u, _solve_upper(lower_upper, u)
 
 
 def _unpermuted(permutation: Array, lower_upper: Array, y: Array) -> Array:
@@ -167,18 +167,28 @@ def _row_times(row: Array, v: Array) -> Array:
 #     lower_upper_bar = strict_lower(M U^T) + upper(L^T M) + diag(fldj_bar / U_ii)            (2)
 # the last term because fldj = sum_i log|U_ii|.
 #
-# x = W^-1 y.  P^T y = L U x gives L U dx = P^T dy - dL (U x) - L dU x. With
-#     v = U^-T x_bar,    w = L^-T v,                  two triangular substitutions
-# the inner product <x_bar, dx> is <w, P^T dy> - <w, dL U x> - <v, dU x>, so
-#     y_bar = P w,   lower_upper_bar = -strict_lower(sum w (U x)^T) - upper(sum v x^T)
+# x = W^-1 y by two substitutions, u = L^-1 P^T y and x = U^-1 u.  P^T y = L u and u = U x give
+# du = L^-1 (P^T dy - dL u) and dx = U^-1 (du - dU x). With
+#     v = U^-T x_bar,    w = L^-T v,                  two more substitutions, transposed
+# the inner product <x_bar, dx> is <w, P^T dy> - <w, dL u> - <v, dU x>, so
+#     y_bar = P w,   lower_upper_bar = -strict_lower(sum w u^T) - upper(sum v x^T)
 #                                      - diag(ildj_bar / U_ii)                                (3)
 # (2) with W_bar = -sum y_bar x^T is the same in exact arithmetic, but L^T M multiplies w = L^-T v
 # by L^T again, and M U^T sums the terms of U x after w has multiplied them: where W^-1 is much
 # larger than 1 / W, these products cancel, and digits go that the gradient's condition leaves.
-# (U x carries the rounding of x, which is all that this function is given.)
 #
-# Forward mode, from the same equation:
-#     x_dot = U^-1 (L^-1 (P^T y_dot - L_dot U x) - U_dot x)                                   (4)
+# Forward mode, from the same equations:
+#     x_dot = U^-1 (L^-1 (P^T y_dot - L_dot u) - U_dot x)                                     (4)
+#
+# Why from y. u = U x could be had from the x that was returned. But that is rounded: it is off by
+# eps |x|, and U times that is off by up to
+#     eps |U| |x| = eps |U| |U^-1 u|,      which is cond(U) eps of u.
+# Such digits the gradient need not lose. With respect to L, it depends on u, not on x; and
+# substitution solves exactly some P (L + dL) u = y with |dL| <= C eps |L|, so that u from y is off
+# by what roundings of L themselves do to it, C eps |L^-1| |L| |u|, which does not depend on U. (In
+# float32 it is not even that: substitutions are in float64, and u is not rounded at all.) Where U
+# is the matrix of `scalematveclu-growing-24`, whose inverse has numbers up to 2^22, six digits are
+# in question. The other sum, of v x^T, takes x as it is, where eps |x| is one rounding.
 
 
 def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array, y_bar: Array,
@@ -201,13 +211,12 @@ def scale_matvec_lu_forward_vjp(x: Array, lower_upper: Array, permutation: Array
     return rounded(x_bar, x, lower_upper, y_bar), rounded(factors_bar, x, lower_upper, y_bar)
 
 
-def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array, x_bar: Array,
+def scale_matvec_lu_inverse_vjp(y: Array, lower_upper: Array, permutation: Array, x_bar: Array,
                                 ildj_bar: Array) -> tuple[Array, Array]:
     """(y_bar, lower_upper_bar) by equation (3).
 
     Args:
-      x: the result of the inverse.
-      lower_upper, permutation: as for the inverse function.
+      y, lower_upper, permutation: as for the inverse function.
       x_bar, ildj_bar: the cotangents of its results, of their shapes.
 
     Returns:
@@ -215,16 +224,17 @@ def scale_matvec_lu_inverse_vjp(x: Array, lower_upper: Array, permutation: Array
 
     Source: the derivation above.
     """
-    factors, wide = widened(lower_upper), widened(x)
+    factors = widened(lower_upper)
+    u, x = _solutions(factors, permutation, widened(y))
     shape = np.broadcast_shapes(factors.shape[:-1], permutation.shape, x_bar.shape)
     v = _solve_transposed_upper(factors, np.broadcast_to(widened(x_bar), shape))
     w = _solve_transposed_unit_lower(factors, v)
     inverse = np.broadcast_to(np.argsort(permutation, axis=-1), shape)
     y_bar = np.take_along_axis(w, inverse, axis=-1)  # y_bar[p[i]] = w[i]
-    below = _sum_of_outer_products(w, _matvec(np.triu(factors), wide), factors, permutation)
-    above = _sum_of_outer_products(v, wide, factors, permutation)
+    below = _sum_of_outer_products(w, u, factors, permutation)
+    above = _sum_of_outer_products(v, x, factors, permutation)
     factors_bar = _packed_bar(-below, -above, -ildj_bar, factors)
-    return rounded(y_bar, x, lower_upper, x_bar), rounded(factors_bar, x, lower_upper, x_bar)
+    return rounded(y_bar, y, lower_upper, x_bar), rounded(factors_bar, y, lower_upper, x_bar)
 
 
 def scale_matvec_lu_forward_jvp(x: Array, lower_upper: Array, permutation: Array, x_dot: Array,
@@ -247,13 +257,12 @@ def scale_matvec_lu_forward_jvp(x: Array, lower_upper: Array, permutation: Array
         factors, factors_dot)
 
 
-def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array, y_dot: Array,
+def scale_matvec_lu_inverse_jvp(y: Array, lower_upper: Array, permutation: Array, y_dot: Array,
                                 lower_upper_dot: Array) -> tuple[Array, Array]:
     """(x_dot, ildj_dot), by equation (4) and as -sum_i U_dot_ii / U_ii.
 
     Args:
-      x: the result of the inverse.
-      lower_upper, permutation: as for the inverse function.
+      y, lower_upper, permutation: as for the inverse function.
       y_dot, lower_upper_dot: the tangents of its arguments.
 
     Returns:
@@ -261,11 +270,12 @@ def scale_matvec_lu_inverse_jvp(x: Array, lower_upper: Array, permutation: Array
 
     Source: the derivation above.
     """
-    factors, factors_dot, wide = widened(lower_upper), widened(lower_upper_dot), widened(x)
-    of_lower = _matvec(_lower_dot(factors_dot), _matvec(np.triu(factors), wide))
-    rhs = _solve_unit_lower(factors, _unpermuted(permutation, factors, widened(y_dot)) - of_lower)
-    x_dot = _solve_upper(factors, rhs - _matvec(np.triu(factors_dot), wide))
-    return rounded(x_dot, x, lower_upper, y_dot, lower_upper_dot), -_log_det_dot(
+    factors, factors_dot = widened(lower_upper), widened(lower_upper_dot)
+    u, x = _solutions(factors, permutation, widened(y))
+    u_dot = _solve_unit_lower(factors, _unpermuted(permutation, factors, widened(y_dot))
+                              - _matvec(_lower_dot(factors_dot), u))
+    x_dot = _solve_upper(factors, u_dot - _matvec(np.triu(factors_dot), x))
+    return rounded(x_dot, y, lower_upper, y_dot, lower_upper_dot), -_log_det_dot(
         factors, factors_dot)
 
 
@@ -338,7 +348,7 @@ def _solve_transposed_unit_lower(lower_upper: Array, rhs: Array) -> Array:
 
 SCALE_MATVEC_LU = Op(scale_matvec_lu_forward, scale_matvec_lu_inverse,
                      scale_matvec_lu_forward_vjp, scale_matvec_lu_inverse_vjp,
-                     scale_matvec_lu_forward_jvp, scale_matvec_lu_inverse_jvp)
+                     scale_matvec_lu_forward_jvp, scale_matvec_lu_inverse_jvp, inverse_at="y")
 
 
 class ScaleMatvecLU(OpBijector):

@@ -306,6 +306,9 @@ def test_the_command(tmp_path):
     assert done.exit_code == 0 and "each correctly rounded" in done.stdout
     rows = json.loads((tmp_path / "r.json").read_text())["rows"]
     assert len(rows) == 40 and all(row["as_kept"] for row in rows)
+    assert all(0 <= row["relative"] == pytest.approx(row["share"] * row["bound"], rel=1e-12)
+               and row["share"] <= 1 for row in rows)
+    assert {row["reason"] for row in rows if row["property"] == "forward"} != {""}
     done = CliRunner().invoke(app, [*arguments, "--write", str(tmp_path / "v")])
     assert done.exit_code == 2 and not (tmp_path / "v").exists()
 

@@ -14,10 +14,12 @@ from jsonschema import Draft202012Validator
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
+from refglow.cli.certificate_tables import beyond_its_bound, vector_table
 from refglow.cli.main import app
 from refglow.validation.compare import difference
 from refglow.validation.vectors import conditions, results
 from refglow.validation.vectors import kept as kept_module
+from refglow.validation.vectors import report as vectors_report
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.conditions import layers_of_vector
 from refglow.validation.vectors.counter_random import counter_random
@@ -436,3 +438,35 @@ def test_certify_a_sample(tmp_path):
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["rows"] == [] and len(report["vectors"]) == 2
     assert "Golden vectors" in done.stdout and "each correctly rounded" in done.stdout
+    for vector in report["vectors"]:
+        for nearest in vector["nearest_its_bound"].values():
+            assert 0 < nearest["share"] == nearest["relative"] / nearest["bound"] < 1
+
+
+def test_an_error_beyond_its_bound_is_told(monkeypatch, tmp_path):
+    right = vectors_report.evaluated_in
+
+    def nearly(vector, inputs, dtype, backend):
+        found = right(vector, inputs, dtype, backend)
+        if (dtype, backend) == ("float64", "cpu"):
+            found.results["inverse/log_det"] *= 1 + 1e-14
+        return found
+    monkeypatch.setattr(vectors_report, "evaluated_in", nearly)
+    done = run("certify", "--only", "tanh-ord", "--sample", "1", "--json", tmp_path / "r.json")
+    assert done.exit_code == 1 and "1 of 1 are beyond their bound: tanh-ordinary" in done.stdout
+    assert "All as kept" not in done.stdout and "%" in done.stdout
+    [vector] = json.loads((tmp_path / "r.json").read_text())["vectors"]
+    assert vector["as_kept"] and vector["nearest_its_bound"]["cpu/float64"]["share"] > 1
+    assert vector["nearest_its_bound"]["spec/float64"]["share"] < 1
+
+
+def test_what_cannot_be_judged_has_no_share():
+    row = {"vector": "a", "operation": "Exp", "numbers": 1, "bits": 128, "as_kept": True,
+           "ulps": {"spec/float64": 1.0}, "nearest_its_bound": {"spec/float64": None}}
+    assert not beyond_its_bound(row)
+    assert [next(iter(column.cells)) for column in vector_table([row]).columns][-4:] == [
+        "-", "-", "-", "as kept"]
+    unknown = {**row, "nearest_its_bound": {"spec/float64": {
+        "result": "forward/value", "relative": float("nan"), "bound": 1e-15, "reason": "",
+        "share": float("nan")}}}
+    assert beyond_its_bound(unknown)

@@ -11,7 +11,6 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from refglow.bijectors.scale_matvec_lu import lu_reconstruct
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.certified.certify import certified
 from refglow.validation.compare import difference
@@ -34,7 +33,7 @@ from refglow.validation.vectors.kept import (
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.packed_conditions import LARGEST, packed, unpacked
 from refglow.validation.vectors.report import row_of, ulps_of
-from refglow.validation.vectors.results import evaluated_in, is_derivative
+from refglow.validation.vectors.results import evaluated_in
 from refglow.validation.vectors.sampling import samples_of
 
 GENERATORS = resources.files("refglow.validation.vectors") / "generators"
@@ -367,7 +366,7 @@ def test_refglow_is_within_its_tolerance_of_the_truth(group, kept):
     """
     wrong = []
     for vector in VECTORS[group::GROUPS]:
-        if "NearSingular" in vector.flags or vector.size > 400:
+        if vector.size > 400:
             continue
         inputs, truth = kept.inputs(vector), kept.results(vector).values
         judge = judge_of(vector, kept)
@@ -379,33 +378,32 @@ def test_refglow_is_within_its_tolerance_of_the_truth(group, kept):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_near_singular_matrices(dtype, kept):
-    """The gradient of an inverse may lose as much as the matrix's condition, squared at most."""
-    vectors = [vector for vector in VECTORS if "NearSingular" in vector.flags
-               and vector.operation == "ScaleMatvecLU"]
-    assert len(vectors) == 7
-    for vector in vectors:
-        inputs, truth = kept.inputs(vector), kept.results(vector).values
-        matrix = lu_reconstruct(inputs["params/lower_upper"].astype(np.float64),
-                                inputs["params/permutation"])
-        condition = np.linalg.cond(matrix)
-        for name, array in evaluated_in(vector, inputs, dtype).results.items():
-            power = 2 if is_derivative(name) else 1
-            error = difference(array, truth[name]["float64"], dtype).relative
-            assert error <= 16 * np.finfo(dtype).eps * condition**power, name
-
-
 @pytest.mark.parametrize("backend", ["spec", "cpu"])
-def test_derivatives_of_a_growing_inverse_do_not_cancel(backend, kept):
+def test_derivatives_of_a_growing_inverse_do_not_cancel(backend, dtype, kept):
     """W^-1 has numbers up to 2^22; the gradient's condition is 1.3, and so are the digits lost.
 
-    In float64, where x = W^-1 y is exact: a rounded x would move the gradient.
+    In float64 x = W^-1 y is exact, and products could only cancel. In float32 it is rounded: who
+    starts from it has the gradient to two digits.
     """
     vector = BY_NAME["scalematveclu-growing-24"]
     inputs, truth = kept.inputs(vector), kept.results(vector).values
-    ulps = ulps_of(vector, inputs, truth, "float64", backend)
-    assert ulps["inverse/vjp/params/lower_upper"] < 16
-    assert ulps["inverse/jvp_of_params/value"] < 16
+    ulps = ulps_of(vector, inputs, truth, dtype, backend)
+    limit = 16 if dtype == "float64" else 1
+    assert ulps["inverse/vjp/params/lower_upper"] < limit
+    assert ulps["inverse/jvp_of_params/value"] < limit
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("backend", ["spec", "cpu"])
+def test_derivatives_of_a_nearly_singular_inverse_keep_their_digits(backend, dtype, kept):
+    """The condition, 2^32, counts once: from the x that was rounded it would count twice."""
+    vector = BY_NAME["scalematveclu-singular-32"]
+    inputs, truth = kept.inputs(vector), kept.results(vector).values
+    found = evaluated_in(vector, inputs, dtype, backend).results
+    for name in ("inverse/vjp/params/lower_upper", "inverse/jvp_of_params/value"):
+        error = difference(found[name], truth[name]["float64"], dtype).relative
+        # Substitutions are in float64: in float32 nothing but the result is rounded.
+        assert error < np.finfo(dtype).eps * (2.0**32 if dtype == "float64" else 1), name
 
 
 @pytest.mark.parametrize("name", ["exp-tiny", "exp-tails", "actnorm-subnormal", "identity-tiny"])
@@ -423,4 +421,13 @@ def test_ulps_of_a_row_are_those_of_its_worst_result(kept):
         for dtype in DTYPES:
             ulps = ulps_of(vector, inputs, truth, dtype, backend)
             assert row["ulps"][f"{backend}/{dtype}"] == max(ulps.values()) < 16
+            nearest = row["nearest_its_bound"][f"{backend}/{dtype}"]
+            judge, found = judge_of(vector, kept), evaluated_in(vector, inputs, dtype, backend)
+            rows = [judge(name, array, truth[name]["float64"])
+                    for name, array in found.results.items()]
+            worst = max(rows, key=lambda one: one.severity)
+            assert nearest == {"result": worst.prop, "relative": worst.relative,
+                               "bound": worst.tolerance, "reason": worst.reason,
+                               "share": worst.relative / worst.tolerance}
+            assert 0 < nearest["share"] < 1
     assert row["as_kept"]

@@ -63,6 +63,20 @@ def test_inverse_loses_digits_with_the_condition_number_not_its_square(condition
     assert np.max(np.abs(back - x)) <= 20 * c * np.finfo(float).eps * condition
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("backend", ["kernel", "specification"])
+def test_the_gradient_of_an_inverse_with_a_mean_far_from_zero_does_not_cancel(backend, dtype):
+    """x + m, of the x that was returned, would have lost four digits here."""
+    operation = OPERATIONS["normalized_conv_inverse_vjp"]
+    y, shift, *rest = operation.arguments(dtype, (70, 12))
+    arguments = y, np.full_like(shift, 4096), *rest
+    found = getattr(operation, backend)(*arguments)
+    exact = operation.specification(*(a.astype(np.longdouble) if a.dtype.kind == "f" else a
+                                      for a in map(np.asarray, arguments)))
+    for array, true in zip(found, exact, strict=True):
+        assert np.abs(array - true).max() <= 16 * np.finfo(dtype).eps * np.abs(true).max()
+
+
 def test_statistics_do_not_cancel():
     batch = (np.random.default_rng(3).normal(size=(5000, 3)) * 1e-3 + 1e3).astype(np.float32)
     mean, deviation = channel_statistics(batch, 0.0)

@@ -239,7 +239,9 @@ def test_infinity_and_nan_come_out_where_the_specification_has_them(name, dtype)
 def test_nan_in_a_parameter_is_not_hidden(name, dtype):
     operation = OPERATIONS[name]
     arguments = operation.arguments(dtype, operation.sizes[SMALL])
-    for array in (1, 2, 3) if name.startswith("normalized_conv") else (2,):
+    # (The inverse's derivatives do not depend on the shift that it subtracts last.)
+    of_conv = (2, 3) if name.endswith("inverse_vjp") else (1, 2, 3)
+    for array in of_conv if name.startswith("normalized_conv") else (2,):
         special = with_one(arguments, array, np.nan)
         assert any(np.isnan(r).any() for r in results_of(operation.kernel, special))
         assert any(np.isnan(r).any() for r in results_of(operation.specification, special))

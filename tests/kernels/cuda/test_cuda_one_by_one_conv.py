@@ -40,7 +40,7 @@ def arguments_of(op, shape, dtype="float32"):
     parameters = example_matrix(shape[-1], dtype)
     if op.startswith("normalized"):
         shift = 5 * example_numbers(shape[-1:], dtype, 2)
-        x = x - shift if "forward" in op or op.endswith("vjp") else x
+        x = x - shift if "forward" in op else x
         log_scale = example_numbers(shape[-1:], dtype, 3).clip(-1, 1) / 2
         parameters = (shift, log_scale, *parameters)
     return (x, *parameters, bar, np.float64(0.7)) if op.endswith("vjp") else (x, *parameters)
@@ -191,13 +191,25 @@ def test_an_ill_conditioned_inverse_in_float64_is_backward_stable():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("op", ["scale_matvec_lu_inverse_vjp", "normalized_conv_inverse_vjp"])
 def test_the_gradient_of_a_growing_inverse_does_not_cancel(op, dtype):
-    """W^-1 has numbers up to 2^12, x is exact, and the gradient's condition is about 1."""
+    """W^-1 has numbers up to 2^12, and the gradient's condition is about 1.
+
+    Whether x = W^-1 y is exact, or rounded: then u = U x would have lost three digits.
+    """
     lower_upper = np.where(np.eye(14), 1, -np.ones((14, 14))).astype(dtype)
-    order, y = np.random.default_rng(0).permutation(14), np.arange(70.0).reshape(5, 14) % 3
-    x, _ = specification("scale_matvec_lu_inverse")(y, lower_upper.astype(np.float64), order)
+    order = np.random.default_rng(0).permutation(14)
     actnorm = (np.zeros((2, 14), dtype)) if op.startswith("normalized") else ()
-    arguments = (x.astype(dtype), *actnorm, lower_upper, order,
-                 example_numbers((5, 14), dtype, 1), np.float64(0.7))
+    for y in (np.arange(70.0).reshape(5, 14) % 3, example_numbers((5, 14), dtype, 0)):
+        arguments = (y.astype(dtype), *actnorm, lower_upper, order,
+                     example_numbers((5, 14), dtype, 1), np.float64(0.7))
+        check_results(op, interpreted(HOST[op], *arguments), arguments)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gradient_of_an_inverse_with_a_mean_far_from_zero_does_not_cancel(dtype):
+    """x + m, of the x that was returned, would have lost four digits here."""
+    op = "normalized_conv_inverse_vjp"
+    y, shift, *rest = arguments_of(op, (50, 12), dtype)
+    arguments = y, np.full_like(shift, 4096), *rest
     check_results(op, interpreted(HOST[op], *arguments), arguments)
 
 
