@@ -12,7 +12,7 @@ from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from refglow import bijectors, distributions, networks
+    from refglow import bijectors, distributions, networks, plot
     from refglow.backend import current_backend, use_backend
     from refglow.explain import trace
     from refglow.model_file import load, save
@@ -26,7 +26,7 @@ if _find_spec("refglow.kernels") is None:
 __version__ = _version("refglow")
 
 __all__ = ["Variable", "__version__", "bijectors", "current_backend", "distributions", "load",
-           "networks", "save", "trace", "use_backend"]
+           "networks", "plot", "save", "trace", "use_backend"]
 
 _MODULES = {"Variable": "variable", "current_backend": "backend", "load": "model_file",
             "save": "model_file", "trace": "explain", "use_backend": "backend"}

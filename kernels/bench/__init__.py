@@ -7,7 +7,7 @@
     cuda_clock.py   time on a GPU by CUDA events, and the GPU's ceilings
     environment.py  what ran: processor, threads, versions, environment variables
     report.py       the figures as plain dicts and as rows of a table
-    roofline.py     the figures as a picture
+    roofline.py     the figures as a picture (of roofline_points.py, drawn by roofline_axes.py)
 
 and the report of the CUDA kernels without a GPU (static_report.py, with devices.py, occupancy.py
 and launch_counts.py).

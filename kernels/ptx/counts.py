@@ -142,15 +142,15 @@ class Counts:
     predicated: dict[int, int] = field(default_factory=dict, repr=False)
 
     def per_thread(self, kind: str) -> float:
-        """Instructions of a kind per launched thread."""
+        """The instructions of a kind per launched thread."""
         return self.by_kind.get(kind, 0) / self.threads if self.threads else 0.0
 
     def total(self, by_array: dict[str, Traffic]) -> Traffic:
-        """Traffic of all arrays together; `by_array` is loads, stores or atomics."""
+        """The traffic of all arrays together; `by_array` is loads, stores or atomics."""
         return sum(by_array.values(), Traffic())
 
     def floating_point_operations(self, number: str) -> int:
-        """Additions and multiplications in "f32" or "f64"; an fma is two."""
+        """The additions and multiplications in the type `number`, "f32" or "f64"; an fma is two."""
         return sum(
             weight * self.by_kind.get(f"{name}.{number}", 0)
             for name, weight in (("fma", 2), ("add", 1), ("mul", 1), ("div", 1))

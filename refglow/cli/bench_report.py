@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from refglow.kernels.bench.machine import Ceilings
     from refglow.kernels.bench.records import Case, Measurement
     from refglow.kernels.bench.report import Row
-    from refglow.kernels.bench.roofline import Ceiling, Point
+    from refglow.kernels.bench.roofline_points import Ceiling, Point
     from refglow.kernels.bench.timing import Clock, Settings
     from refglow.validation.bench.targets import Verdict
 
@@ -72,11 +72,8 @@ class BenchFiles:
         """
         if self._folder is None:
             return
-        from refglow.kernels.bench.roofline import Ceiling
-        dtype = found[0].case.dtype
-        limits = Ceiling(ceilings.bandwidth, "copy, measured", ceilings.gemm_rate(dtype),
-                         f"{dtype} matrix product, measured")
-        self.write_pictures([point for one in found if (point := _point(one))], limits, title)
+        from refglow.kernels.bench.roofline_points import ceiling_of, points_of
+        self.write_pictures(points_of(found), ceiling_of(ceilings, found[0].case.dtype), title)
         self.write_json(report)
 
     def write_pictures(self, points: Sequence[Point], limits: Ceiling, title: str) -> None:
@@ -109,15 +106,6 @@ def results(found: Sequence[Measurement], ceilings: Ceilings) -> list[dict[str, 
     """
     from refglow.kernels.bench.report import as_dict, ranked
     return [as_dict(one, ceilings) for one in ranked(found)]
-
-
-def _point(found: Measurement) -> Point | None:
-    from refglow.kernels.bench.roofline import Point
-    if found.bandwidth is None or found.rate is None:
-        return None
-    case = found.case
-    return Point(f"{case.function}, {case.size}", found.variant, case.intensity, found.rate,
-                 found.bandwidth)
 
 
 def measured_cases(cases: Sequence[Case], settings: Settings, clock: Clock) -> list[Measurement]:

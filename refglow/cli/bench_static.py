@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from refglow.kernels.bench.devices import Gpu
-    from refglow.kernels.bench.roofline import Point
+    from refglow.kernels.bench.roofline_points import Point
     from refglow.kernels.bench.static_report import StaticReport, VariantReport
 
 _COMPILED = (("arch.", ("architecture",)), ("regis-\nters", ("registers",)),
@@ -82,7 +82,7 @@ def static(
 def _write(files: Any, report: dict[str, Any], found: StaticReport) -> None:
     """The files: JSON, and the plot for one GPU and number type."""
     from refglow.kernels.bench.devices import gpus_of
-    from refglow.kernels.bench.roofline import Ceiling
+    from refglow.kernels.bench.roofline_points import Ceiling
 
     gpu, dtype = gpus_of(found.architectures[-1])[0], found.variants[0].dtype
     rate = gpu.float64_rate if dtype == "float64" else gpu.float32_rate
@@ -104,7 +104,7 @@ def predicted_point(variant: VariantReport, gpu: Gpu) -> Point:
       gpu: whose data sheet is believed.
     """
     from refglow.kernels.bench.devices import roofline_seconds
-    from refglow.kernels.bench.roofline import Point
+    from refglow.kernels.bench.roofline_points import Point
 
     counts = [launch.interpreted for launch in variant.launches]
     moved = sum(count.bytes_in_sectors for count in counts if count is not None)

@@ -1,0 +1,63 @@
+"""Images as a picture takes them: a checked batch, and a grid of one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from refglow.bijectors.glow import Glow
+from refglow.dtypes import Array
+
+
+def images_of(glow: Glow, x: Any) -> Array:
+    """One image, or several, as a batch in the model's number type.
+
+    Args:
+      glow: the model, its ActNorms initialised: what a picture shows must not change it.
+      x: [H, W, C] or [B, H, W, C].
+
+    Returns:
+      [B, H, W, C].
+
+    Raises:
+      ValueError: if an ActNorm is not initialised, the shape is another, there is no image, or a
+        number is not finite.
+    """
+    from refglow.validation.implementations.model import parameters_of
+
+    parameters_of(glow)  # which refuses what has no parameters yet
+    shape = tuple(glow.parameters["output_shape"])
+    array = np.asarray(x, glow.dtype)
+    if array.ndim == len(shape):
+        array = array[None]
+    if array.shape[1:] != shape or not len(array):
+        raise ValueError(f"Expected an image {list(shape)} or images [B, "
+                         f"{', '.join(map(str, shape))}], at least one; got shape "
+                         f"{list(np.shape(x))}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(array))} of the images' numbers are not "
+                         "finite.")
+    return array
+
+
+def grid_of(images: Array, columns: int | None) -> Array:
+    """All images in one picture, row by row, one transparent pixel between them.
+
+    Args:
+      images: [N, H, W, 3], numbers from 0 to 1.
+      columns: images in a row; None: as square as it gets.
+
+    Returns:
+      [rows (H + 1) - 1, columns (W + 1) - 1, 4]: red, green, blue, opacity.
+    """
+    number, h, w, _ = images.shape
+    across = columns or math.ceil(math.sqrt(number * h / w))
+    down = math.ceil(number / across)
+    grid = np.zeros((down * (h + 1) - 1, min(across, number) * (w + 1) - 1, 4))
+    for k, image in enumerate(images):
+        top, left = k // across * (h + 1), k % across * (w + 1)
+        grid[top:top + h, left:left + w, :3] = image
+        grid[top:top + h, left:left + w, 3] = 1
+    return grid
