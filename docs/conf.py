@@ -1,19 +1,67 @@
-"""How Sphinx builds the documentation: `sphinx-build -W docs OUT`. The lessons run in the build."""
+"""How Sphinx builds the documentation: `python -m sphinx -W docs OUT`, in a few minutes.
+
+What a page shows as output was printed while it was built: lessons and how-tos run, tables and the
+reference come from the package. Nothing is fetched, neither by the build nor by the pages.
+"""
+
+import os
+import sys
+from pathlib import Path
 
 from refglow import __version__
 
+_OWN = str(Path(__file__).parent / "_sphinx")
+sys.path.insert(0, _OWN)
+os.environ["PYTHONPATH"] = os.pathsep.join([_OWN, os.environ.get("PYTHONPATH", "")]).rstrip(":")
+# Pages call `refglow` and `python` as a reader does, by name: those beside this Python.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# A kernel asks programs for colours; their output is a file's all the same.
+os.environ |= {"TTY_COMPATIBLE": "0", "NO_COLOR": "1", "COLUMNS": "88"}
+
 project = "refglow"
 author = "The refglow authors"
+copyright = author
 release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest",
-              "sphinx_copybutton", "sphinx_design"]
+              "sphinx_copybutton", "sphinx_design",
+              "mathml", "plain_docstrings", "shown_cells"]
+suppress_warnings = ["toc.empty_glob"]  # of lessons, while there are none
+exclude_patterns = ["_build", "pictures/*.py"]
+
 html_theme = "furo"
 html_title = "refglow"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_math_renderer = "mathml"
+html_show_sphinx = False
+html_copy_source = False
 
-# Lessons are Markdown; every cell runs at each build, and one that fails fails the build.
+# Notebooks are Markdown; every cell runs at each build, and one that fails fails the build.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 60
+nb_execution_timeout = 180  # seconds for a cell, on a machine with other work to do
+nb_execution_in_temp = True  # what a page writes is nobody's
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # of what cells make: tables with links
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+
+# Docstrings: names as in a module, in its order; types stand in the signature.
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {name: name.rpartition(".")[2] for name in (
+    "Array", "npt.ArrayLike", "npt.DTypeLike")}
+autoclass_content = "both"  # a class's arguments are its __init__'s
+napoleon_numpy_docstring = False
+napoleon_use_param = False
+napoleon_use_rtype = False
+napoleon_custom_sections = [("Attributes", "params_style")]
+default_role = "py:obj"
+
+# `python -m sphinx -b linkcheck docs OUT` looks at what is on other machines, and needs a network.
+# These answer programs with a refusal, though they are there.
+linkcheck_ignore = [r"https://doi\.org/", r"https://dl\.acm\.org/"]
+linkcheck_timeout = 20
+linkcheck_retries = 2

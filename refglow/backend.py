@@ -51,8 +51,16 @@ _chosen: ContextVar[str] = ContextVar("refglow_backend", default="auto")
 def use_backend(name: str) -> Iterator[None]:
     """Compute with that backend inside the `with`, in this thread.
 
+        >>> import refglow as rg
+        >>> with rg.use_backend("spec"):
+        ...     rg.current_backend()
+        'spec'
+
     Args:
       name: "spec", "cpu", "cuda" or "auto"; see the module's text.
+
+    Returns:
+      what `with` takes; there is nothing to bind by `as`.
 
     Raises:
       ValueError: for another name.

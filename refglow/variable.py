@@ -72,7 +72,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         """Hold a copy of `value`.
 
         Args:
-          value: the initial value.
+          value: the initial value, of any shape.
           name: its name; a surrounding `NameScope` is put in front.
           trainable: whether training changes it.
           dtype: its number type; by default that of `value`.
@@ -83,7 +83,7 @@ class Variable(np.lib.mixins.NDArrayOperatorsMixin):
         self.trainable = trainable
 
     def renamed(self, name: str) -> Variable:
-        """Another handle on the same storage, under another name."""
+        """A handle on the same storage, under another name."""
         handle = Variable.__new__(Variable)
         handle._cell, handle.name, handle.trainable = self._cell, name, self.trainable
         return handle

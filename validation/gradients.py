@@ -47,6 +47,13 @@ def check_gradients(f: Callable[[Any], Any], vjp: Callable[[Any], tuple[Any, Cal
                     seed: int = 0, coordinates: int = 128) -> GradientReport:
     """<J v, w> = <v, J^T w>, for every array of x and of y.
 
+        >>> import numpy as np
+        >>> from refglow.validation import check_gradients
+        >>> def vjp(x):
+        ...     return np.sin(x), lambda y_bar: np.cos(x) * y_bar
+        >>> check_gradients(np.sin, vjp, np.array([0.5, 1.0])).passed
+        True
+
     Args:
       f: x -> y.
       vjp: x -> (y, pullback); pullback(y_bar) -> x_bar.

@@ -76,13 +76,12 @@ class Bijector(Evaluation):
 
         Args:
           x, event_ndims, **kwargs: as for `forward_and_log_det`.
-          memory: what is kept for the pullback.
-            "store": every part's activations; the fastest.
+          memory: what is kept for the pullback. "store": every part's activations; the fastest.
             "checkpoint": the inputs of the outermost parts (a Glow's blocks and exits); a part is
-              evaluated once more when its turn comes.
-            "reversible": the result alone; each part's input is rebuilt by its inverse. Memory
-              does not grow with the number of parts; rounding errors do, and `pullback.drift`
-              says how large they were. Parameters must not make the batch larger.
+            evaluated once more when its turn comes. "reversible": the result alone; each part's
+            input is rebuilt by its inverse. Memory does not grow with the number of parts; rounding
+            errors do, and `pullback.drift` says how large they were. Parameters must not make the
+            batch larger.
 
         Returns:
           ((y, fldj), pullback). The pullback can be called repeatedly. It refers to x and to the

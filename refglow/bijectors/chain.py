@@ -19,7 +19,13 @@ from refglow.bijectors.routing import kwargs_for
 
 
 class Chain(Composition):
-    """The composition of a list of bijectors, applied from the end of the list to its start."""
+    """The composition of a list of bijectors, applied from the end of the list to its start.
+
+    >>> import refglow as rg
+    >>> chain = rg.bijectors.Chain([rg.bijectors.Exp(), rg.bijectors.Shift(1.0)])
+    >>> float(chain.forward(-1.0))
+    1.0
+    """
 
     def __init__(self, bijectors: Sequence[Bijector] | None = None, validate_args: bool = False,
                  validate_event_size: bool = False, name: str | None = None,

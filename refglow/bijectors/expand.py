@@ -147,7 +147,13 @@ def expand_inverse_jvp(x: Array, block_size: int, y_dot: Array) -> tuple[Array, 
 
 
 class Expand(Composition):
-    """Moves channels into space; its inverse is Glow's squeeze."""
+    """Moves channels into space; its inverse is Glow's squeeze.
+
+    >>> import numpy as np, refglow as rg
+    >>> expand = rg.bijectors.Expand((1, 1, 4))
+    >>> expand.forward(np.arange(4.0).reshape(1, 1, 4))[..., 0].tolist()
+    [[0.0, 1.0], [2.0, 3.0]]
+    """
 
     def __init__(self, input_shape: Sequence[int], block_size: int = 2,
                  validate_args: bool = False, name: str = "Expand") -> None:

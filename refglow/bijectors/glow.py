@@ -46,7 +46,14 @@ from refglow.dtypes import DEFAULT_FLOAT, Array, as_array, canonical_dtype
 
 
 class Glow(Composition):
-    """The Glow bijector: `forward` maps latents [..., H*W*C] to images [..., H, W, C]."""
+    """The Glow bijector: `forward` maps latents [..., H*W*C] to images [..., H, W, C].
+
+    >>> import numpy as np, refglow as rg
+    >>> glow = rg.bijectors.Glow((8, 8, 3), num_glow_blocks=2, num_steps_per_block=1, seed=0)
+    >>> z, ildj = glow.inverse_and_log_det(np.zeros((5, 8, 8, 3), np.float32) + 0.25)
+    >>> z.shape, ildj.shape, [part.shape for part in glow.split_latents(z)]
+    ((5, 192), (5,), [(5, 2, 2, 24), (5, 4, 4, 6)])
+    """
 
     def __init__(self, output_shape: Sequence[int] = (32, 32, 3), num_glow_blocks: int = 3,
                  num_steps_per_block: int = 32,
@@ -151,7 +158,17 @@ class Glow(Composition):
         return split_latents(array, self._image_shape, self._splits)
 
     def merge_latents(self, parts: Sequence[Any]) -> Array:
-        """The inverse of `split_latents`."""
+        """The latent vector of its pieces: the inverse of `split_latents`.
+
+        Args:
+          parts: as `split_latents` returns them, each [..., h, w, c].
+
+        Returns:
+          z: [..., H*W*C].
+
+        Raises:
+          ValueError: if the pieces are not as `split_latents` returns them.
+        """
         arrays = [as_array(part, self.dtype, self.name, f"parts[{k}]")
                   for k, part in enumerate(parts)]
         return merge_latents(arrays, self._image_shape, self._splits)

@@ -296,7 +296,7 @@ class SigmoidAffine(RawAffine):
     """y = x * sigmoid(raw_scale + 2) + shift, for given arrays; the coupling in Glow's steps."""
 
     def __init__(self, raw_scale: Any, shift: Any, name: str = "sigmoid_affine") -> None:
-        """As RawAffine."""
+        """As RawAffine, with this name."""
         super().__init__(raw_scale, shift, name)
 
     def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:
@@ -307,7 +307,7 @@ class ExpAffine(RawAffine):
     """y = x * exp(raw_scale + 2) + shift, for given arrays; the coupling at Glow's exits."""
 
     def __init__(self, raw_scale: Any, shift: Any, name: str = "exp_affine") -> None:
-        """As RawAffine."""
+        """As RawAffine, with this name."""
         super().__init__(raw_scale, shift, name)
 
     def _op(self, array: Array) -> tuple[Op, tuple[Any, ...], tuple[Any, ...]]:

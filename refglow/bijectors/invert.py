@@ -16,7 +16,12 @@ from refglow.cotangents import Cotangents, Tangents
 
 
 class Invert(Bijector):
-    """The inverse of a bijector, as a bijector."""
+    """The inverse of a bijector, as a bijector.
+
+    >>> import refglow as rg
+    >>> float(rg.bijectors.Invert(rg.bijectors.Scale(scale=2.0)).forward(3.0))
+    1.5
+    """
 
     def __init__(self, bijector: Bijector, validate_args: bool = False,
                  name: str | None = None, parameters: dict[str, Any] | None = None) -> None:

@@ -210,7 +210,13 @@ LOG_SCALE = Op(log_scale_forward, log_scale_inverse, log_scale_forward_vjp, log_
 
 
 class Scale(OpBijector):
-    """Multiplies by `scale`, or by exp(`log_scale`)."""
+    """Multiplies by `scale`, or by exp(`log_scale`).
+
+    >>> import refglow as rg
+    >>> scale = rg.bijectors.Scale(scale=2.0)
+    >>> float(scale.inverse(3.0)), round(float(scale.forward_log_det_jacobian(3.0)), 4)
+    (1.5, 0.6931)
+    """
 
     def __init__(self, scale: Any = None, log_scale: Any = None, validate_args: bool = False,
                  name: str = "scale") -> None:

@@ -93,7 +93,12 @@ def standard_normal(shape: Shape, rng: np.random.Generator, dtype: DType) -> Arr
 
 
 class Normal(Distribution):
-    """The normal distribution with mean `loc` and standard deviation `scale`."""
+    """The normal distribution with mean `loc` and standard deviation `scale`.
+
+    >>> import refglow as rg
+    >>> round(float(rg.distributions.Normal(0.0, 1.0).log_prob(0.0)), 4)
+    -0.9189
+    """
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool = False,
                  name: str = "Normal") -> None:

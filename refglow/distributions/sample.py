@@ -41,7 +41,13 @@ def swap_dimensions(x: Array, left: int, right: int, kept: int) -> Array:
 
 
 class Sample(Distribution):
-    """`sample_shape` independent draws from `distribution`."""
+    """`sample_shape` independent draws from `distribution`.
+
+    >>> import refglow as rg
+    >>> pz = rg.distributions.Sample(rg.distributions.Normal(0.0, 1.0), [4])
+    >>> pz.sample(3, seed=0).shape, pz.log_prob([0.0, 0.0, 0.0, 0.0]).shape
+    ((3, 4), ())
+    """
 
     def __init__(self, distribution: Distribution, sample_shape: Any = (),
                  validate_args: bool = False, name: str | None = None) -> None:

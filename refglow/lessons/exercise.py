@@ -18,7 +18,7 @@ class WrongAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about an answer: right or not, and why, in words."""
+    """What was found out about an answer: whether it is right, and a message that says why."""
 
     right: bool
     message: str

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ShownSource:
-    """The text of a function or class, and where it stands; a notebook shows it as Python code."""
+    """The code of a function or class, and its place; a notebook shows it as Python code."""
 
     code: str
     place: str

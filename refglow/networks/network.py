@@ -1,4 +1,7 @@
-"""The base of all networks: a callable on arrays that names its parameters."""
+"""The base of all networks: a callable on arrays that names its parameters.
+
+Source: NN() of Kingma & Dhariwal 2018, table 1; what tfp.bijectors.Glow's functions return.
+"""
 
 from __future__ import annotations
 
@@ -70,5 +73,9 @@ class Network(Module):
         raise NotImplementedError(f"{type(self).__name__} does not implement jvp.")
 
     def config(self) -> dict[str, Any]:
-        """The arguments that build a network of this architecture again (numbers and strings)."""
+        """The arguments that build a network of this architecture again (numbers and strings).
+
+        Raises:
+          NotImplementedError: if a subclass does not say.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not describe its architecture.")

@@ -1,4 +1,9 @@
-"""Sequential: layers one after another."""
+"""Sequential: layers one after another, h_k = f_k(h_(k-1)).
+
+Its derivatives are those of its layers by the chain rule, the last layer's first in reverse mode.
+
+Source: tf.keras.Sequential.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from refglow.kernels.bench.roofline import Ceiling, Point
+from refglow.kernels.bench.roofline_points import Ceiling, Point
 from refglow.validation.bench.configuration import Configuration
 from refglow.validation.bench.model import Timed
 

@@ -46,7 +46,7 @@ STEPS = (*ORDERS, "all of them step 0's", "last one left out")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The answers; see FIELDS for the questions and for all answers."""
+    """The answers; fields are questions, as for FIELDS, where all answers stand."""
 
     images: str = "as given"
     squeeze: str = "c a b"

@@ -98,7 +98,7 @@ class DialectGlow:
         return replace(self, dialect=dialect)
 
     def with_products_of(self, operands: Operands) -> DialectGlow:
-        """The same, with something done to the operands of its products."""
+        """The same, with something done by `operands` to those of its products."""
         return replace(self, operands=operands)
 
     def layer_names(self) -> Iterator[str]:
@@ -122,6 +122,12 @@ class DialectGlow:
           name: one of `layer_names`.
           x: [B, h, w, c], its input towards the latent (or towards the image).
           to_latent: the direction.
+
+        Returns:
+          its output and log-det.
+
+        Raises:
+          ValueError: if there is no such layer.
         """
         block, kind = block_of(name), kind_of(name)
         if kind == "squeeze":
@@ -154,7 +160,7 @@ class DialectGlow:
         return images.to_image(maps.unsqueeze(x)) if first else maps.unsqueeze(x)
 
     def weights_of(self, name: str) -> str:
-        """Where the weights of a layer stand: at another place, if steps or blocks are reversed."""
+        """Where the weights of layer `name` stand: elsewhere, if steps or blocks are reversed."""
         step = re.fullmatch(r"block(\d+)\.step(\d+)\.(\w+)", name)
         if step is not None:
             return f"{self._source(int(step[1]), int(step[2]))}.{step[3]}"
@@ -181,14 +187,14 @@ class DialectGlow:
             x = self.going_on(result)
 
     def going_on(self, result: LayerResult) -> Array:
-        """What the next layer gets: at an exit, without what leaves."""
+        """What the next layer gets of a result: at an exit, without what leaves."""
         if result.kind != "exit":
             return result.output
         leave, _, _ = self.structure.splits[block_of(result.name)]
         return result.output[..., :leave]
 
     def grabbed(self, result: LayerResult) -> int:
-        """How many channels leave at an exit."""
+        """How many channels leave, by the result of an exit."""
         return self.structure.splits[block_of(result.name)][1]
 
     def scales(self, results: list[LayerResult]) -> list[Array]:
@@ -214,12 +220,12 @@ class DialectGlow:
         return self.latents(self.scales(results)), self.total(results)
 
     def latents(self, scales: list[Array]) -> Array:
-        """The scales in the dialect's order."""
+        """The latents [B, D] of scales [B, h, w, c], in the dialect's order."""
         return LATENT_ORDERS[self.dialect.latents](scales, self.structure.splits,
                                                    SQUEEZES[self.dialect.squeeze].squeeze)
 
     def total(self, results: list[LayerResult]) -> Array:
-        """The model's log-det from its layers', [B]."""
+        """The model's log-det, [B], in nats, from its layers' results."""
         total = np.zeros(len(results[0].output))
         for result in results:
             if result.kind != "squeeze":
@@ -230,7 +236,7 @@ class DialectGlow:
             UNITS[self.dialect.log_det_unit](total, self.structure.dimensions))
 
     def log_prob(self, scales: list[Array], log_det: Array) -> Array:
-        """log p of each image, [B], from its latents by scale and the log-det."""
+        """The log p of each image, [B], in nats, from its scales and the log_det [B]."""
         density, size = self.dialect.density, self.structure.dimensions
         if density == ONLY_COARSEST:
             density, size, scales = "normal", scales[0][0].size, scales[:1]

@@ -78,7 +78,7 @@ _CALLED_FROM = {
 
 
 def can_combine(a: Mutant, b: Mutant) -> bool:
-    """Whether two mistakes can be made at once: they decide other things.
+    """Whether the mistakes a and b can be made at once: they decide other things.
 
     A few of the pairs still show one mistake only, by their values: a gradient that is 0 by the
     first cannot be three times too large by the second.
@@ -94,7 +94,7 @@ def _shared(a: Mutant, b: Mutant) -> set[str]:
 
 
 def combined(a: Mutant, b: Mutant) -> Mutant:
-    """The port with both mistakes.
+    """The port with both mistakes, a and b.
 
     Raises:
       ValueError: if both replace the same decision.

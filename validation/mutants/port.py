@@ -26,42 +26,42 @@ class PortedGlow(PortedWalk):
     """What the port offers: arrays in, arrays out, images [B, H, W, C]."""
 
     def inverse(self, x: Any) -> Array:
-        """The latents [B, H*W*C] of images."""
+        """The latents [B, H*W*C] of images x."""
         return self.inverse_and_log_det(x)[0]
 
     def forward(self, z: Any) -> Array:
-        """The images of latents."""
+        """The images [B, H, W, C] of latents z."""
         return self.forward_and_log_det(z)[0]
 
     def inverse_log_det_jacobian(self, x: Any) -> Array:
-        """The log-det [B] of `inverse` at images, in nats."""
+        """The log-det [B] of `inverse` at images x, in nats."""
         return self.inverse_and_log_det(x)[1]
 
     def forward_log_det_jacobian(self, z: Any) -> Array:
-        """The log-det [B] of `forward` at latents, in nats."""
+        """The log-det [B] of `forward` at latents z, in nats."""
         return self.forward_and_log_det(z)[1]
 
     def inverse_and_log_det(self, x: Any) -> tuple[Array, Array]:
-        """(latents, log-det)."""
+        """(latents [B, H*W*C], log-det [B] in nats) of images x."""
         run = self.run()
         latents = self.encoded(run, self.images_in(run.tape.constant(self.converted(x))))
         z = self.latents_out(latents).value.astype(self.dtype)
         return z, self.log_det_out(self.total(run)).value
 
     def forward_and_log_det(self, z: Any) -> tuple[Array, Array]:
-        """(images, log-det)."""
+        """(images [B, H, W, C], log-det [B] in nats) of latents z."""
         run = self.run()
         x = self.decoded(run, self.latents_in(run.tape.constant(self.converted(z))))
         return (self.images_out(x).value.astype(self.dtype),
                 self.forward_log_det_out(self.total(run)).value)
 
     def log_prob(self, x: Any) -> Array:
-        """The log-density [B] of images, with standard normal latents."""
+        """The log-density [B] of images x in nats, latents being standard normal."""
         run = self.run()
         return self.density(run, run.tape.constant(self.converted(x)))[0].value
 
     def layers(self, x: Any) -> list[tuple[Any, ...]]:
-        """(name, output [B, h, w, c]) or (name, output, log-det [B]) towards the latent."""
+        """(name, output [B, h, w, c]) or (name, output, log-det [B]) from images x on."""
         run = self.run()
         self.encoded(run, self.images_in(run.tape.constant(self.converted(x))))
         found: list[tuple[Any, ...]] = []
@@ -72,7 +72,7 @@ class PortedGlow(PortedWalk):
         return found
 
     def initialize(self, x: Any) -> dict[str, Array]:
-        """ActNorm's parameters after a start from images, the other weights as they are."""
+        """ActNorm's parameters after a start from images x, the other weights as they are."""
         run = self.run()
         run.starts = {}
         self.encoded(run, self.images_in(run.tape.constant(self.converted(x))))
@@ -103,16 +103,16 @@ class PortedGlow(PortedWalk):
         return self.dtype
 
     def images_in(self, x: Tensor) -> Tensor:
-        """[B, H, W, C] -> [B, C, H, W]."""
+        """The images x, [B, H, W, C], as [B, C, H, W]."""
         h, w, c = self.image_shape
         return x.reshape(-1, h, w, c).transpose(0, 3, 1, 2)
 
     def images_out(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] -> [B, H, W, C]."""
+        """The images x, [B, C, H, W], as [B, H, W, C]."""
         return x.transpose(0, 2, 3, 1)
 
     def latents_out(self, latents: list[Tensor]) -> Tensor:
-        """One vector [B, H*W*C]: at each coarse pixel, what belongs there of every scale."""
+        """The latents as one vector [B, H*W*C]: by coarse pixel, with all scales' share."""
         final, *exited = latents
         passed = exited[-1]
         for out in reversed(exited[:-1]):
@@ -121,7 +121,7 @@ class PortedGlow(PortedWalk):
         return whole.transpose(0, 2, 3, 1).reshape(whole.shape[0], math.prod(whole.shape[1:]))
 
     def latents_in(self, z: Tensor) -> list[Tensor]:
-        """The inverse of `latents_out`."""
+        """The inverse of `latents_out`, of z [B, H*W*C]."""
         (h, w, c), n = self.image_shape, self.num_blocks
         whole = z.reshape(-1, h >> n, w >> n, c << 2 * n).transpose(0, 3, 1, 2)
         leave = self.splits[0][0]
@@ -134,20 +134,20 @@ class PortedGlow(PortedWalk):
         return latents
 
     def log_det_out(self, log_det: Tensor) -> Tensor:
-        """The log-det [B] of the inverse as it is reported."""
+        """The inverse's log_det [B] as it is reported, in nats."""
         return log_det
 
     def forward_log_det_out(self, log_det: Tensor) -> Tensor:
-        """The log-det [B] of forward as it is reported, from the inverse's."""
+        """The log-det [B] of forward as it is reported, from the inverse's log_det."""
         return self.log_det_out(-log_det)
 
     def prior(self, latents: list[Tensor]) -> Tensor:
-        """sum log N(z; 0, 1), [B]."""
+        """sum log N(z; 0, 1) over the latents, [B], in nats."""
         total = self.squares(latents) * -0.5
         return total + -0.5 * math.log(2 * math.pi) * self.count(latents)
 
     def squares(self, latents: list[Tensor]) -> Tensor:
-        """The sum of z^2, [B]."""
+        """The sum of z^2 over the latents, [B]."""
         first, *others = [(z * z).sum(1, 2, 3) for z in latents if z.shape[1]]
         return sum(others, first)
 
@@ -156,19 +156,19 @@ class PortedGlow(PortedWalk):
         return sum(math.prod(z.shape[1:]) for z in latents)
 
     def log_density(self, prior: Tensor, log_det: Tensor) -> Tensor:
-        """log p(x), from the prior's log-density of the latents and the log-det of the inverse."""
+        """The sum of the prior's log-density of the latents and the inverse's log_det, [B]."""
         return prior + log_det
 
     def objective(self, log_prob: Tensor, prior: Tensor) -> Tensor:
-        """What `gradients` differentiates: a mean over the batch."""
+        """What `gradients` differentiates: the mean of log_prob [B]; prior is a part of it."""
         return log_prob.sum() * (1 / log_prob.shape[0])
 
     def gradient_out(self, name: str, bar: Array) -> Array:
-        """The gradient as it is reported."""
+        """The gradient by the parameter `name`, bar of its shape, as it is reported."""
         return bar
 
     def bits(self, log_prob: Array, count: int) -> Array:
-        """Bits per dimension of images of `count` numbers."""
+        """The bits per dimension of images of `count` numbers, from log_prob [B] in nats."""
         return -log_prob / (count * math.log(2)) + 8
 
     # ---- evaluation ----
@@ -185,12 +185,12 @@ class PortedGlow(PortedWalk):
         return np.asarray(array).astype(self.compute_type())
 
     def density(self, run: Run, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(log p(x), the prior's part of it), [B]."""
+        """(log p(x), the prior's part of it), [B], in the evaluation `run`."""
         latents = self.encoded(run, self.images_in(x))
         prior = self.prior(latents)
         return self.log_density(prior, self.log_det_out(self.total(run))), prior
 
     def total(self, run: Run) -> Tensor:
-        """The sum of the layers' log-dets, [B]."""
+        """The sum of the layers' log-dets in the evaluation `run`, [B]."""
         first, *others = [log_det for _, _, _, log_det in run.visits if log_det is not None]
         return sum(others, first)

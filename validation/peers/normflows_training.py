@@ -85,7 +85,7 @@ class NormflowsTraining:
 
 
     def log_prob(self, images: Any) -> Array:
-        """log p of each image, [B], in nats; images [B, H, W, C]."""
+        """The log p of each of the images [B, H, W, C]: [B], in nats."""
         import torch
         with torch.inference_mode():
             log_prob: Array = self._model.log_prob(_channels_first(images), None).numpy()

@@ -97,12 +97,12 @@ class TfpTraining:
         return self._named(tape.gradient(value, self._variables))
 
     def log_prob(self, images: Any) -> Array:
-        """log p of each image, [B], in nats."""
+        """The log p of each of the images [B, H, W, C]: [B], in nats."""
         log_prob: Array = self._compiled_log_prob(self._tensor(images, "images")).numpy()
         return log_prob
 
     def forward(self, z: Any) -> Array:
-        """The images [B, H, W, C] that the Glow makes of latents [B, H*W*C]."""
+        """The images [B, H, W, C] that the Glow makes of latents z [B, H*W*C]."""
         images: Array = self._compiled_forward(self._tensor(z, "z")).numpy()
         return images
 

@@ -67,7 +67,7 @@ class TorchTraining:
         return self._gradients((images * self._tensor(x_bar, "x_bar")).sum())
 
     def log_prob(self, images: Any) -> Array:
-        """log p of each image, [B], in nats."""
+        """The log p of each of the images [B, H, W, C]: [B], in nats."""
         return torch_log_prob(self._glow, self._parameters,
                               self._tensor(images, "images")).detach().numpy()
 

@@ -44,7 +44,7 @@ class GoldenVector:
     """
 
     def __init__(self, vector: Vector, kept: KeptVectors) -> None:
-        """Read its arrays from the package's file."""
+        """Read its arrays from the package's file, which `kept` has open."""
         self._vector, self._kept = vector, kept
         self.name, self.operation, self.why = vector.name, vector.operation, vector.why
         self.formula = OPERATIONS[vector.operation].formula
@@ -155,7 +155,7 @@ class GoldenVectors(Mapping[str, GoldenVector]):
     """All vectors by name, each read when it is first asked for."""
 
     def __init__(self, kept: KeptVectors) -> None:
-        """See `golden_vectors`."""
+        """Those of an open file, kept; see `golden_vectors`."""
         self._kept = kept
         self._read: dict[str, GoldenVector] = {}
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refglow.kernels.bench import roofline
-from refglow.kernels.bench.roofline import Ceiling, Point, encoded, roofline_figure
+from refglow.kernels.bench import roofline_axes
+from refglow.kernels.bench.roofline import encoded, roofline_figure
+from refglow.kernels.bench.roofline_points import Ceiling, Point
 
 CEILING = Ceiling(30e9, "copy, measured", 180e9, "float32 matrix product, measured")
 
@@ -68,7 +69,7 @@ def test_every_variant_is_a_point_in_view_and_the_ceilings_are_where_they_were_m
 
 
 def overlapping(axes):
-    boxes = [roofline._text_box(text) for text in numbers(axes)]
+    boxes = [roofline_axes._text_box(text) for text in numbers(axes)]
     return [pair for pair in combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
@@ -76,13 +77,13 @@ def test_labels_do_not_overlap(monkeypatch):
     axes, _ = roofline_figure(points(), CEILING, "where").axes
     assert [text.get_text() for text in numbers(axes)] == [str(k) for k in range(1, 21)]
     assert not overlapping(axes)
-    markers = [roofline._box_around(axes.transData.transform((p.intensity, p.rate / 1e9)), 3)
+    markers = [roofline_axes._box_around(axes.transData.transform((p.intensity, p.rate / 1e9)), 3)
                for p in points()]
-    assert not any(roofline._text_box(text).overlaps(box)
+    assert not any(roofline_axes._text_box(text).overlaps(box)
                    for text in numbers(axes) for box in markers)
     # planted: all labels at the first place that is tried
-    monkeypatch.setattr(roofline, "_REACH", (10,))
-    monkeypatch.setattr(roofline, "_DIRECTIONS", (np.pi / 2,))
+    monkeypatch.setattr(roofline_axes, "_REACH", (10,))
+    monkeypatch.setattr(roofline_axes, "_DIRECTIONS", (np.pi / 2,))
     axes, _ = roofline_figure(points(), CEILING, "where").axes
     assert overlapping(axes)
 
