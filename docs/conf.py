@@ -25,7 +25,6 @@ release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest",
               "sphinx_copybutton", "sphinx_design",
               "mathml", "plain_docstrings", "shown_cells"]
-suppress_warnings = ["toc.empty_glob"]  # of lessons, while there are none
 exclude_patterns = ["_build", "pictures/*.py"]
 
 html_theme = "furo"

@@ -191,18 +191,44 @@ class Trace:
         """
         return self.stages[self.position(name)]
 
-    def pixel(self, name: str, row: int | None = None, column: int | None = None,
-              **options: Any) -> Worked:
-        """The numbers of one pixel of a stage, worked through by hand; see `pixel.worked`."""
+    def pixel(self, name: str, row: int | None = None, column: int | None = None, *,
+              example: int = 0) -> Worked:
+        """The numbers of one pixel of a stage, worked through by hand.
+
+        Args:
+          name: of the stage, as in `block1.step0.coupling`.
+          row, column: of a pixel of the image; the stage's pixel is the one that holds it. None: the
+            middle.
+          example: of the batch.
+
+        Returns:
+          Sections of equations in numbers, which prints as text.
+
+        Raises:
+          ValueError: there is no such stage, pixel or example.
+        """
         from refglow.explain.pixel import worked
-        return worked(self, name, row, column, **options)
+        return worked(self, name, row, column, example=example)
 
     def write_html(self, path: str | os.PathLike[str], model: str = "a Glow",
-                   shown: str = "", **options: Any) -> None:
-        """Write one HTML page with a slider over the stages; see `page.write_page`."""
+                   shown: str = "", *, pixel: tuple[int | None, int | None] = (None, None),
+                   at: str | None = None, example: int = 0) -> None:
+        """Write one HTML page with a slider over the stages, atomically.
+
+        Args:
+          path: of the file.
+          model, shown: what the trace is of, in words; by default an image, or latents.
+          pixel: (row, column) of the image, whose numbers are worked through; None: the middle.
+          at: the stage that the page begins with; None: the first.
+          example: of the batch, which is shown.
+
+        Raises:
+          OSError: the file cannot be written.
+          ValueError: there is no such pixel, stage or example.
+        """
         from refglow.explain.page import write_page
         write_page(path, self, model, shown or ("an image" if self.to_latent else "latents"),
-                   **options)
+                   pixel=pixel, at=at, example=example)
 
     def __iter__(self) -> Iterator[Stage]:
         return iter(self.stages)
