@@ -197,8 +197,8 @@ class Trace:
 
         Args:
           name: of the stage, as in `block1.step0.coupling`.
-          row, column: of a pixel of the image; the stage's pixel is the one that holds it. None: the
-            middle.
+          row, column: of a pixel of the image; the stage's pixel is the one that holds it. None:
+            the middle.
           example: of the batch.
 
         Returns:
