@@ -27,7 +27,8 @@ from refglow.validation.compare import difference, element_differences
 DELTA = 1e-7
 UNBOUNDED = float(np.finfo(np.float64).max)  # kappa of what moves of DELTA make infinite or NaN
 SPREAD = 0.5  # of the sizes of moves, around DELTA
-_DRAWS = 3
+DRAWS = 3
+MORE_DRAWS = 24  # where three leave in doubt whether an error is rounding
 # Of a sum of two numbers, one draw in two moves both the same way: with 24 no element is missed,
 # and moves need no sizes of their own, by which each kappa would be another.
 _DRAWS_FOR_ELEMENTS = 24
@@ -61,18 +62,20 @@ def measured_condition(bijector: Bijector, f: Callable[[Sequence[Array]], Sequen
         bijector.load_state_dict(state)
 
 
-def largest_moves(base: Sequence[Array], moved: Callable[[], Sequence[Array]]) -> list[float]:
-    """kappa of each result: how far it moves, over DELTA, at least 1; the largest of three draws.
+def largest_moves(base: Sequence[Array], moved: Callable[[], Sequence[Array]],
+                  draws: int = DRAWS) -> list[float]:
+    """kappa of each result: how far it moves, over DELTA, at least 1; the largest of some draws.
 
     Args:
       base: the results.
       moved: evaluates them again with all data moved by about DELTA, each time otherwise.
+      draws: how many.
 
     Returns:
       UNBOUNDED for a result of which a move makes numbers infinite or NaN that were finite.
     """
     condition = [1.0] * len(base)
-    for _ in range(_DRAWS):
+    for _ in range(draws):
         for k, (there, here) in enumerate(zip(moved(), base, strict=True)):
             condition[k] = max(condition[k], _move(there, here))
     return condition

@@ -68,7 +68,8 @@ def live_configuration(seed: int, k: int) -> Configuration:
     return _run(np.random.default_rng([seed, k]))
 
 
-def random_glow(arguments: dict[str, Any], rng: np.random.Generator, dtype: Any) -> tfb.Glow:
+def random_glow(arguments: dict[str, Any], rng: np.random.Generator, dtype: Any,
+                gain: float = WEIGHT_GAIN) -> tfb.Glow:
     """A Glow of that architecture with random weights in every layer."""
     architecture = dict(arguments)
     hidden = architecture.pop("num_hidden")
@@ -80,7 +81,7 @@ def random_glow(arguments: dict[str, Any], rng: np.random.Generator, dtype: Any)
 
     glow = tfb.Glow(**architecture, coupling_bijector_fn=coupling, exit_bijector_fn=exit_network,
                     seed=rng, dtype=dtype)
-    randomize_weights(glow, rng, WEIGHT_GAIN)
+    randomize_weights(glow, rng, gain)
     return glow
 
 

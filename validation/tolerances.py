@@ -145,30 +145,41 @@ def derivative_agreement(dtype: Any, layers: int, condition: float) -> Tolerance
 
 def log_det_agreement(dtype: Any, layers: int, condition: float, terms: int,
                       cancelled: float) -> Tolerance:
-    """As `agreement`, for a log-det or density, which may be added up one number after the other.
-
-    Such a sum commits n roundings of the size of its terms, which accumulate at random to sqrt(n):
-    for thousands of pixels that is more than the c of a layer. In float64 they may also all go one
-    way: no digit that anybody needs is lost by that (`added_up`).
+    """As `agreement`, for a log-det or density: a sum over all numbers of an example.
 
     Args:
       dtype, layers, condition: as for `agreement`.
+      terms, cancelled: as for `of_a_sum`.
+    """
+    return of_a_sum(agreement(dtype, layers, condition), dtype, terms, cancelled)
+
+
+def of_a_sum(value: Tolerance, dtype: Any, terms: int, cancelled: float) -> Tolerance:
+    """A tolerance, and what adding up many terms may be off by besides.
+
+    Whoever adds up in float64 may do it one number after the other (`added_up`): there is no wider
+    type to go to, and no digit that anybody needs is lost. In float32 many are, and need not be: in
+    float64, or in pairs, of which every term goes through log2(n), a sum keeps them. So there a
+    plain loop over thousands of numbers is told.
+
+    Args:
+      value: the tolerance of each term.
+      dtype: the number type of the sum.
       terms: n.
       cancelled: the sum of the terms' sizes over the size of the sum.
     """
-    value = agreement(dtype, layers, condition)
-    added = float(np.finfo(np.dtype(dtype)).eps) * math.sqrt(terms) + added_up(terms)
-    return Tolerance(value.relative + added * cancelled,
-                     f"{value.reason} + {terms} terms^.5 x {cancelled:.2g} / 4")
+    pairs = float(np.finfo(np.dtype(dtype)).eps) * math.log2(max(1, terms))
+    return Tolerance(value.relative + (pairs + added_up(terms)) * cancelled,
+                     f"{value.reason} + {terms} terms x {cancelled:.2g}")
 
 
 def added_up(terms: int) -> float:
     """How far a sum in float64, one number after the other, may be off: of its terms' sizes.
 
-    Each of n additions rounds by at most eps / 2 of the sum so far. Where the terms are alike, as
-    the log-scales of a coupling that hardly changes its input are, all may round the same way.
+    Each of n - 1 additions rounds by at most eps / 2 of the sum so far. Where the terms are alike,
+    as the log-scales of a coupling that hardly changes its input are, all may round the same way.
     """
-    return terms * float(np.finfo(np.float64).eps) / 2
+    return max(0, terms - 1) * float(np.finfo(np.float64).eps) / 2
 
 
 def probed_network(dtype: Any) -> float:

@@ -24,6 +24,8 @@ def mutants(
     right: Annotated[int, typer.Option(
         min=0, help="How many random architectures without a mistake to diagnose, each in float64 "
         "and float32.")] = 0,
+    gain: Annotated[float, typer.Option(
+        min=0, max=10, help="Of the weights of those; larger ones are worse conditioned.")] = 0.5,
     layers: Annotated[bool, typer.Option(
         help="Whether the diagnosis sees the layers' outputs.")] = True,
     model: Annotated[str, typer.Option(
@@ -54,9 +56,10 @@ def mutants(
         if one.shows] for family in families}
     couples = list(tracked(planted.pairs(pairs, seed, layers), pairs, "pairs"))
     accused = [(dtype, diagnosis) for dtype, diagnosis in tracked(
-        planted.without_mistakes(right, seed), 2 * right, "without mistakes")
+        planted.without_mistakes(right, seed, gain), 2 * right, "without mistakes")
         if not diagnosis.agrees]
-    report = _report(by_family, couples, accused, 2 * right) | {"seed": seed, "layers": layers}
+    report = _report(by_family, couples, accused, 2 * right) | {
+        "seed": seed, "gain": gain, "layers": layers}
     _print(by_family, couples, report, is_standard_output(json))
     if markdown is not None:
         from refglow.atomic_file import write_atomically

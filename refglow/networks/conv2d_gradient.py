@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.elementary import product
 from refglow.networks.shifted_products import (
     as_images,
     as_pixels,
@@ -67,12 +68,12 @@ def conv2d_vjp(x: Array, kernel: Array, y_bar: Array,
     ph, pw = margins(kernel, padding)
     around = kh - 1 - ph, kw - 1 - pw
     if inputs <= outputs:
-        kernel_bar = gather(images, kh, kw, ph, pw).T @ pixels
+        kernel_bar = product(gather(images, kh, kw, ph, pw).T, pixels)
         x_bar = convolved(bars, turned, *around)
     else:
         gathered = gather(bars, kh, kw, *around)
         x_bar = times(gathered, turned.reshape(kh * kw * outputs, inputs), len(bars))
-        turned_bar = (as_pixels(images).T @ gathered).reshape(inputs, kh, kw, outputs)
+        turned_bar = product(as_pixels(images).T, gathered).reshape(inputs, kh, kw, outputs)
         kernel_bar = turned_bar[:, ::-1, ::-1].transpose(1, 2, 0, 3).copy()
     bias_bar = np.ones_like(pixels, shape=pixels.shape[:1]) @ pixels
     return x_bar.reshape(x.shape), kernel_bar.reshape(kernel.shape), bias_bar

@@ -20,12 +20,13 @@ def run(*arguments):
 
 def test_the_table_and_the_report(tmp_path):
     report, table = tmp_path / "report.json", tmp_path / "table.md"
-    result = run("--only", "squeeze-c", "--right", 1, "--json", report, "--markdown", table)
+    result = run("--only", "squeeze-c", "--right", 1, "--gain", 0.9, "--json", report,
+                 "--markdown", table)
     assert result.exit_code == 0, result.output
     assert "squeeze=c b a" not in result.output and "squeeze=b a c" in result.output
     found = json.loads(report.read_text())
     assert found["planted"] == found["detected"] == found["named"] == 3
-    assert (found["without_mistakes"], found["falsely_accused"]) == (2, 0)
+    assert (found["without_mistakes"], found["falsely_accused"], found["gain"]) == (2, 0, 0.9)
     assert {one["name"] for one in found["mistakes"]} == {
         "squeeze-columns-first", "squeeze-column-channel-row", "squeeze-checkerboard"}
     assert table.read_text().count("| yes |") == 3

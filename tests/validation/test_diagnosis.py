@@ -24,6 +24,7 @@ from refglow.validation.diagnosis import (
     remembering,
 )
 from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.observing import observe
 from refglow.validation.diagnosis.searching import (
     Deadline,
@@ -424,6 +425,12 @@ def test_forward_that_is_too_ill_conditioned_is_not_explained() -> None:
     def judge(answers: dict[str, str]) -> float:
         return 0.5 if answers else np.inf
     ones = [{"scale": "sigmoid(r + 2) + 0.001"}]
-    found = forward_search._searched("forward", judge, ones, [], 1e-6, Deadline(60.0))
+    found = forward_search._searched("forward", judge, ones, [], limit_of(1e-6),
+                                      Deadline(60.0))
     assert found is not None and found.explanation == ones[0]
-    assert forward_search._searched("forward", judge, ones, [], UNBOUNDED, Deadline(60.0)) is None
+    assert forward_search._searched("forward", judge, ones, [], limit_of(UNBOUNDED),
+                                    Deadline(60.0)) is None
+
+
+def limit_of(value: float) -> Measured:
+    return Measured(lambda draws: value, lambda: value)

@@ -10,16 +10,18 @@ from importlib import resources
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
+from numpy_glow import NumpyGlow
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from refglow.cli.main import app
+from refglow.validation.implementations.model import architecture_of
 from refglow.validation.report import report_schema
 from refglow.validation.vectors import results
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.folder import write_vector
-from refglow.validation.vectors.judging import judged, only_failed_catch, result_files
-from refglow.validation.vectors.results import evaluated_in
+from refglow.validation.vectors.judging import judge_of, judged, only_failed_catch, result_files
+from refglow.validation.vectors.results import evaluated_in, params_of
 from refglow.validation.vectors.sampling import samples_of
 
 EXAMPLES = resources.files("refglow.validation.vectors") / "examples"
@@ -376,3 +378,57 @@ def test_wrong_usage(folder, answered):
     for arguments in (["--results", folder / "vectors"], ["--results", answered, "--only", "xyz"]):
         done = run(*arguments)
         assert isinstance(done.exception, ValueError)
+
+
+# ---- long sums -------------------------------------------------------------------------------
+
+
+class AddedUp(NumpyGlow):
+    """Its log-det is one sum over all numbers of all layers, in a loop."""
+
+    def inverse_and_log_det(self, x):
+        self.terms = []
+        z, _ = super().inverse_and_log_det(x)
+        total = x.dtype.type(0)
+        for term in np.concatenate(self.terms):
+            total += term
+        return z, np.array([total])
+
+    def actnorm(self, name, x):
+        self.add(np.broadcast_to(self.p[name + ".log_scale"], x.shape))
+        return super().actnorm(name, x)
+
+    def conv(self, name, x):
+        packed = self.p[name + ".lower_upper"]
+        self.add(np.broadcast_to(np.log(np.abs(np.diag(packed))), x.shape))
+        return super().conv(name, x)
+
+    def coupling(self, name, x):
+        self.add(self.scale_and_shift(name, x[..., :x.shape[-1] // 2])[1])
+        return super().coupling(name, x)
+
+    def exit(self, name, x, leave):
+        self.add(np.split(self.network(name, x[..., :leave]), 2, -1)[0] + 2)
+        return super().exit(name, x, leave)
+
+    def add(self, terms):
+        self.terms.append(terms.reshape(-1))
+
+
+@pytest.mark.parametrize("name", ["glow-96x64x3-2-1", "glow-32x32x3-3-4", "glow-16x16x3-2-4"])
+def test_a_plain_loop_is_right_in_float64_and_told_in_float32(name, kept):
+    """As in JavaScript or C: float64 has the digits to lose; float32 could be added in float64."""
+    vector = BY_NAME[name]
+    assert "Accumulation" in vector.flags
+    inputs, truth = kept.inputs(vector), kept.results(vector).values["inverse/log_det"]["float64"]
+    for dtype in (np.float64, np.float32):
+        glow = vector.build(dtype)
+        glow.load_state_dict({name: array.astype(dtype) if array.dtype.kind == "f" else array
+                              for name, array in params_of(glow, inputs).items()})
+        x = inputs["inverse/input"].astype(dtype)
+        kinds = {kind: kind(architecture_of(glow), glow.state_dict()).inverse_and_log_det(x)[1]
+                 for kind in (AddedUp, NumpyGlow)}
+        rows = {kind: judge_of(vector, kept)("inverse/log_det", found, truth)
+                for kind, found in kinds.items()}
+        assert rows[NumpyGlow].passed
+        assert rows[AddedUp].passed == (dtype == np.float64)

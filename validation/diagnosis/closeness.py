@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.compare import difference
-from refglow.validation.conditioning import largest_moves, moved_number
+from refglow.validation.conditioning import DRAWS, largest_moves, moved_number
+from refglow.validation.dialects.dialect_glow import DialectGlow, WithOperands
+from refglow.validation.dialects.networks import Layers, NetworkConventions, Operands
 from refglow.validation.tolerances import LOOKED_INTO, added_up, agreement
 
-Evaluate = Callable[[Array, Mapping[str, Array]], list[Array]]
+Evaluate = Callable[[Array, DialectGlow], list[Array]]
 LAYERS_OF_A_COUPLING = 4  # that round: its network's convolutions and the affine map
 
 
@@ -45,21 +48,40 @@ def log_det_error(actual: Array, expected: Array, elements: int) -> float:
     return max(0.0, float(errors.max(initial=0.0))) / size
 
 
-def conditions(evaluate: Evaluate, inputs: Array, arrays: Mapping[str, Array]) -> list[float]:
-    """kappa of each result of `evaluate(inputs, arrays)` (see `conditioning.py`).
+def conditions(evaluate: Evaluate, inputs: Array, reference: DialectGlow,
+               draws: int = DRAWS) -> list[float]:
+    """kappa of each result of `evaluate(inputs, reference)` (see `conditioning.py`).
+
+    What networks give is moved as well. Moves of a sum's terms partly cancel, but the sum itself is
+    rounded too, and exp(r + 2) at r = 20 makes twenty of that rounding.
 
     Args:
       evaluate: of data in float64.
       inputs: [...], float64.
-      arrays: parameters by name; integers are left as they are.
+      reference: with the parameters, in float64; integers are left as they are.
+      draws: of moves.
     """
     rng = np.random.default_rng(0)
 
     def moved() -> list[Array]:
-        there = {name: moved_number(name, value, rng) if value.dtype.kind == "f" else value
-                 for name, value in arrays.items()}
+        arrays = {name: moved_number(name, value, rng) if value.dtype.kind == "f" else value
+                  for name, value in reference.arrays.items()}
+        there = replace(reference, arrays=arrays, network=_MovedOutputs(reference.network, rng))
         return evaluate(moved_number("", inputs, rng), there)
-    return largest_moves(evaluate(inputs, arrays), moved)
+    return largest_moves(evaluate(inputs, reference), moved, draws)
+
+
+@dataclass(frozen=True)
+class _MovedOutputs:
+    """Networks whose outputs are moved."""
+
+    network: WithOperands
+    rng: np.random.Generator
+
+    def __call__(self, x: Array, layers: Layers, conventions: NetworkConventions,
+                 operands: Operands) -> Array:
+        output: Array = moved_number("", self.network(x, layers, conventions, operands), self.rng)
+        return output
 
 
 def tolerance(dtype: np.dtype[np.generic], layers: int, condition: float) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from refglow.validation.diagnosis.log_det_search import (
     as_given,
     total_questions,
 )
+from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import Answers, Deadline, Judge, explanations, pairs
 from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
@@ -40,21 +40,20 @@ class Forward:
     def __init__(self, reference: DialectGlow, z: Array, explained: Explained) -> None:
         """Keep what it is computed from; z [B, D] in float64."""
         self._reference, self._z, self._explained = reference, z, explained
+        self._conditions: dict[int, list[float]] = {}
 
-    def results(self, answers: Answers, arrays: Mapping[str, Array] | None = None,
+    def results(self, answers: Answers, there: DialectGlow | None = None,
                 z: Array | None = None) -> list[LayerResult]:
         """The layers' results, from the latent on, the last one the image."""
-        return [result for _, result in self._way(answers, arrays, z)]
+        return [result for _, result in self._way(answers, there, z)]
 
-    def _way(self, answers: Answers, arrays: Mapping[str, Array] | None = None,
+    def _way(self, answers: Answers, there: DialectGlow | None = None,
              z: Array | None = None) -> list[tuple[Array, LayerResult]]:
         """(input, result) of every layer."""
         known = self._explained.known_answers() | answers
         order = known.get("latents", "interleaved")
         structure = self._reference.structure
-        reference = self._reference.in_dialect(framed(self._explained.frame, answers))
-        if arrays is not None:
-            reference = replace(reference, arrays=arrays)
+        reference = (there or self._reference).in_dialect(framed(self._explained.frame, answers))
         dialects = self._explained.with_answers(tuple(self._explained.dialects), answers)
         z = (self._z if z is None else z) * float(known.get("temperature", 1))
         scales = latents_of(z, order, structure.image_shape,
@@ -107,14 +106,28 @@ class Forward:
         if np.isfinite(quotient):
             yield from ({"temperature": f"{quotient:.{digits}g}"} for digits in (2, 4, 7, 12))
 
-    def limits(self) -> tuple[float, float]:
+    def limit(self, seen: Array, place: int) -> Measured:
+        """The largest error that is rounding.
+
+        Args:
+          seen: images or log-dets.
+          place: 0 for images, 1 for log-dets.
+        """
+        layers = LAYERS_OF_A_COUPLING * len(list(self._reference.layer_names()))
+
+        def measure(draws: int) -> float:
+            if draws not in self._conditions:
+                self._conditions[draws] = self._measured(draws)
+            return self._explained.limit(seen, layers, self._conditions[draws][place])
+        return Measured(measure, lambda: self._explained.limit(seen, layers, 1.0))
+
+    def _measured(self, draws: int) -> list[float]:
         """kappa of images and of the log-det."""
-        def evaluate(z: Array, arrays: Mapping[str, Array]) -> list[Array]:
-            results = self.results({}, arrays, z)
+        def evaluate(z: Array, there: DialectGlow) -> list[Array]:
+            results = self.results({}, there, z)
             total = sum((result.log_det for result in results), np.zeros(len(z)))
             return [results[-1].output, total]
-        images, log_det = conditions(evaluate, self._z, self._reference.arrays)
-        return images, log_det
+        return conditions(evaluate, self._z, self._reference, draws)
 
 
 def search_forward(reference: DialectGlow, z: Array, images: Array | None,
@@ -138,38 +151,34 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
                            Deadline(0.0))
             if not right.findings:
                 return
-        kappas = forward.limits()
     except ValueError:
         return  # what is known has no inverse: dropped latents, a batch's own statistics
-    layers = LAYERS_OF_A_COUPLING * len(list(reference.layer_names()))
     along: Answers = {}
     if images is not None:
-        finding = _searched_images(forward, images, explained.limit(images, layers, kappas[0]),
-                                   deadline)
+        finding = _searched_images(forward, images, forward.limit(images, 0), deadline)
         if finding is not None:
             explained.add(finding)
             if not finding.is_explained:
                 return
             along = dict(finding.explanation)
     if log_det is not None:
-        finding = _searched_log_det(forward, log_det, along,
-                                    explained.limit(log_det, layers, kappas[1]), deadline)
+        finding = _searched_log_det(forward, log_det, along, forward.limit(log_det, 1), deadline)
         if finding is not None:
             explained.add(finding)
 
 
-def _searched_images(forward: Forward, images: Array, limit: float,
+def _searched_images(forward: Forward, images: Array, limit: Measured,
                      deadline: Deadline) -> Finding | None:
     """What explains the images, if they differ."""
     seen = np.asarray(images, np.float64)
 
     def judge(answers: Answers) -> float:
-        return relative_error(seen, forward.results(answers)[-1].output) / limit
+        return limit.share(relative_error(seen, forward.results(answers)[-1].output))
     ones = [*one_answer(Dialect(), WHOLE_QUESTIONS), *one_answer(Dialect(), ("latents",))]
     return _searched("forward", judge, ones, forward.temperatures(seen), limit, deadline)
 
 
-def _searched_log_det(forward: Forward, log_det: Array, along: Answers, limit: float,
+def _searched_log_det(forward: Forward, log_det: Array, along: Answers, limit: Measured,
                       deadline: Deadline) -> Finding | None:
     """What explains the log-dets, if they differ.
 
@@ -183,8 +192,8 @@ def _searched_log_det(forward: Forward, log_det: Array, along: Answers, limit: f
     seen = np.asarray(log_det, np.float64)
 
     def judge(answers: Answers) -> float:
-        return min(log_det_error(seen, forward.log_det(answers, along, weights),
-                                 forward.dimensions) / limit for weights in ({}, along))
+        return min(limit.share(log_det_error(seen, forward.log_det(answers, along, weights),
+                                             forward.dimensions)) for weights in ({}, along))
     ones = list(one_answer(Dialect(), total_questions()))
     twos = pairs(ones) if log_det.size >= FEWEST_NUMBERS else []
     return _searched("forward log-det", judge, ones, twos, limit, deadline)
@@ -199,9 +208,9 @@ def _agrees(forward: Forward, images: Array | None, log_det: Array | None) -> bo
 
 
 def _searched(subject: str, judge: Judge, ones: list[Answers], twos: Iterable[Answers],
-              limit: float, deadline: Deadline) -> Finding | None:
+              limit: Measured, deadline: Deadline) -> Finding | None:
     """The finding if there is a difference, and roundings alone would not make as large a one."""
-    if limit >= LARGEST_USEFUL:
+    if limit.value >= LARGEST_USEFUL:
         return None  # as in the comparison; some answer is nearer to any number than NaN is
     before = judge({})
     if before <= 1:
@@ -209,4 +218,4 @@ def _searched(subject: str, judge: Judge, ones: list[Answers], twos: Iterable[An
     found = explanations(judge, ones, twos, deadline)
     answers, share = found[0] if found else ({}, float("nan"))
     return Finding(subject, "latent -> image", answers, tuple(other for other, _ in found[1:]),
-                   before * limit, share * limit)
+                   before * limit.value, share * limit.value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from refglow.dtypes import Array
@@ -64,7 +62,7 @@ class Latents:
         errors = {order: relative_error(self._seen, self.in_order(scales, order))
                   for order in LATENT_ORDERS}
         fitting = [order for order, error in errors.items() if error <= self.limit.least] or [
-            order for order, error in errors.items() if error <= self.limit.value]
+            order for order, error in errors.items() if self.limit.share(error) <= 1]
         return (fitting[0] if fitting else None), errors["interleaved"]
 
     def share(self, answers: Answers) -> float:
@@ -101,12 +99,11 @@ class Latents:
         gaps = np.minimum(np.abs(numbers - seen[after]), np.abs(numbers - seen[after - 1]))
         return bool((gaps <= self.limit.value * np.abs(self._seen).max()).all())
 
-    def _condition(self) -> float:
-        def evaluate(x: Array, arrays: Mapping[str, Array]) -> list[Array]:
-            results = list(trajectory(self._reference, self._segments, x,
-                                      self._explained.dialects, arrays))
+    def _condition(self, draws: int) -> float:
+        def evaluate(x: Array, there: DialectGlow) -> list[Array]:
+            results = list(trajectory(there, self._segments, x, self._explained.dialects))
             return [self.in_order(self._reference.scales(results), "interleaved")]
-        return conditions(evaluate, self._images, self._reference.arrays)[0]
+        return conditions(evaluate, self._images, self._reference, draws)[0]
 
 
 def search_latents(reference: DialectGlow, segments: list[Segment], images: Array, seen: Array,

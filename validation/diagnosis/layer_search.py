@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
 from refglow.validation.diagnosis.closeness import relative_error, tolerance
 from refglow.validation.diagnosis.finding import Finding
+from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.precision import EPS, explained_by_precision
 from refglow.validation.diagnosis.searching import (
     Answers,
@@ -132,7 +134,7 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     answers, _ = found[0]
     after = shares.worst.get(frozenset(answers.items()), float("nan"))
     if "precision" in answers:
-        after = shares.limit(first)[0]
+        after = shares.limit(first).value
         explained.eps_grown = EPS[answers["precision"]] / float(
             np.finfo(group[0].seen.output.dtype).eps)
     explained.dialects = explained.with_answers(kinds, answers)
@@ -156,16 +158,16 @@ class _Shares:
     def __init__(self, reference: DialectGlow, group: list[Segment], kinds: tuple[str, ...],
                  explained: Explained) -> None:
         self._reference, self._group, self._kinds = reference, group, kinds
-        self._explained, self._limits = explained, dict[str, tuple[float, float]]()
+        self._explained, self._limits = explained, dict[str, Measured]()
         self._start_with = group[0]
         self.differing: list[Segment] = []
         self.worst: dict[frozenset[tuple[str, str]], float] = {}
 
-    def limit(self, segment: Segment) -> tuple[float, float]:
-        """The largest errors of output and log-det that are rounding."""
+    def limit(self, segment: Segment) -> Measured:
+        """The largest error of the output that is rounding."""
         if segment.names[-1] not in self._limits:
-            self._limits[segment.names[-1]] = limits(self._reference, segment,
-                                                     self._explained.dialects)
+            self._limits[segment.names[-1]] = _limit_of_output(self._reference, segment,
+                                                               self._explained.dialects)
         return self._limits[segment.names[-1]]
 
     def error(self, segment: Segment, answers: Answers) -> float:
@@ -186,7 +188,7 @@ class _Shares:
             found = [(segment, error) for segment, error in found
                      if not error <= least_limit(segment)]
             first = next((segment for segment, error in found
-                          if not error <= self.limit(segment)[0]), None)
+                          if not self.limit(segment).share(error) <= 1), None)
         self.differing = [segment for segment, _ in found]
         if first is not None:
             clear = [segment for segment, error in found
@@ -220,19 +222,25 @@ class _Shares:
         seen = segment.seen.output.astype(np.float64)
         alone = replace(segment, x=segment.x[:1])
         apart = np.abs(self._output(alone, answers) - seen[:1]).max(initial=0.0)
-        least = max(_NEAR, self.limit(segment)[0])
+        least = max(_NEAR, self.limit(segment).value)
         return bool(apart <= 2 * least * np.abs(seen).max(initial=0.0)) or least >= 0.5
 
     def _share(self, segment: Segment, answers: Answers, error: float) -> float:
         least = least_limit(segment)
         if error <= least:
             return error / least
-        share = error / self.limit(segment)[0]
+        share = self.limit(segment).share(error)
         if share <= 1 or not error < _NEAR:
             return share
         # Near, but not within the limit of the map as it should be: by the limit of this one.
         dialects = self._explained.with_answers(self._kinds, answers)
-        return error / limits(self._reference, segment, dialects)[0]
+        return _limit_of_output(self._reference, segment, dialects).share(error)
+
+
+def _limit_of_output(reference: DialectGlow, segment: Segment,
+                     dialects: Mapping[str, Dialect]) -> Measured:
+    return Measured(lambda draws: limits(reference, segment, dialects, draws)[0],
+                    lambda: least_limit(segment))
 
 
 def _pixels(segment: Segment) -> int:

@@ -13,6 +13,7 @@ from refglow.validation.diagnosis.closeness import conditions, log_det_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.limit import Limit
+from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import (
     Answers,
     Deadline,
@@ -86,7 +87,7 @@ class _KindOfLogDets:
         self.segments = [segment for segment in segments
                          if segment.kinds[-1] == kind and segment.seen.log_det is not None]
         self._dialects = dict(explained.dialects)
-        self._limits: dict[int, float] = {}
+        self._limits: dict[int, Measured] = {}
 
     def judge(self, answers: Answers) -> float:
         """The largest error as a share of its limit; infinite from the first that is above."""
@@ -94,20 +95,20 @@ class _KindOfLogDets:
         for k, segment in enumerate(self.segments):
             with np.errstate(all="ignore"):
                 error = self._error(segment, answers)
-            share = error / self._explained.widened(least_limit(segment))
-            if not share <= 1:
-                share = error / self._limit(k)
+            share = self._limit(k).share(error)
             if not share <= 1:
                 return float("inf")
             worst = max(worst, share)
         return worst
 
-    def _limit(self, k: int) -> float:
-        if k not in self._limits:
+    def _limit(self, k: int) -> Measured:
+        segment, widened = self.segments[k], self._explained.widened
+
+        def measure(draws: int) -> float:
             with np.errstate(all="ignore"):
-                self._limits[k] = self._explained.widened(
-                    limits(self._reference, self.segments[k], self._dialects)[1])
-        return self._limits[k]
+                return widened(limits(self._reference, segment, self._dialects, draws)[1])
+        return self._limits.setdefault(
+            k, Measured(measure, lambda: widened(least_limit(segment))))
 
     def error(self, answers: Answers) -> float:
         """The largest relative error."""
@@ -145,7 +146,7 @@ class Total:
         inside = {q: a for q, a in answers.items() if not _is_of_the_total(q)}
         key = frozenset(inside.items())
         if key not in self._parts:
-            self._parts[key] = self._by_kind(inside)
+            self._parts[key] = self._by_kind(inside, self._reference, self._images)
         dialects = {kind: dialect.but(**answers) for kind, dialect in self._dialects.items()}
         total = sum((TERMS[getattr(dialects[kind], TERM_OF[kind])] * part
                      for kind, part in self._parts[key].items()), np.zeros(len(self._images)))
@@ -160,23 +161,21 @@ class Total:
         given.discard(default)
         return given.pop() if len(given) == 1 else default
 
-    def _by_kind(self, answers: Answers, arrays: Mapping[str, Array] | None = None,
-                 images: Array | None = None) -> dict[str, Array]:
+    def _by_kind(self, answers: Answers, there: DialectGlow, images: Array) -> dict[str, Array]:
         dialects = {kind: dialect.but(**answers) for kind, dialect in self._dialects.items()}
-        results = trajectory(self._reference, self._segments,
-                             self._images if images is None else images, dialects, arrays)
+        results = trajectory(there, self._segments, images, dialects)
         parts: dict[str, Array] = {}
         for result in results:
             if result.kind != "squeeze":
                 parts[result.kind] = parts.get(result.kind, 0.0) + result.log_det
         return parts
 
-    def condition(self) -> float:
-        """kappa of the total."""
-        def evaluate(x: Array, arrays: Mapping[str, Array]) -> list[Array]:
-            parts = self._by_kind({}, arrays, x)
+    def condition(self, draws: int) -> float:
+        """kappa of the total, by so many draws."""
+        def evaluate(x: Array, there: DialectGlow) -> list[Array]:
+            parts = self._by_kind({}, there, x)
             return [sum(parts.values(), np.zeros(len(x)))]
-        return conditions(evaluate, self._images, self._reference.arrays)[0]
+        return conditions(evaluate, self._images, self._reference, draws)[0]
 
 
 def search_total(reference: DialectGlow, segments: list[Segment], images: Array, seen: Array,

@@ -25,7 +25,7 @@ from refglow.validation.diagnosis.finding import Diagnosis
 from refglow.validation.diagnosis.observed import Observed
 from refglow.validation.diagnosis.observing import observe
 from refglow.validation.implementations.model import architecture_of
-from refglow.validation.live import random_glow
+from refglow.validation.live import WEIGHT_GAIN, random_glow
 from refglow.validation.mutants import (
     ALL_MUTANTS,
     Mutant,
@@ -144,17 +144,19 @@ def pairs(count: int, seed: int, with_layers: bool = True) -> Iterator[Outcome]:
         yield outcome
 
 
-def without_mistakes(count: int, seed: int) -> Iterator[tuple[str, Diagnosis]]:
+def without_mistakes(count: int, seed: int,
+                     gain: float = WEIGHT_GAIN) -> Iterator[tuple[str, Diagnosis]]:
     """(number type, diagnosis) of the port on random architectures, in float64 and float32.
 
     Args:
       count: how many architectures.
       seed: they are drawn from.
+      gain: of the weights (see `randomize_weights`).
     """
     for k in range(count):
         for dtype in (np.float64, np.float32):
             rng = np.random.default_rng([seed, k])
-            glow = random_glow(random_architecture(rng), rng, dtype)
+            glow = random_glow(random_architecture(rng), rng, dtype, gain)
             yield np.dtype(dtype).name, _diagnosed(glow, PortedGlow(
                 architecture_of(glow), glow.state_dict()), rng)
 

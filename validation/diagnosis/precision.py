@@ -15,6 +15,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import Answers
 from refglow.validation.diagnosis.segments import Dialects, Segment, evaluated
 from refglow.validation.dialects.dialect_glow import DialectGlow
@@ -52,7 +53,7 @@ EPS = {"float16": 2.0**-10, "tf32": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.
 
 
 def explained_by_precision(reference: DialectGlow, group: list[Segment], dialects: Dialects,
-                           limit: Callable[[Segment], tuple[float, float]]
+                           limit: Callable[[Segment], Measured]
                            ) -> list[tuple[Answers, float]]:
     """[({"precision": type}, share of the limit 1)] if a narrower type explains the group's errors.
 
@@ -92,12 +93,12 @@ def _is_fixed_point(output: Array, eps: float) -> bool:
 
 
 def _is_plausible(reference: DialectGlow, group: list[Segment], dialects: Dialects, name: str,
-                  limit: Callable[[Segment], tuple[float, float]]) -> bool:
+                  limit: Callable[[Segment], Measured]) -> bool:
     """Whether the errors are of the size that the type's roundings have."""
     for segment in group:
         eps = float(np.finfo(segment.seen.output.dtype).eps)
         error = relative_error(segment.seen.output, evaluated(reference, segment, dialects)[0])
-        if eps >= EPS[name] or not error <= limit(segment)[0] / eps * EPS[name]:
+        if eps >= EPS[name] or not error <= limit(segment).value / eps * EPS[name]:
             return False
     return True
 

@@ -145,11 +145,11 @@ def _condition_of_start(reference: DialectGlow, images: Array, started: Mapping[
     """kappa of each batch's mean and logarithm of the deviation, as arrays."""
     dialect = explained.dialects["actnorm"]
 
-    def evaluate(x: Array, arrays: Mapping[str, Array]) -> list[Array]:
-        batches = _batches(replace(reference, arrays=arrays), x, started, explained)
+    def evaluate(x: Array, there: DialectGlow) -> list[Array]:
+        batches = _batches(there, x, started, explained)
         return [value for batch in batches.values()
                 for value in start_of_actnorm(batch, dialect, 1e-300).values()]
-    return conditions(evaluate, images.astype(np.float64), reference.arrays)
+    return conditions(evaluate, images.astype(np.float64), reference)
 
 
 def _batches(reference: DialectGlow, images: Array, started: Mapping[str, Array],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.validation.conditioning import DRAWS
 from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
     conditions,
@@ -113,15 +114,21 @@ def _evaluated(reference: DialectGlow, names: tuple[str, ...], x: Array,
     return result.output, result.log_det
 
 
-def limits(reference: DialectGlow, segment: Segment, dialects: Dialects) -> tuple[float, float]:
-    """The largest relative errors of a segment's output and log-det that are rounding."""
+def limits(reference: DialectGlow, segment: Segment, dialects: Dialects,
+           draws: int = DRAWS) -> tuple[float, float]:
+    """The largest relative errors of a segment's output and log-det that are rounding.
+
+    Args:
+      reference, segment, dialects: as for `evaluated`.
+      draws: by which the condition is measured.
+    """
     places = tuple(f"{reference.in_dialect(dialects[kind_of(name)]).weights_of(name)}."
                    for name in segment.names)
     arrays = {name: value for name, value in reference.arrays.items() if name.startswith(places)}
 
-    def evaluate(x: Array, moved: Mapping[str, Array]) -> list[Array]:
-        return list(_evaluated(replace(reference, arrays=moved), segment.names, x, dialects))
-    kappas = conditions(evaluate, segment.x, arrays)
+    def evaluate(x: Array, there: DialectGlow) -> list[Array]:
+        return list(_evaluated(there, segment.names, x, dialects))
+    kappas = conditions(evaluate, segment.x, replace(reference, arrays=arrays), draws)
     output, log_det = (_tolerance(segment, kappa) for kappa in kappas)
     return output, log_det
 

@@ -5,8 +5,7 @@ On an implementation's own layer outputs where they were seen, else from the ima
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,8 +15,8 @@ from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
 from refglow.validation.dialects.structure import kind_of
 
 
-def trajectory(reference: DialectGlow, segments: list[Segment], images: Array, dialects: Dialects,
-               arrays: Mapping[str, Array] | None = None) -> Iterator[LayerResult]:
+def trajectory(reference: DialectGlow, segments: list[Segment], images: Array,
+               dialects: Dialects) -> Iterator[LayerResult]:
     """Every layer's result towards the latent, in turn.
 
     Args:
@@ -25,15 +24,12 @@ def trajectory(reference: DialectGlow, segments: list[Segment], images: Array, d
       segments: what was seen of the layers; may be empty.
       images: [B, H, W, C], float64.
       dialects: by kind of layer.
-      arrays: in place of the reference's.
 
     Returns:
       one for each layer. Where a layer's output was seen, the next layer starts from that.
     """
     seen = {segment.names[-1]: segment.seen.output for segment in segments}
     x = images
-    if arrays is not None:
-        reference = replace(reference, arrays=arrays)
     for name in reference.layer_names():
         layer = reference.in_dialect(dialects[kind_of(name)])
         result = layer.apply(name, x)

@@ -31,10 +31,11 @@ from refglow.validation.tolerances import (
     Tolerance,
     agreement,
     derivative_agreement,
+    of_a_sum,
     rounding_layers,
 )
 from refglow.validation.vectors.operations import OPERATIONS
-from refglow.validation.vectors.results import evaluated_in, is_derivative
+from refglow.validation.vectors.results import evaluated_in, is_derivative, is_log_det
 from refglow.validation.vectors.vector import Vector
 
 
@@ -90,6 +91,21 @@ def layers_of_vector(vector: Vector) -> int:
     return rounding_layers(subject) if isinstance(subject, Module) else 1
 
 
-def rule_of(name: str) -> Callable[[Any, int, float], Tolerance]:
-    """The rule for a result's tolerance: (number type, layers, kappa) -> Tolerance."""
-    return derivative_agreement if is_derivative(name) else agreement
+def rule_of(vector: Vector, name: str) -> Callable[[Any, int, float], Tolerance]:
+    """The rule for a result's tolerance: (number type, layers, kappa) -> Tolerance.
+
+    A log-det or density is a sum, and has the rule of one. How far its terms cancel is not known;
+    kappa grows with it, and the tolerances of `by_element` are in proportion to kappa.
+
+    Args:
+      vector: which.
+      name: of the result.
+    """
+    rule = derivative_agreement if is_derivative(name) else agreement
+    density = OPERATIONS[vector.operation].is_density and not name.startswith("forward/vjp")
+    if not (density or is_log_det(name)):
+        return rule
+
+    def with_sum(dtype: Any, layers: int, condition: float) -> Tolerance:
+        return of_a_sum(rule(dtype, layers, condition), dtype, vector.size, condition)
+    return with_sum

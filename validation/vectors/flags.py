@@ -233,7 +233,7 @@ FLAGS: dict[str, Flag] = {
         "A border or a channel is missing.",
         _NOBODY),
     "Accumulation": Flag(
-        "Long sums lose digits: kept in float16 or float32, or added one after the other.",
+        "Long sums lose digits: kept in float16, or added in float32 one after the other.",
         "Log-dets and gradients of large images have few right digits.",
         _NOBODY),
     "Gradient": Flag(

@@ -137,12 +137,12 @@ def judge_of(vector: Vector, kept: KeptVectors) -> Judge:
     def by_element(name: str, array: Array, expected: Array) -> Row | None:
         return compared_by_element(
             vector.name, name, array, expected,
-            lambda kappa: rule_of(name)(array.dtype, layers, kappa),
+            lambda kappa: rule_of(vector, name)(array.dtype, layers, kappa),
             np.broadcast_to(conditions[name], expected.shape))
 
     def whole(name: str, array: Array, expected: Array) -> Row | None:
         kappa = float(conditions[name])
-        limit = rule_of(name)(array.dtype, layers, kappa)
+        limit = rule_of(vector, name)(array.dtype, layers, kappa)
         if limit.relative >= LARGEST_USEFUL and np.isfinite(array).all():
             return None
         return compared(vector.name, name, array.dtype, array, expected, limit, kappa)

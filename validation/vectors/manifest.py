@@ -79,7 +79,7 @@ def _kept_places(sample: Sample | None) -> dict[str, Any]:
 def _judgement(vector: Vector, name: str, kappa: Array, layers: int) -> dict[str, Any]:
     """The largest condition of a result's numbers, and the tolerances that belong to it."""
     largest = float(kappa.max(initial=1.0))
-    tolerances = {dtype: float(f"{rule_of(name)(dtype, layers, largest).relative:.3g}")
+    tolerances = {dtype: float(f"{rule_of(vector, name)(dtype, layers, largest).relative:.3g}")
                   for dtype in DTYPES}
     return {"condition": float(f"{largest:.3g}"), "tolerance": tolerances,
             "by_element": OPERATIONS[vector.operation].by_element}

@@ -42,6 +42,11 @@ class Operation:
         """Whether it maps numbers one by one, or moves them: each is known to all its digits."""
         return any(self is OPERATIONS[name] for name in _BY_ELEMENT)
 
+    @property
+    def is_density(self) -> bool:
+        """Whether its values are densities, added up over the numbers of an example."""
+        return any(self is OPERATIONS[name] for name in _DENSITIES)
+
 
 def _zeros(arguments: Arguments, dtype: Any, name: str) -> Variable:
     return Variable(np.zeros(arguments["parameter_shape"]), name, dtype=dtype)
@@ -156,6 +161,7 @@ _BY_ELEMENT = (
     "SigmoidBetween", "Softplus", "SoftplusSoft", "Tanh", "AbsoluteValue", "SigmoidAffine",
     "ExpAffine", "Squeeze", "Expand", "Permute", "Transpose", "Reshape", "Split", "Pad",
     "ActivationNormalization", "ReLU", "Normal")
+_DENSITIES = ("Independent", "Sample", "GlowDensity")
 
 OPERATIONS: dict[str, Operation] = {
     # ---- element by element ----------------------------------------------------------------------

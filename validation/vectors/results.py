@@ -136,6 +136,11 @@ def is_derivative(name: str) -> bool:
     return any(part in name for part in ("/vjp/", "/jvp/", "/jvp_of_params/"))
 
 
+def is_log_det(name: str) -> bool:
+    """Whether a result, by its name, is a log-det or a derivative of one."""
+    return re.search(r"/log_det(/\d+)?$", name) is not None
+
+
 def params_of(subject: Any, inputs: Mapping[str, Array]) -> Arrays:
     """The state of a subject: what the vector has for it; ActNorms are initialized."""
     fixed = {name: np.ones_like(value) if value.dtype == bool else value
@@ -176,6 +181,15 @@ class _Walk:
         ndims: Any = self._vector.event_ndims
         if direction == "inverse":
             ndims = self._subject.forward_event_ndims(ndims)
+        self._bijector_at(direction, x, ndims)
+        along = getattr(self._subject, f"{direction}_jvp")
+        for name, dots in self._directions_of_change(direction, x):
+            _, (value_dot, log_det_dot) = along(x, *dots, ndims)
+            self._keep(f"{direction}/{name}/value", value_dot)
+            self._keep(f"{direction}/{name}/log_det", log_det_dot)
+
+    def _bijector_at(self, direction: str, x: Any, ndims: Any) -> None:
+        """Value, log-det and pullback; what the pullback holds goes with it."""
         if "vjp" in self._vector.derivatives:
             (value, log_det), pullback = getattr(self._subject, f"{direction}_vjp")(x, ndims)
             self._keep_vjp(direction, *pullback(
@@ -185,11 +199,6 @@ class _Walk:
             value, log_det = getattr(self._subject, f"{direction}_and_log_det")(x, ndims)
         self._keep(f"{direction}/value", value)
         self._keep(f"{direction}/log_det", log_det)
-        along = getattr(self._subject, f"{direction}_jvp")
-        for name, dots in self._directions_of_change(direction, x):
-            _, (value_dot, log_det_dot) = along(x, *dots, ndims)
-            self._keep(f"{direction}/{name}/value", value_dot)
-            self._keep(f"{direction}/{name}/log_det", log_det_dot)
 
     def _plain(self, direction: str, x: Array, vjp: Any, jvp: Any) -> None:
         """A network or a density: one value, no log-det."""

@@ -89,12 +89,11 @@ def _large() -> Iterator[Vector]:
                  "A large image, all from the generator; of its results 256 numbers are kept.",
                  uniform, generated=True, sampled=True)
     yield Vector("glow-cifar", "Glow", _arguments((32, 32, 3), 3, 32, 400), (1,), (3072,),
-                 tuple(flag for flag in (*_GLOW, *_AFFINE, "Accumulation") if flag != "Gradient"),
+                 (*_GLOW, *_AFFINE, "Accumulation"),
                  "The default Glow for CIFAR images: 30 million weights, 96 steps. The weights are "
                  "such that it is well-conditioned in both directions.", uniform,
                  {"lower_upper": gentle_factors, "log_scale": scaled(2.0**-6, uniform, 0.0625)},
-                 generated=True, derivatives=("jvp",), gain_log2=-2,
-                 first_bits=640)
+                 generated=True, derivatives=("vjp", "jvp"), gain_log2=-2, first_bits=960)
 
 
 GLOWS: tuple[Vector, ...] = (*_small(), *_random(), *_large())

@@ -139,19 +139,14 @@ function matvec(x, { lower_upper: { data: lu }, permutation: { data: p } }, forw
   return [y, filled(x.n, (forward ? 1 : -1) * x.h * x.w * logDet)];
 }
 
-// x s + t, s = sigmoid(r + 2) or exp(r + 2); r is an array of numbers, or one image. The log-det is a
-// long sum: what each addition loses is taken into the next one (Kahan).
+// x s + t, s = sigmoid(r + 2) or exp(r + 2); r is an array of numbers, or one image.
 function affine(x, r, t, exponential, forward) {
   const y = image(x.n, x.h, x.w, x.c), logDet = filled(x.n, 0), event = x.h * x.w * x.c;
-  const lost = filled(x.n, 0);
   y.data.forEach((_, index) => {
     const logS = exponential ? r.data[index] + 2 : logSigmoid(r.data[index] + 2);
     const s = Math.exp(logS), shift = t.data[index];
     y.data[index] = forward ? x.data[index] * s + shift : (x.data[index] - shift) / s;
-    const example = Math.floor(index / event), term = (forward ? logS : -logS) - lost[example];
-    const total = logDet[example] + term;
-    lost[example] = total - logDet[example] - term;
-    logDet[example] = total;
+    logDet[Math.floor(index / event)] += forward ? logS : -logS;
   });
   return [y, logDet];
 }
