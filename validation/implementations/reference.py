@@ -18,7 +18,6 @@ another way. Only so far does what is forgotten on the way come back:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +36,7 @@ from refglow.validation.conditioning import (
     moved_number,
 )
 from refglow.validation.implementations.active_layers import ActiveLayer, active_layers
+from refglow.validation.implementations.actnorm_start import conditions_of_start, started_from
 from refglow.validation.implementations.model import Arrays, parameters_of
 from refglow.validation.tolerances import (
     Tolerance,
@@ -133,7 +133,7 @@ class Reference:
         """
         narrow = np.dtype(np.float32)
         with use_backend("spec"), np.errstate(all="ignore"):
-            started = _initialized(self.glow.astype(narrow), self.x.astype(narrow))
+            started = started_from(self.glow.astype(narrow), self.x.astype(narrow))
         return replace(self, dtype=narrow, x=self.x.astype(narrow), z=self.z.astype(narrow),
                        truth=self.truth | started)
 
@@ -184,9 +184,9 @@ def reference_of(glow: Glow, images: Any, latents: Any = None) -> Reference:
         conditions = dict(zip(names, measured_condition(wide, results, inputs, values),
                               strict=True))
         conditions |= _conditions_there_and_back(wide, inputs[0])
-        started = _initialized(glow.astype(dtype), x)
+        started = started_from(glow.astype(dtype), x)
         truth |= started
-        conditions |= {name: conditions[name] * _cancelled(name, started) for name in started}
+        conditions |= conditions_of_start(layers, started, conditions, rounding_layers(wide))
     so_far = np.cumsum([layer.roundings for layer in layers])
     roundings = {layer.name: int(count) for layer, count in zip(layers, so_far, strict=True)}
     return Reference(wide, dtype, x, z, layers, truth, conditions,
@@ -209,35 +209,8 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Array
         found |= {f"layers/{layer.name}/output": y, f"layers/{layer.name}/log_det": log_det}
     found["gradients/x"] = x_bar
     found |= {f"gradients/{name}": bar for name, bar in bars.items()}
-    return found | _initialized(glow, x)
+    return found | started_from(glow, x)
 
-
-def _initialized(glow: Glow, x: Array) -> Arrays:
-    """ActNorms' parameters after a start from x; the model's own are put back."""
-    before = glow.state_dict()
-    if not any(name.endswith(".actnorm.shift") for name in before):
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # constant channels
-            glow.initialize(x)
-        return {f"initialize/{name}": value.astype(np.float64)
-                for name, value in glow.state_dict().items()
-                if name.endswith((".actnorm.shift", ".actnorm.log_scale"))}
-    finally:
-        glow.load_state_dict(before)
-
-
-def _cancelled(name: str, started: Arrays) -> float:
-    """By what factor a channel's statistic is smaller than the numbers that it is the sum of.
-
-    Roundings of single pixels average out in it when data is moved at random; those that all pixels
-    share do not. A mean is a sum of numbers of the deviation's size; a log-scale moves by what the
-    deviation moves relatively, which is relative to 1.
-    """
-    scale = np.exp(-started[name.rpartition(".")[0] + ".log_scale"])
-    terms = float(scale.max()) if name.endswith(".shift") else 1.0
-    return max(1.0, terms / (float(np.abs(started[name]).max()) or terms))
 
 
 def _conditions_there_and_back(glow: Glow, x: Array) -> dict[str, float]:
