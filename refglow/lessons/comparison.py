@@ -97,4 +97,11 @@ def _difference(what: str, found: Array, right: Array) -> str:
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     place = f"{what}[{', '.join(map(str, index))}]" if index else what
     count = f" ({wrong.sum()} of {wrong.size} numbers differ)" if wrong.size > 1 else ""
-    return f"{place} is {found[index]:.6g}; it should be {right[index]:.6g}{count}."
+    is_, should_be = _told_apart(found[index], right[index])
+    return f"{place} is {is_}; it should be {should_be}{count}."
+
+
+def _told_apart(found: Any, right: Any) -> tuple[str, str]:
+    """Both numbers, with as many digits as show that they differ, and 6 at least."""
+    shown = [(f"{found:.{digits}g}", f"{right:.{digits}g}") for digits in (6, 9, 12, 17)]
+    return next((pair for pair in shown if pair[0] != pair[1]), shown[-1])

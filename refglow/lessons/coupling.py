@@ -11,7 +11,7 @@ from refglow.bijectors.coupling import sigmoid_coupling_inverse
 from refglow.dtypes import Array
 from refglow.elementary import log_sigmoid, sigmoid
 from refglow.lessons.comparison import require_close, require_parts
-from refglow.lessons.exercise import Exercise
+from refglow.lessons.exercise import Exercise, WrongAnswerError
 
 TASK = """Write `uncouple(y, network, k)`, the inverse of Glow's affine coupling. `y` is an image
 `[H, W, C]`; its first `k` channels decide. `network` takes an image of `k` channels and returns one
@@ -47,11 +47,14 @@ def _judge(answer: Callable[..., Any]) -> str:
 
 def _cases() -> Iterator[tuple[str, Array, Network, int]]:
     rng = np.random.default_rng(6)
-    for height, width, channels, k in ((1, 1, 2, 1), (2, 3, 4, 2), (3, 2, 6, 3), (2, 2, 5, 2)):
+    for height, width, channels, k in ((1, 1, 2, 1), (2, 3, 4, 2), (3, 2, 6, 3), (2, 2, 5, 3)):
         first, second = rng.normal(size=(k, 8)), rng.normal(size=(8, 2 * (channels - k)))
 
         def network(x: Array, first: Array = first, second: Array = second) -> Array:
-            """Two layers at each pixel; it refuses an image of other channels, by NumPy's words."""
+            """Two layers at each pixel."""
+            if np.shape(x)[-1] != len(first):
+                raise WrongAnswerError(f"network takes the k = {len(first)} channels that decide; "
+                                       f"it was given an image of shape {np.shape(x)}.")
             return np.asarray(np.tanh(x @ first) @ second)
         yield (f"a random image of shape ({height}, {width}, {channels}), a random network and "
                f"k = {k}", rng.normal(size=(height, width, channels)), network, k)

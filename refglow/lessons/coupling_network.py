@@ -23,6 +23,7 @@ and a random generator. Choose an image and weights, and return True if inverse 
 them, False if not. It will be tried on a right coupling and on wrong ones."""
 
 HALF = 2
+_ROUNDING = 1e-6  # a right coupling's error is smaller, and that of a wrong one larger
 SHAPES: Mapping[str, tuple[int, ...]] = {
     "kernel1": (3, 3, HALF, 5), "bias1": (5,), "kernel2": (1, 1, 5, 5), "bias2": (5,),
     "kernel3": (3, 3, 5, 2 * HALF), "bias3": (2 * HALF,)}
@@ -63,8 +64,8 @@ def _judge(answer: Callable[..., Any]) -> str:
         for mistake, wrong in _wrong():
             seen = []
             if _verdict(answer, _noting(wrong, seen), seed):
-                raise WrongAnswerError(f"It lets a coupling pass {mistake}. {_why(seen)}")
-    return ("It passes what is right and catches four mistakes that a zero start hides, the "
+                raise WrongAnswerError(f"It lets a coupling pass {mistake}. {_why(wrong, seen)}")
+    return ("It passes what is right and catches five mistakes that a zero start hides, the "
             "network that sees the wrong half among them.")
 
 
@@ -79,6 +80,10 @@ def _output(seen: Array, weights: Weights) -> Array:
     """The network's [r | t] for what it sees, as one example of H W pixels."""
     output = coupling_network(seen, *(np.asarray(weights[name]) for name in SHAPES))
     return output.reshape(1, -1, 2 * HALF)
+
+
+def _shift(y: Array, weights: Weights) -> Array:
+    return _output(y[..., :HALF], weights)[0, :, HALF:].reshape(*y.shape[:-1], HALF)
 
 
 def _mapped(op: Callable[..., tuple[Array, Array]], x: Array, output: Array) -> Array:
@@ -106,6 +111,9 @@ def _wrong() -> Iterator[tuple[str, Coupling]]:
     yield ("that forgets the shift on the way back", Coupling(
         right.forward, lambda y, w: _mapped(sigmoid_coupling_inverse, y, _output(
             y[..., :HALF], w) * np.repeat([1.0, 0.0], HALF)), SHAPES))
+    yield ("that takes the shift off both halves on the way back", Coupling(
+        right.forward, lambda y, w: right.inverse(y, w) - np.concatenate(
+            [_shift(y, w), np.zeros_like(_shift(y, w))], axis=-1), SHAPES))
 
 
 def _noting(coupling: Coupling, seen: list[tuple[Array, Weights]]) -> Coupling:
@@ -119,14 +127,20 @@ def _noting(coupling: Coupling, seen: list[tuple[Array, Weights]]) -> Coupling:
 def _by_how_much(seen: list[tuple[Array, Weights]]) -> str:
     if not seen:
         return " It never called coupling.forward."
-    x, weights = seen[-1]
-    back = _right().inverse(_right().forward(x, weights), weights)
-    error = float(np.abs(back - x).max())
-    return (f" On your image and weights it comes back with an error of {error:.1g}, which is "
+    error = _error(_right(), *seen[-1])
+    if not error < _ROUNDING:
+        return (f" Your weights are too large for it: it comes back with an error of {error:.1g}, "
+                "because scales become 0 or numbers overflow. Draw smaller ones.")
+    return (f" On your image and weights inverse(forward(x)) is x but for {error:.1g}, which is "
             "rounding: allow for that.")
 
 
-def _why(seen: list[tuple[Array, Weights]]) -> str:
+def _error(coupling: Coupling, x: Array, weights: Weights) -> float:
+    back = coupling.inverse(coupling.forward(x, weights), weights)
+    return float(np.abs(back - x).max())
+
+
+def _why(wrong: Coupling, seen: list[tuple[Array, Weights]]) -> str:
     """What about the weights lets the mistake pass, as far as it can be told."""
     if not seen:
         return "It never called coupling.forward."
@@ -138,7 +152,12 @@ def _why(seen: list[tuple[Array, Weights]]) -> str:
     if np.ptp(output, axis=1).max() == 0:
         return ("Your network gives the same numbers at every pixel: nothing depends on what it "
                 "sees.")
-    return "Compare all of inverse(forward(x)) with x: every pixel, and both halves."
+    error = _error(wrong, x, weights)
+    if error < _ROUNDING:
+        return (f"On your weights its error is only {error:.1g}: draw them so large that the "
+                "network's output matters, and each differently.")
+    return (f"On your image and weights inverse(forward(x)) is off by {error:.1g}. Compare all of "
+            "it with x: every pixel, both halves, and to rounding.")
 
 
 exercise = Exercise(TASK, _judge, passes)

@@ -12,6 +12,7 @@ from refglow.bijectors.latents import split_latents
 from refglow.dtypes import Array
 from refglow.lessons.comparison import require_close, require_parts
 from refglow.lessons.exercise import Exercise
+from refglow.lessons.squeeze import unsqueeze
 
 TASK = """Write `two_scales(z, image_shape)` for the latent vector of one image [H, W, C] from a
 Glow of two blocks, of which half of the channels exit after the first. z has H W C numbers. Return
@@ -63,6 +64,8 @@ def _coarse_mistakes(z: Array, shape: Shape) -> dict[str, Array]:
         _CONTIGUOUS: z[:z.size // 2].reshape(size),
         "These are the last 8C channels; what went through both blocks comes first.":
             whole[..., 8 * c:],
+        "The two are exchanged: coarse comes first.": split_latents(
+            z, shape, blockwise_splits_of(shape, 2, None))[1],
         "These are every second channel; the two scales lie in halves of the channels.":
             whole[..., ::2]}
 
@@ -76,6 +79,9 @@ def _fine_mistakes(z: Array, shape: Shape) -> dict[str, Array]:
         _CONTIGUOUS: z[z.size // 2:].reshape(size),
         "The channels are right, but a reshape alone does not undo a squeeze: tiles are torn "
         "apart (lesson 4).": squeezed.reshape(size),
+        "They are still squeezed: undo the squeeze that took them along.": squeezed,
+        "Rows and columns of each tile are swapped (lesson 4).": unsqueeze(
+            squeezed.swapaxes(0, 1), 2).swapaxes(0, 1),
         "That undoes space_to_depth, k = (a n + b) C + c; Glow's squeeze is k = (c n + a) n + b "
         "(lesson 4).": by_tile.reshape(size)}
 

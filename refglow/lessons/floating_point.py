@@ -60,6 +60,8 @@ def _why(found: Array, x: Array, wrong: Array) -> str:
     """The likely mistake, by where the answer is wrong."""
     if not np.isfinite(found).all():
         return "Something overflowed or its logarithm was of 0: e^710 is more than a float64 holds."
+    if np.array_equal(np.sign(found), np.ones_like(found)):
+        return "The sign is wrong: a sigmoid is below 1, so its logarithm is negative."
     if np.array_equal(found, np.float32(found)):
         return "The digits are those of float32."
     if not found[x > 40].any() and wrong[x > 40].all():

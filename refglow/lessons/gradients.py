@@ -119,6 +119,8 @@ def _mistakes(x: Array, net: _Net, y_bar: Array,
     yield ("d log s / dr is q = 1 - s, not ds/dr = s q.",
            bars((b * b_bar + fldj_bar) * s * q))
     yield ("ds/dr is s q with q = 1 - s; the q is missing.", bars(b * s * b_bar + fldj_bar))
+    yield ("The log-det's path has the wrong sign: fldj is plus the sum of log s.",
+           bars((b * s * b_bar - fldj_bar) * q))
     yield ("In r_bar stands x1, the coupling's input; this is s x1 + t, its output.",
            bars(((b * s + output[..., half:]) * s * b_bar + fldj_bar) * q))
     yield ("The output is [r | t]; these are the cotangents as [t | r].",

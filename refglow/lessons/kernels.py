@@ -32,6 +32,8 @@ def _judge(answer: Callable[..., Any]) -> str:
             raise WrongAnswerError(f"Two numbers were asked for, (sectors, passes); got {found!r}.")
         expected = _counted(addresses)
         for k, what in enumerate(("sectors", "passes")):
+            if np.shape(found[k]) != ():
+                raise WrongAnswerError(f"{what.capitalize()} are to be a number; got {found[k]!r}.")
             if found[k] != expected[k]:
                 raise WrongAnswerError(
                     f"{name}: {expected[k]} {what}; got {found[k]}.{_recognised(answer, k)}")

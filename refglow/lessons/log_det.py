@@ -60,12 +60,21 @@ def _mistakes(a: Array) -> Iterator[tuple[str, float]]:
     if np.isinf(det):
         yield ("The product overflowed: it is larger than any float64. Add logarithms instead.",
                np.inf)
-    elif det < 0:
-        yield ("The determinant is negative, and its logarithm NaN: take absolute values first.",
-               np.nan)
-    else:
+    if _meets_a_zero(a):
         yield ("A zero stood where you divide. Bring up a row from below in which no zero stands; "
                "the largest number is the best choice (partial pivoting).", np.nan)
+    yield ("Something negative has no logarithm: the determinant, or a number on the diagonal. "
+           "Take absolute values first.", np.nan)
+
+
+def _meets_a_zero(a: Array) -> bool:
+    """Whether elimination without exchanges of rows comes to a zero where it divides."""
+    work = a.copy()
+    for k in range(len(work)):
+        if work[k, k] == 0:
+            return True
+        work[k + 1:] -= np.outer(work[k + 1:, k] / work[k, k], work[k])
+    return False
 
 
 exercise = Exercise(TASK, _judge, log_abs_det)

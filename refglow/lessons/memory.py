@@ -67,6 +67,7 @@ class _Layer:
 
     def vjp(self, x: Array, y_bar: Array, log_det_bar: float) -> tuple[Array, Array]:
         """(x_bar, weight_bar)."""
+        self._alive.counted(x)
         (a, b), (changed_bar, a_bar) = np.split(x, 2, axis=-1), np.split(y_bar, 2, axis=-1)
         w, u = self.weights
         g = np.tanh(w * a)
@@ -86,7 +87,8 @@ class _Alive:
     def counted(self, array: Array) -> Array:
         """The array, which counts from now on."""
         self._shown = [known for known in self._shown if known() is not None]
-        self._shown.append(weakref.ref(array))
+        if not any(known() is array for known in self._shown):
+            self._shown.append(weakref.ref(array))
         self.most = max(self.most, len(self._shown))
         return array
 
@@ -100,21 +102,22 @@ def _judge(answer: Callable[..., Any]) -> str:
         log_det_bar = float(rng.normal())
         y = _result(layers, x)[0]
         got = answer(list(layers), y.copy(), y_bar.copy(), log_det_bar)
+        at_once = alive.most
         x_bar, bars = require_parts("pull_back", got, ("x_bar", "weight_bars"))
-        if not isinstance(bars, list | tuple) or len(bars) != count:
+        if not isinstance(bars, list | tuple | np.ndarray) or len(bars) != count:
             raise WrongAnswerError(f"weight_bars is to be a list of one array for each of the "
                                    f"{count} layers; got {_counted(bars)}.")
         _compare(layers, x, (x_bar, np.array(bars)), y_bar, log_det_bar)
-        if alive.most > _AT_ONCE:
+        if at_once > _AT_ONCE:
             raise WrongAnswerError(
-                f"The cotangents are right, but {alive.most} rebuilt inputs of a flow of {count} "
+                f"The cotangents are right, but {at_once} rebuilt inputs of a flow of {count} "
                 "layers were there at once: that is as much memory as storing them. Forget each "
                 "when its layer is done.")
     return "It needs one layer's input at a time, however many layers there are."
 
 
 def _counted(bars: Any) -> str:
-    return f"{len(bars)}" if isinstance(bars, list | tuple) else type(bars).__name__
+    return f"{len(bars)}" if isinstance(bars, list | tuple | np.ndarray) else type(bars).__name__
 
 
 def _result(layers: Sequence[_Layer], x: Array) -> tuple[Array, Any]:

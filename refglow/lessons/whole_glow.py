@@ -11,6 +11,7 @@ import numpy as np
 from refglow.backend import use_backend
 from refglow.bijectors.expand import expand_inverse
 from refglow.bijectors.glow import Glow
+from refglow.bijectors.latents import split_latents
 from refglow.dtypes import Array
 from refglow.lessons.comparison import require_close, require_parts
 from refglow.lessons.exercise import Exercise, WrongAnswerError
@@ -142,6 +143,15 @@ def _mistaken(x: Array, layer: LayerFunction, squeeze: Squeeze, splits: Splits, 
     return z.reshape(len(z), -1), log_det
 
 
+def _end_to_end(x: Array, layer: LayerFunction, squeeze: Squeeze, splits: Splits,
+                num_steps: int) -> tuple[Array, Array]:
+    """The latents of each scale as a stretch of z, the coarsest first."""
+    z, log_det = inverse(x, layer, squeeze, splits, num_steps)
+    shape = (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
+    parts = split_latents(z, shape, [tuple(split) for split in splits])
+    return np.concatenate([part.reshape(len(x), -1) for part in parts], axis=-1), log_det
+
+
 _MISTAKES: dict[str, Callable[..., tuple[Array, Array]]] = {
     "That runs step 0 first. Steps are counted as forward applies them: towards the latent, the "
     "last comes first.": partial(_mistaken, turned=True),
@@ -158,6 +168,14 @@ _MISTAKES: dict[str, Callable[..., tuple[Array, Array]]] = {
         _mistaken, counted=("actnorm", "conv", "coupling")),
     "The exits are missing: what leaves is scaled and shifted by its exit first.": partial(
         _mistaken, coupled=False),
+    "The scales were laid end to end. In z each coarse pixel holds a share of every scale: squeeze "
+    "what exited along, and join channels.": _end_to_end,
+    "The sign of the log-det is wrong: each layer's is already that of the way to the latent.":
+        lambda *given: (inverse(*given)[0], -inverse(*given)[1]),
+    "The log-dets of the convolutions are missing.": partial(
+        _mistaken, counted=("actnorm", "coupling", "exit")),
+    "The log-dets of the ActNorms are missing.": partial(
+        _mistaken, counted=("conv", "coupling", "exit")),
     "These are the log-dets of the couplings and exits alone; ActNorm and the convolution count "
     "too.": partial(_mistaken, counted=("coupling", "exit"))}
 

@@ -22,7 +22,8 @@ def test_rounding_is_not_a_mistake():
 
 @pytest.mark.parametrize(("got", "words"), [
     (RIGHT.T, "With n = 2, y[0, 1] is 3; it should be 2 (2 of 4 numbers differ)."),
-    (RIGHT * (1 + 1e-8), "(4 of 4"), (RIGHT * np.nan, "y[0, 0] is nan; it should be 1"),
+    (RIGHT * (1 + 1e-8), "y[0, 0] is 1.00000001; it should be 1 (4 of 4"),
+    (RIGHT * np.nan, "y[0, 0] is nan; it should be 1"),
     (RIGHT * [[1, 1], [1, np.inf]], "y[1, 1] is inf"), (RIGHT + 1e-3j, "y[0, 0] is 1+0.001j"),
     (RIGHT[0], "the shape (2,); it should be (2, 2)"), (None, "a `return`"),
     ("four", "an array of numbers; got str"), ([[1], [2, 3]], "an array of numbers; got list"),

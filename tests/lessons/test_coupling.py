@@ -69,7 +69,10 @@ WRONG_ANSWERS = {
     "not their logarithms": with_log_det(lambda r: -expit(r + 2).sum()),
     "The + 2 is missing in the log-det": with_log_det(lambda r: -log_expit(r).sum()),
     "r is not the log of the scale": with_log_det(lambda r: -r.sum()),
-    "ValueError": lambda y, network, k: network(y),
+    "network takes the k = 3 channels that decide; it was given an image of shape (2, 2, 2)":
+        lambda y, network, k: exercise.solution(y, network, y.shape[-1] // 2),
+    "network takes the k = 1 channels that decide; it was given an image of shape (1, 1, 2)":
+        lambda y, network, k: network(y),
 }
 
 

@@ -37,6 +37,12 @@ def first_half_passes(coupling, rng):
     return np.array_equal(coupling.forward(x, small(coupling.shapes, rng))[..., :2], x[..., :2])
 
 
+def high_half_comes_back(coupling, rng):
+    x, weights = rng.normal(size=(2, 4, 4)), small(coupling.shapes, rng)
+    back = coupling.inverse(coupling.forward(x, weights), weights)
+    return np.allclose(back[..., 2:], x[..., 2:])
+
+
 def by_hand_written_loop(coupling, rng):
     """Another right one: several images, the largest error of all."""
     worst = 0.0
@@ -54,9 +60,15 @@ WRONG_ANSWERS = {
     "Your kernel3 is zero, so the network gives the same numbers whatever it sees.":
         round_trip(random_but_for_the_last_kernel),
     "nothing depends on what it sees": round_trip(dead_units),
-    "Compare all of inverse(forward(x)) with x": first_half_passes,
-    "It rejects a coupling that is right. On your image and weights it comes back with an error of":
-        round_trip(small, np.array_equal),
+    "Compare all of it with x: every pixel, both halves": first_half_passes,
+    "that takes the shift off both halves on the way back. On your image": high_half_comes_back,
+    "and to rounding": round_trip(small, lambda back, x: np.abs(back - x).max() < 10),
+    "On your weights its error is only 1e-16": round_trip(
+        lambda shapes, rng: {name: np.full(shape, 1e-6) for name, shape in shapes.items()}),
+    "It rejects a coupling that is right. On your image and weights inverse(forward(x)) is x but "
+    "for": round_trip(small, np.array_equal),
+    "Your weights are too large for it": round_trip(
+        lambda shapes, rng: {name: 100 * rng.normal(size=shape) for name, shape in shapes.items()}),
     "It never called coupling.forward": lambda coupling, rng: True,
     "True or False; got NoneType": lambda coupling, rng: None,
     "KeyError": lambda coupling, rng: coupling.forward(np.zeros((2, 2, 4)), {}),

@@ -54,7 +54,10 @@ WRONG_ANSWERS = {
     "a reshape alone does not undo a squeeze": changed(
         fine=lambda part, shape: part.reshape(shape[0] // 2, shape[1] // 2, 2 * shape[2])),
     "undoes space_to_depth": changed(split=("a", "b", "c")),
-    "fine has the shape (1, 2, 8); it should be (2, 4, 2)": changed(fine=lambda part, shape: part),
+    "Rows and columns of each tile are swapped": changed(split=("c", "b", "a")),
+    "fine has the shape (1, 2, 8); it should be (2, 4, 2). They are still squeezed": changed(
+        fine=lambda part, shape: part),
+    "The two are exchanged": lambda z, shape: changed()(z, shape)[::-1],
     "two_scales is to return (coarse, fine)": lambda z, shape: z,
 }
 

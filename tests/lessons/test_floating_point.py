@@ -27,6 +27,7 @@ WRONG_ANSWERS = {
         x < 0, x - np.log1p(np.exp(np.minimum(x, 0))), np.where(
             x > 36, -np.exp(-np.abs(x)), np.log(sigmoid(np.abs(x))))),
     "The digits are those of float32": lambda x: elementary.log_sigmoid(x.astype(np.float32)),
+    "The sign is wrong": lambda x: np.logaddexp(0, -x),
     "further away than rounding": lambda x: elementary.log_sigmoid(x + 2),
     "has the shape ()": lambda x: elementary.log_sigmoid(x).sum(),
     "is a `return` missing?": lambda x: None,

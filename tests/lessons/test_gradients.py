@@ -37,6 +37,8 @@ WRONG_ANSWERS = {
     "path through the log-det is missing": coupling(
         lambda x1, y1, s, bar, _: x1 * s * bar * (1 - s)),
     "path through s is missing": coupling(lambda x1, y1, s, bar, fldj: fldj * (1 - s)),
+    "The log-det's path has the wrong sign": coupling(
+        lambda x1, y1, s, bar, fldj: (x1 * s * bar - fldj) * (1 - s)),
     "q = 1 - s, not ds/dr = s q": coupling(
         lambda x1, y1, s, bar, fldj: (x1 * bar + fldj) * s * (1 - s)),
     "the q is missing": coupling(lambda x1, y1, s, bar, fldj: x1 * s * bar + fldj),

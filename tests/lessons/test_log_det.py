@@ -36,7 +36,9 @@ WRONG_ANSWERS = {
     "Eliminate first": lambda a: np.log(np.abs(np.diagonal(a))).sum(),
     "Its logarithm was asked for": lambda a: np.prod(diagonal_of_u(a)),
     "The product overflowed": lambda a: np.log(np.abs(np.prod(diagonal_of_u(a)))),
-    "take absolute values first": lambda a: np.log(np.linalg.det(a)),
+    "or a number on the diagonal. Take absolute values first":
+        lambda a: np.log(diagonal_of_u(a)).sum(),
+    "Take absolute values first": lambda a: np.log(np.linalg.det(a)),
     "partial pivoting": lambda a: np.log(np.abs(diagonal_of_u(a, pivoting=False))).sum(),
     "Work on a copy": in_place,
 }

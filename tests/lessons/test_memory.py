@@ -1,5 +1,6 @@
 """Lesson 11's exercise: which answers it takes, and what it says to the others."""
 
+import numpy as np
 import pytest
 
 from refglow.lessons.memory import exercise
@@ -40,6 +41,21 @@ def all_kept(layers, y, y_bar, log_det_bar):
     return y_bar, bars[::-1]
 
 
+def copies_kept(layers, y, y_bar, log_det_bar):
+    inputs, bars = [], []
+    for layer in reversed(layers):
+        y = layer.inverse(y).copy()
+        inputs.append(y)
+        y_bar, bar = layer.vjp(y, y_bar, log_det_bar)
+        bars.append(bar)
+    return y_bar, bars[::-1]
+
+
+def as_one_array(*given):
+    x_bar, bars = walk()(*given)
+    return x_bar, np.array(bars)
+
+
 def in_one_loop(layers, y, y_bar, log_det_bar):
     bars = [None] * len(layers)
     for k in range(len(layers) - 1, -1, -1):
@@ -48,7 +64,7 @@ def in_one_loop(layers, y, y_bar, log_det_bar):
     return y_bar, tuple(bars)
 
 
-RIGHT_ANSWERS = [exercise.solution, walk(), in_one_loop]
+RIGHT_ANSWERS = [exercise.solution, walk(), in_one_loop, as_one_array]
 WRONG_ANSWERS = {
     "in the order of layers": walk(listed=1),
     "pulls back at each layer's output": walk(at_input=False),
@@ -56,8 +72,9 @@ WRONG_ANSWERS = {
     "That begins with the first layer": walk(order=iter, listed=1),
     "8 rebuilt inputs of a flow of 8 layers were there at once": all_kept,
     "rebuilt inputs of a flow of 8 layers": by_recursion,
-    "a list of one array for each of the 1 layers; got ndarray": lambda layers, y, y_bar, _: (
-        y_bar, y),
+    "8 rebuilt inputs of a flow of 8": copies_kept,
+    "a list of one array for each of the 1 layers; got dict": lambda layers, y, y_bar, _: (
+        y_bar, {}),
     "got 0": lambda layers, y, y_bar, _: (y_bar, []),
     "is to return (x_bar, weight_bars)": lambda layers, y, y_bar, _: y_bar,
 }

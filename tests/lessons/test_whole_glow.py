@@ -32,6 +32,20 @@ def glow(steps=reversed, kinds=KINDS, blocks=reversed, exits=True, join=("exited
     return inverse
 
 
+def end_to_end(x, layer, squeeze, splits, num_steps):
+    """Each scale flattened as it exits, in front of those that exited before."""
+    total, stretches = 0.0, []
+    for i in reversed(range(len(splits))):
+        x, leave = squeeze(x), splits[i][0]
+        names = [f"step{j}.{kind}" for j in reversed(range(num_steps)) for kind in KINDS]
+        for name in [*names, "exit"]:
+            x, log_det = layer(f"block{i}.{name}", x)
+            total = total + log_det
+        stretches = [x[..., leave:].reshape(len(x), -1), *stretches]
+        x = x[..., :leave]
+    return np.concatenate([x.reshape(len(x), -1), *stretches], axis=-1), total
+
+
 RIGHT_ANSWERS = [exercise.solution, glow(),
                  lambda *given: [part.tolist() for part in glow()(*given)]]
 WRONG_ANSWERS = {
@@ -46,6 +60,10 @@ WRONG_ANSWERS = {
     "The log-dets of the exits are missing": glow(counted=KINDS),
     "These are the log-dets of the couplings and exits alone": glow(counted=("coupling", "exit")),
     "it was given [2, 1, 2, 16]": glow(cut=False),
+    "The log-dets of the convolutions are missing": glow(counted=("actnorm", "coupling", "exit")),
+    "The log-dets of the ActNorms are missing": glow(counted=("conv", "coupling", "exit")),
+    "The sign of the log-det is wrong": lambda *given: (glow()(*given)[0], -glow()(*given)[1]),
+    "The scales were laid end to end": end_to_end,
     "log_det has the shape (); it should be (2,)": glow(of_all=True),
     "There is no layer 'block1.step2.actnorm'": glow(
         steps=lambda steps: [s + 1 for s in steps][::-1]),
