@@ -148,7 +148,8 @@ def _end_to_end(x: Array, layer: LayerFunction, squeeze: Squeeze, splits: Splits
     """The latents of each scale as a stretch of z, the coarsest first."""
     z, log_det = inverse(x, layer, squeeze, splits, num_steps)
     shape = (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
-    parts = split_latents(z, shape, [tuple(split) for split in splits])
+    triples = tuple((leave, grab, passed) for leave, grab, passed in splits)
+    parts = split_latents(z, shape, triples)
     return np.concatenate([part.reshape(len(x), -1) for part in parts], axis=-1), log_det
 
 

@@ -78,6 +78,27 @@ def one_after_the_other(r, fldj):
         fldj[example] = total
 
 
+def one_thread_alone(r, fldj):
+    if cuda.threadIdx.x == 0:
+        total = float32(0)
+        for k in range(r.shape[1]):
+            total += r[cuda.blockIdx.x, k] + 2
+        fldj[cuda.blockIdx.x] = total
+
+
+def by_atomics(r, fldj):
+    total = cuda.shared.array(1, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    if thread == 0:
+        total[0] = 0
+    cuda.syncthreads()
+    if thread < r.shape[1]:
+        cuda.atomic.add(total, 0, r[example, thread] + 2)
+    cuda.syncthreads()
+    if thread == 0:
+        fldj[example] = total[0]
+
+
 def without_guard(r, fldj):
     parts = cuda.shared.array(16, float32)
     parts[cuda.threadIdx.x] = r[cuda.blockIdx.x, cuda.threadIdx.x] + 2
@@ -119,7 +140,9 @@ def two_for_all(r, fldj):
 @pytest.mark.parametrize(("kernel", "hint"), [
     (without_barrier, "Race in shared memory"), (barrier_in_the_branch, "Divergent barrier"),
     (all_threads_add, "Race in shared memory"), (all_threads_write, "Race in global memory"),
-    (one_after_the_other, "one thread reads 16 numbers"), (without_guard, "Out-of-bounds access"),
+    (one_after_the_other, "one thread reads 16 numbers"),
+    (one_thread_alone, "one thread reads 10 numbers of r"), (by_atomics, "A tree's order is fixed"),
+    (without_guard, "Out-of-bounds access"),
     (nothing_for_the_others, "which nobody has written"),
     (two_for_all, "added for threads that have no number")])
 def test_log_det(kernel, hint):
