@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from refglow.cli.given_image import FITS, centred, given_image, levels_of
-from refglow.cli.json_report import is_standard_output
 from refglow.cli.messages import say
 from refglow.cli.progress import progress_of_parts
 from refglow.cli.report_files import ReportFiles
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from refglow.dtypes import Array
     from refglow.explain.pixel import Worked
-    from refglow.explain.record import Trace
+    from refglow.explain.record import Stage, Trace
     from refglow.training.trained import Trained
+
+Tell = Callable[[str], None]
 
 
 def explain(
@@ -83,8 +88,8 @@ def explain(
                       conditions=conditions, seed=seed, on_stage=on_stage)
     numbers = None if at is None else worked(found, at, *place)
     explained = _Explained(found, what, shown, place)
-    explained.print(at, numbers, pictures, files.to_stderr)
-    explained.write(files, numbers)
+    explained.write(files, numbers)  # first: a reader such as head may end what is printed
+    explained.print(at, numbers, pictures, files)
 
 
 def _require_choice(option: str, choice: str, possible: tuple[str, ...]) -> None:
@@ -113,9 +118,23 @@ def _model(model: str, seed: int, n_bits: int | None) -> tuple[Trained, str]:
         bits = n_bits or 8
         return (Trained(example_glow(model, seed), bits, 2**bits - 1),
                 f"{model} model, random weights in every layer (seed {seed})")
+    _require_model(Path(model))
     trained = load_trained(Path(model), n_bits)
     steps = "" if trained.step is None else f", trained for {trained.step} steps"
     return trained, f"{model}{steps}"
+
+
+def _require_model(place: Path) -> None:
+    """Refuse what cannot be a model: nothing, or a picture in its place."""
+    from refglow.explain.example import MODELS
+    from refglow.training.image_folder import SUFFIXES
+
+    if not place.exists():
+        raise ValueError(f"There is no model {place}. Give {' or '.join(MODELS)}, the folder of a "
+                         "training run, or a model file.")
+    if place.suffix.lower() in SUFFIXES:
+        raise ValueError(f"{place} is a picture, and the model comes before it: refglow explain "
+                         f"{MODELS[0]} {place}.")
 
 
 def _start(trained: Trained, image: str | None, direction: str, data: str | None,
@@ -161,34 +180,22 @@ class _Explained:
     pixel: tuple[int | None, int | None]
 
     def print(self, at: str | None, numbers: Worked | None, pictures: bool,
-              to_stderr: bool) -> None:
-        """The table, or one stage, for people."""
-        from refglow.explain.terminal import (
-            stage_lines,
-            stage_picture,
-            summary_of,
-            table_of,
-        )
+              files: ReportFiles) -> None:
+        """The table, or one stage, for people, and where the page is."""
         from refglow.validation.table import console, stderr_console
 
-        out = stderr_console() if to_stderr else console()
-        say(f"Model: {self.model}. Input: {self.shown}.", to_stderr=to_stderr)
+        out = stderr_console() if files.to_stderr else console()
+        tell = partial(say, to_stderr=files.to_stderr)
+        tell(f"Model: {self.model}. Input: {self.shown}.")
         out.print()
         if at is not None and numbers is not None:
-            stage = self.trace.at(at)
-            for line in stage_lines(stage):
-                say(line, to_stderr=to_stderr)
-            out.print(stage_picture(stage, out), no_wrap=True, overflow="crop")
-            out.print()
-            for line in str(numbers).splitlines():
-                say(line, to_stderr=to_stderr)
-            return
-        out.print(table_of(self.trace, out.width))
-        say(summary_of(self.trace), to_stderr=to_stderr)
-        for stage in self.trace.stages if pictures else ():
-            out.print()
-            say(f"{stage.name}: {stage.title}", to_stderr=to_stderr)
-            out.print(stage_picture(stage, out), no_wrap=True, overflow="crop")
+            _print_stage(self.trace.at(at), numbers, out, tell)
+        else:
+            _print_table(self.trace, pictures, out, tell)
+        if files.html is not None:
+            tell(f"The page is {files.html}.")
+        elif at is None and not files.to_stderr:
+            tell("--at NAME zooms in on a stage; --html FILE writes a page with a slider.")
 
     def write(self, files: ReportFiles, numbers: Worked | None) -> None:
         """The page and the JSON."""
@@ -199,10 +206,31 @@ class _Explained:
             with progress_of_parts("page") as on_stage:
                 write_page(files.html, self.trace, self.model, self.shown, pixel=self.pixel,
                            at=None if numbers is None else numbers.stage, on_stage=on_stage)
-            say(f"The page is {files.html}.", to_stderr=files.to_stderr)
-        elif not is_standard_output(files.json):
-            say("--at NAME zooms in on a stage; --html FILE writes a page with a slider.")
         report: dict[str, Any] = {"model": self.model, "input": self.shown,
                                   **self.trace.as_dict()}
         write_json(files.json, report | (
             {} if numbers is None else {"worked": numbers.as_dict()}))
+
+
+def _print_stage(stage: Stage, numbers: Worked, out: Console, tell: Tell) -> None:
+    """One stage in full, its picture, and one pixel by hand."""
+    from refglow.explain.terminal import stage_lines, stage_picture
+
+    for line in stage_lines(stage):
+        tell(line)
+    out.print(stage_picture(stage, out), no_wrap=True, overflow="crop")
+    out.print()
+    for line in str(numbers).splitlines():
+        tell(line)
+
+
+def _print_table(trace: Trace, pictures: bool, out: Console, tell: Tell) -> None:
+    """All stages, a line each, and their pictures if wanted."""
+    from refglow.explain.terminal import stage_picture, summary_of, table_of
+
+    out.print(table_of(trace, out.width))
+    tell(summary_of(trace))
+    for stage in trace.stages if pictures else ():
+        out.print()
+        tell(f"{stage.name}: {stage.title}")
+        out.print(stage_picture(stage, out), no_wrap=True, overflow="crop")

@@ -18,14 +18,16 @@ import typer
 
 
 def say(text: str, *, to_stderr: bool = False) -> None:
-    """Print a line; in a terminal it is broken between words.
+    """Print a line; in a terminal it is broken between words, and stays as far in as it begins.
 
     Bytes of a file's name that are no text appear as question marks.
     """
     line = text.encode("utf-8", "replace").decode("utf-8")
     if (sys.stderr if to_stderr else sys.stdout).isatty():
+        margin = " " * (len(line) - len(line.lstrip(" ")))
         line = textwrap.fill(line, shutil.get_terminal_size().columns, replace_whitespace=False,
-                             break_long_words=False, break_on_hyphens=False)
+                             break_long_words=False, break_on_hyphens=False,
+                             subsequent_indent=2 * margin)
     typer.echo(line, err=to_stderr)
 
 

@@ -1,4 +1,4 @@
-"""A trace in a terminal of 80 columns or more: a table, one stage in full, pictures of tensors."""
+"""A trace in a terminal of 60 columns or more: a table, one stage in full, pictures of tensors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from refglow.explain.record import Stage, Trace
 
 _WIDE = 110  # columns, from which on mean and deviation are shown
+_NARROW = 80  # below which the smallest and largest number are not
 _LETTERS = "cba.123"  # of a picture without colours, from -limit to +limit
 # Blue, grey, red; as on the page in a dark window.
 _ANCHORS = np.array([[120, 190, 255], [40, 90, 170], [40, 44, 48], [170, 70, 40], [255, 170, 110]])
@@ -35,17 +36,18 @@ def table_of(trace: Trace, width: int) -> Table:
     from rich.table import Table
 
     wide = width >= _WIDE
+    ends = width >= _NARROW
     way = "image to latent" if trace.to_latent else "latent to image"
     table = Table(title=f"Stages of {trace.direction}, from {way}", title_justify="left",
                   header_style="bold", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
                   padding=(0, 2 if wide else 1, 0, 0))
     table.add_column("stage", no_wrap=True)
-    for header in ("shape", "log-det,\nnats", "bits/dim\nso far", "cond", "min", "max",
-                   *(("mean", "sd") if wide else ())):
+    for header in ("shape", "log-det,\nnats", "bits/dim\nso far", "cond",
+                   *(("min", "max") if ends else ()), *(("mean", "sd") if wide else ())):
         table.add_column(header, justify="right", no_wrap=True)
     start = "image" if trace.to_latent else "latents"
     table.add_row(start, shape(tuple(trace.start.shape[1:])), "",
-                  f"{np.mean(trace.started.total):.4f}", *[""] * (5 if wide else 3), style="dim")
+                  f"{np.mean(trace.started.total):.4f}", style="dim")
     previous = ""
     for stage in trace.stages:
         block = stage.name.partition(".")[0]
@@ -53,7 +55,8 @@ def table_of(trace: Trace, width: int) -> Table:
             table.add_section()
         previous = block
         found = stage.statistics
-        cells = [found.least, found.largest, *((found.mean, found.deviation) if wide else ())]
+        cells = [*((found.least, found.largest) if ends else ()),
+                 *((found.mean, found.deviation) if wide else ())]
         table.add_row(stage.name, shape(stage.shape_out), figure(float(np.mean(stage.log_det))),
                       f"{np.mean(stage.running.total):.4f}", condition(stage.condition),
                       *map(figure, cells))
@@ -89,8 +92,8 @@ def stage_lines(stage: Stage) -> list[str]:
             f"  bits/dim   {np.mean(running.total):.4f} so far: prior "
             f"{np.mean(running.prior):.4f}, log-dets {np.mean(running.log_dets):.4f}",
             f"  condition  {condition(stage.condition)} ({stage.condition_how})",
-            f"  numbers    min {figure(found.least)} in channel {found.least_channel}, max "
-            f"{figure(found.largest)} in channel {found.largest_channel}, mean "
+            f"  numbers    min {figure(found.least)}{found.in_channel(found.least_channel)}, max "
+            f"{figure(found.largest)}{found.in_channel(found.largest_channel)}, mean "
             f"{figure(found.mean)}, sd {figure(found.deviation)}"
             + (f", {found.not_finite} not finite" if found.not_finite else "")]
 

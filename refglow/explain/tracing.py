@@ -15,20 +15,22 @@ Behind the last stage both are the image's bits/dim, as `refglow.training` compu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refglow.array_library import to_host
 from refglow.backend import use_backend
 from refglow.bijectors.activation_normalization import require_initialized
-from refglow.bijectors.bijector import Bijector
 from refglow.bijectors.glow import Glow
 from refglow.distributions import Normal, Sample
 from refglow.dtypes import Array
 from refglow.explain.record import Running, Stage, Trace
 from refglow.explain.statistics import statistics_of
 from refglow.explain.wording import KINDS, coupled, wording
+
+if TYPE_CHECKING:
+    from refglow.validation.layers import Layer
 
 DIRECTIONS = ("inverse", "forward")
 
@@ -61,8 +63,8 @@ def trace(glow: Glow, x: Any, direction: str = "inverse", *, n_bits: int = 8,
       the trace. Log-dets are in nats, one for each example, float64.
 
     Raises:
-      ValueError: if the direction is neither, ActNorms are not initialised, or x is of another
-        shape.
+      ValueError: if the direction is neither, ActNorms are not initialised, x is of another shape,
+        or a matrix is singular.
       TypeError: if x is of another number type, or the model's is not real and floating.
 
     Source: none (refglow's own).
@@ -83,7 +85,7 @@ def trace(glow: Glow, x: Any, direction: str = "inverse", *, n_bits: int = 8,
         measured = conditions_of(glow, layers, to_latent, seed) if conditions else None
         for k, layer in enumerate(layers):
             on_stage(_name_of(layer.name), k, len(layers))
-            y, log_det = _through(layer.bijector, h, layer.channels, to_latent)
+            y, log_det = _through(layer, h, to_latent)
             parts.append({**_described(glow, layer, h, y, to_latent), "log_det": log_det,
                           **(measured(k, h, y) if measured else _not_measured(len(h)))})
             h = y
@@ -114,13 +116,17 @@ def _batch(glow: Glow, x: Any, to_latent: bool) -> Array:
     return array if array.ndim > event else array[None]
 
 
-def _through(bijector: Bijector, h: Array, channels: int | None,
-             to_latent: bool) -> tuple[Array, Array]:
+def _through(layer: Layer, h: Array, to_latent: bool) -> tuple[Array, Array]:
     """(the whole tensor behind a layer, [B] log-dets in the accumulator's type)."""
+    bijector, channels = layer.bijector, layer.channels
     part = h if channels is None else h[..., :channels]
     step = (bijector._inverse_and_event_log_det if to_latent
             else bijector._forward_and_event_log_det)
-    y, log_det = step(part, part.ndim - 1)
+    try:
+        y, log_det = step(part, part.ndim - 1)
+    except ValueError as error:
+        error.add_note(f"It is {_name_of(layer.name)}.")
+        raise
     if channels is not None:
         y = np.concatenate([y, h[..., channels:]], axis=-1)
     return np.asarray(y), np.broadcast_to(log_det, len(h)).astype(np.float64)

@@ -56,7 +56,7 @@ def broken_because(error: Exception) -> str:
         return "it is not a PNG or JPEG file"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or type(error).__name__
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _pixels(image: Image, wide: bool) -> Array:

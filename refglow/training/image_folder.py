@@ -17,7 +17,7 @@ from refglow.training.decode import UnsupportedImageError, broken_because, decod
 from refglow.training.extra import train_extra
 from refglow.training.image_data import ImageData
 
-_SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg")
 _SHOWN = 5  # names in a message
 _PATIENCE = 2.0  # seconds without a progress bar
 
@@ -95,7 +95,7 @@ def _image_files(folder: Path) -> list[Path]:
     """
     entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
     images = sorted(path for path in entries
-                    if path.suffix.lower() in _SUFFIXES and path.is_file())
+                    if path.suffix.lower() in SUFFIXES and path.is_file())
     if not images:
         others = f"; it holds {_some([path.name for path in sorted(entries)])}" if entries else ""
         hint = (f". Is it cifar10:{folder}?" if any("cifar" in path.name or path.suffix == ".bin"

@@ -151,15 +151,16 @@ def test_forward_shows_the_way_back_or_a_sample(explained):
     assert "a sample of the prior (seed 0)" in one and one == same != other
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [60, 80, 120])
 def test_tables_fit_the_terminal(explained, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", explained("--pictures")[1])
-    lines = [line for line in plain.splitlines() if not re.match(r"Model:|.*bits/dim =", line)]
+    lines = [line for line in plain.splitlines() if not re.match(r"Model:|--at|.*bits/dim =", line)]
     assert max(map(len, lines)) <= columns
-    assert ("mean" in plain) == (columns == 120) and "\u2026" not in plain
+    assert ("mean" in plain) == (columns == 120) and (" max" in plain) == (columns >= 80)
+    assert "\u2026" not in plain
     assert "\u2580" in plain and "blue -" in plain
 
 
@@ -257,7 +258,8 @@ def test_an_image_that_fits_is_not_touched_by_fit(explained):
     (["--pixel", "3"], "two whole numbers, such as 16,20; got '3'"),
     (["--pixel", "a,b"], "got 'a,b'"), (["--direction", "backward"], "got 'backward'"),
     (["--fit", "stretch"], "'crop' or 'resize'; got 'stretch'"),
-    (["absent"], "absent"), (["right.png"], "right.png"),
+    (["absent"], "There is no model absent. Give small or default, the folder of a training run"),
+    (["right.png"], "right.png is a picture, and the model comes before it: refglow explain small"),
     (["--html", "no/folder/page.html"], "no/folder/page.html"),
     (["--html", "-"], "must be a file"),
     (["--html", "same", "--json", "same"], "same file")])
@@ -265,6 +267,34 @@ def test_requests_that_cannot_be_met(explained, arguments, message):
     code, out, err = explained(*arguments)
     assert code == 2 and out == ""
     assert message in re.sub(r"[\s\u2502]+", " ", err)
+
+
+def test_a_singular_matrix_is_named(files, explained):
+    arrays = load_file(files / "model.safetensors")
+    with safe_open(files / "model.safetensors", "numpy") as opened:
+        metadata = opened.metadata()
+    for number in (0, np.nan):
+        arrays["block1.step0.conv.lower_upper"][2, 2] = number
+        save_file(arrays, files / "singular.safetensors", metadata)
+        assert_refused(explained("singular.safetensors"), "at channel 2", "It is block1.step0.conv")
+
+
+def test_the_page_is_written_though_nobody_reads_on(explained, files, monkeypatch):
+    """As with `refglow explain --html page.html | head`."""
+    def broken(*arguments, **options):
+        raise BrokenPipeError
+    monkeypatch.setattr("refglow.cli.explain.say", broken)
+    explained("model.safetensors", "--no-conditions", "--html", "cut.html", "--json", "cut.json")
+    assert (files / "cut.html").exists() and (files / "cut.json").exists()
+
+
+def test_lines_stay_as_far_in_as_they_begin(explained, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    _, out, _ = explained("model.safetensors", "--at", "block1.step0.coupling", "--no-conditions")
+    lines = out[out.index("  shape"):].splitlines()
+    assert any(line.startswith("    ") for line in lines)
+    assert not any(re.match(r"channels? |exited|pixels", line) for line in lines)
 
 
 def test_weights_that_do_not_fit(files, explained):
