@@ -25,6 +25,7 @@ from refglow.validation.layers import Layer, layers_towards_latent
 EXACT = "exact: the Jacobian is known"
 NO_DERIVATIVES = "not measured: the network has no derivatives (jvp and vjp)"
 ESTIMATED = "estimated by Golub-Kahan bidiagonalization"
+WHERE_FINITE = f"{ESTIMATED}, where all numbers are finite"
 
 _LARGE = 1e8  # multiplications for one image, from which on fewer steps are made
 _STEPS_OF_LARGE = 6
@@ -62,7 +63,8 @@ def conditions_of(glow: Glow, layers: Sequence[Layer], to_latent: bool, seed: in
             found = [_condition(layer, ends, example, rng, steps) for example in range(len(h))]
         except (TypeError, NotImplementedError):  # a user's network without derivatives
             return {"condition": np.full(len(h), np.nan), "condition_how": NO_DERIVATIVES}
-        return {"condition": np.array(found), "condition_how": ESTIMATED}
+        return {"condition": np.array(found),
+                "condition_how": WHERE_FINITE if np.isnan(found).any() else ESTIMATED}
     return measure
 
 

@@ -27,6 +27,7 @@ from refglow.explain.equations import MOST
 from refglow.explain.picture import colours_of, picture_of
 from refglow.explain.pixel import worked
 from refglow.explain.record import Running, Stage, Trace
+from refglow.explain.statistics import Statistics, statistics_of
 from refglow.explain.text import condition, figure, shape
 from refglow.validation.report.html import visible
 
@@ -79,11 +80,12 @@ def html_page(trace: Trace, model: str, shown: str, *,
     return environment.get_template("explain/page.html").render(
         trace=trace, model=model, shown=shown, steps=steps, example=example,
         first=0 if at is None else trace.position(at) + 1, version=__version__,
+        statistics=[_statistics(stage, example) for stage in trace.stages],
         waterfall=waterfall([float(stage.log_det[example]) for stage in trace.stages]),
         line=line_of([float(running.total[example]) for running in runnings]),
-        blocks=_blocks(trace), final=runnings[-1], condition=condition,
-        log_det=f"{trace.log_det[example]:.6g}", script=Markup(script), script_hash=Markup(digest),
-        data=_embedded(steps))
+        blocks=_blocks(trace), bits=steps[-1]["bits"],
+        log_det=_nats(trace.log_det[example], "{:.6g}".format), script=Markup(script),
+        script_hash=Markup(digest), data=_embedded(steps))
 
 
 def _script() -> str:
@@ -116,7 +118,8 @@ def _steps(trace: Trace, pixel: tuple[int | None, int | None], example: int,
         "words": "The image, as the model takes it: from -1/2 (black) to 1/2 (white)."
         if trace.to_latent else "The latent vector, of as many numbers as the image.",
         "maths": "", "log_det_maths": "", "shape": shape(start.shape), "carried": "",
-        "log_det": "", "condition": "", "condition_how": "", "statistics": None, "worked": None,
+        "log_det": "", "condition": "", "condition_how": "", "worked": None,
+        "statistics": _listed(statistics_of(start[None])),
         **_bits(trace.started, example), **_picture(start, budget)}
     steps = [first]
     for k, stage in enumerate(trace.stages):
@@ -131,7 +134,6 @@ def _steps(trace: Trace, pixel: tuple[int | None, int | None], example: int,
 
 
 def _step(stage: Stage, example: int) -> dict[str, Any]:
-    found = stage.statistics
     carried = stage.shape_out[-1] - stage.active if len(stage.shape_out) == 3 else 0
     how = stage.condition_how
     return {
@@ -139,13 +141,28 @@ def _step(stage: Stage, example: int) -> dict[str, Any]:
         "maths": visible(stage.maths), "log_det_maths": visible(stage.log_det_maths),
         "shape": f"{shape(stage.shape_in)} \u2192 {shape(stage.shape_out)}",
         "carried": f"{carried} of the channels have exited before" if carried else "",
-        "log_det": figure(float(stage.log_det[example])), **_bits(stage.running, example),
+        "log_det": _nats(stage.log_det[example]), **_bits(stage.running, example),
         "condition": condition(stage.condition[example:example + 1]), "condition_how": how,
-        "statistics": [["least", f"{figure(found.least)} in channel {found.least_channel}"],
-                       ["largest", f"{figure(found.largest)} in channel {found.largest_channel}"],
-                       ["mean", figure(found.mean)],
-                       ["standard deviation", figure(found.deviation)],
-                       *([["not finite", str(found.not_finite)]] if found.not_finite else [])]}
+        "statistics": _listed(_statistics(stage, example))}
+
+
+def _statistics(stage: Stage, example: int) -> Statistics:
+    """Of the example that is shown: a stage's own are of all."""
+    return statistics_of(stage.active_output[example:example + 1])
+
+
+def _listed(found: Statistics) -> list[list[str]]:
+    """Pairs of a name and a number, as text."""
+    if np.isnan(found.least):
+        return [["not finite", f"all {found.not_finite}"]]
+    return [["least", figure(found.least) + found.in_channel(found.least_channel)],
+            ["largest", figure(found.largest) + found.in_channel(found.largest_channel)],
+            ["mean", figure(found.mean)], ["standard deviation", figure(found.deviation)],
+            *([["not finite", str(found.not_finite)]] if found.not_finite else [])]
+
+
+def _nats(log_det: float, written: Callable[[float], str] = figure) -> str:
+    return f"{written(float(log_det))} nats" if np.isfinite(log_det) else figure(np.nan)
 
 
 def _bits(running: Running, example: int) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from refglow.dtypes import Array
 
 ZERO, TOP, NOT_FINITE = 127, 254, 255
-_IN_A_ROW = 64  # numbers of a vector
+_IN_A_ROW = 64  # numbers of a vector, at most
 _WIDER = 1.3  # than high, about
 _FEW = 4  # channels that are shown at least, if need be with fewer pixels
 
@@ -60,15 +60,14 @@ def picture_of(tensor: Array, most: int = 1 << 20) -> Picture:
     """The picture of one example.
 
     Args:
-      tensor: [h, w, C], or a vector [D], which is shown in lines of 64 numbers.
+      tensor: [h, w, C], or a vector [D], which is shown in equal lines of at most 64 numbers.
       most: how many numbers are shown; of more, the last channels are left out, and pixels
         averaged.
     """
     numbers = tensor.astype(np.float64)
     if numbers.ndim == 1:
-        lines = -(-numbers.size // _IN_A_ROW)
-        numbers = np.pad(numbers, (0, lines * _IN_A_ROW - numbers.size), constant_values=np.nan)
-        numbers = numbers.reshape(lines, _IN_A_ROW, 1)
+        line = max(n for n in range(1, _IN_A_ROW + 1) if numbers.size % n == 0)
+        numbers = numbers.reshape(-1, line, 1)
     channels = numbers.shape[-1]
     tile = 1
     while (numbers.size > most and min(numbers.shape[:2]) > tile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ class Statistics:
     def largest_channel(self) -> int:
         """The channel that holds the largest number."""
         return _place_of(self.channel_largest, self.largest)
+
+    def in_channel(self, channel: int) -> str:
+        """" in channel 3"; nothing of a vector, which has none, or if no number is finite."""
+        told = len(self.channel_least) > 1 and not math.isnan(self.least)
+        return f" in channel {channel}" if told else ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

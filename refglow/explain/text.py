@@ -16,12 +16,14 @@ _MOST_LINES = 24  # of the short table
 
 
 def figure(value: float) -> str:
-    """A number of any size to four digits: "0.1235", "-1540", "2.3e+09", "not finite"."""
+    """A number in eight characters or so: "0.1235", "-123456", "2.3e+09", "not finite"."""
     if not math.isfinite(value):
         return "not finite"
     if value == 0:
         return "0"
-    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"
+    if 1e4 <= abs(value) < 1e7:  # the log-det of a large image: to the nat
+        return f"{value:.0f}"
+    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
 
 
 def condition(values: Array) -> str:

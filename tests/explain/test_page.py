@@ -188,13 +188,7 @@ def test_the_numbers_are_those_of_the_trace(browser, pages, traces, name):
             if text("#condition") != "-":
                 assert float(text("#condition")) == pytest.approx(stage.condition[1], rel=1e-2)
             assert text("#condition_how") == stage.condition_how
-            least = re.match(r"least (\S+) in channel (\d+) largest (\S+) in channel (\d+) mean "
-                             r"(\S+) standard deviation (\S+)", text("#statistics"))
-            one = stage.statistics
-            for shown, true in zip(least.groups(), (
-                    one.least, one.least_channel, one.largest, one.largest_channel, one.mean,
-                    one.deviation), strict=True):
-                same(shown, true)
+            assert_statistics(text("#statistics"), stage.active_output[1])
             lines = [" ".join(line.split()) for section in worked(
                 found_trace, stage.name, example=1).sections for line in section.lines]
             assert found.texts(".worked p") == lines
@@ -205,15 +199,39 @@ def test_the_numbers_are_those_of_the_trace(browser, pages, traces, name):
         for row, stage in zip(rows, found_trace, strict=True):
             same(row[2], stage.log_det[1])
             same(row[3], stage.running.total[1], 1e-4)
+            shown = stage.active_output[1][np.isfinite(stage.active_output[1])]
+            same(row[5], shown.min() if shown.size else np.nan)
+            same(row[6], shown.max() if shown.size else np.nan)
         assert found.said == []
 
 
 def same(shown, true, absolute=1e-12):
-    """A number as it is shown, to four digits."""
+    """A number as it is shown."""
     if not np.isfinite(true):
         assert shown == "not finite"
     else:
-        assert float(shown) == pytest.approx(float(true), rel=1e-3, abs=absolute)
+        rel = 0.05 if "e" in shown else 1e-3  # of very small and large ones fewer digits are shown
+        assert float(shown) == pytest.approx(float(true), rel=rel, abs=absolute)
+
+
+def assert_statistics(text, tensor):
+    """What stands below "Its numbers" is of the example that is shown."""
+    found = re.match(r"least (\S+)(?: in channel (\d+))? largest (\S+)(?: in channel (\d+))? mean "
+                     r"(\S+) standard deviation (\S+)(?: not finite (\d+))?$", text)
+    finite = np.isfinite(tensor)
+    numbers = tensor[finite]
+    if not numbers.size:
+        assert text == f"not finite all {tensor.size}"
+        return
+    for shown, true in zip(found.group(1, 3, 5, 6), (
+            numbers.min(), numbers.max(), numbers.mean(), numbers.std()), strict=True):
+        same(shown, true)
+    if tensor.ndim == 1:
+        assert found[2] is None and found[4] is None
+    else:
+        for channel, true in ((found[2], numbers.min()), (found[4], numbers.max())):
+            assert true in tensor[..., int(channel)]
+    assert int(found[7] or 0) == (~finite).sum()
 
 
 @pytest.mark.browser
@@ -308,6 +326,24 @@ def test_pictures_are_drawn_in_the_colours_of_the_scale(browser, pages, traces, 
 
 
 @pytest.mark.browser
+def test_what_is_not_finite_is_told(browser, pages, traces):
+    """The magenta is explained where there is some; a log-det that is no number has no unit."""
+    with opened(browser, pages["not finite"]) as found:
+        assert "Magenta: not finite." in found.page.locator("#caption").inner_text()
+        assert_statistics(" ".join(found.page.locator("#statistics").inner_text().split()),
+                          traces["not finite"].start[1])
+        assert found.page.locator(".made dd").all_inner_texts()[3:5] == ["not finite"] * 2
+        assert "nan" not in found.page.locator("header").inner_text()
+        found.page.evaluate("go(4)")
+        assert found.page.locator("#log_det").inner_text() == "not finite"
+    with opened(browser, pages["image to latent"]) as found:
+        found.page.evaluate("go(steps.length - 1)")  # a vector, no multiple of 64
+        assert found.page.locator("#caption").inner_text() == "The vector, line by line."
+        assert_statistics(" ".join(found.page.locator("#statistics").inner_text().split()),
+                          traces["image to latent"].result[1])
+
+
+@pytest.mark.browser
 def test_the_image_is_shown_in_its_colours(browser, pages):
     with opened(browser, pages["image to latent"]) as found:
         assert found.page.locator("#image").is_visible()
@@ -380,6 +416,7 @@ def test_without_scripts_the_table_is_there(browser, pages, traces):
         page = context.new_page()
         page.goto(pages["image to latent"].as_uri())
         assert page.locator("noscript").is_visible()
+        assert not page.locator(".player, .stage, #worked-section").filter(visible=True).count()
         assert page.locator("tbody tr").count() == len(traces["image to latent"])
     finally:
         context.close()

@@ -43,9 +43,10 @@ def test_rows_of_channels_are_full(channels, columns):
 
 
 def test_a_vector_is_shown_in_lines():
-    drawn = picture_of(np.arange(70.0))
-    assert drawn.levels.shape == (1, 2, 64)
-    assert drawn.levels[0, 1, 5] == TOP and drawn.levels[0, 1, 6] == NOT_FINITE
+    drawn = picture_of(np.arange(96.0))
+    assert drawn.levels.shape == (1, 2, 48)  # full ones: what is not there would look not finite
+    assert drawn.levels[0, 1, -1] == TOP and NOT_FINITE not in drawn.levels
+    assert picture_of(np.arange(3072.0)).levels.shape == (1, 48, 64)
 
 
 @pytest.mark.parametrize(("shape", "most", "shown", "said"), [

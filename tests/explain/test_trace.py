@@ -8,7 +8,7 @@ import refglow as rg
 from refglow.backend import use_backend
 from refglow.bijectors import Glow
 from refglow.explain import trace
-from refglow.explain.conditions import EXACT, NO_DERIVATIVES
+from refglow.explain.conditions import EXACT, NO_DERIVATIVES, WHERE_FINITE
 from refglow.training.dequantize import bits_per_dim
 from refglow.training.model import distribution_of
 from refglow.validation.cases import small_network
@@ -146,6 +146,15 @@ def test_conditions_are_those_of_dense_jacobians(option, direction):
         assert stage.condition_how == EXACT or stage.kind in ("coupling", "exit")
     couplings = [stage for stage in found if stage.kind == "coupling"]
     assert any(stage.condition[0] != stage.condition[1] for stage in couplings)
+
+
+def test_a_condition_that_is_not_a_number_says_why():
+    glow = glow_of("default")
+    images = images_of(glow)
+    images[1, 2, 3, 0] = np.inf
+    stage = trace(glow, images).at("block1.step1.coupling")
+    assert np.isnan(stage.condition[1]) and np.isfinite(stage.condition[[0, 2]]).all()
+    assert stage.condition_how == WHERE_FINITE
 
 
 def test_a_network_without_derivatives_has_no_measured_condition():

@@ -60,7 +60,8 @@ function drawPicture(step) {
   const what = step.picture.vector ? "The vector, line by line"
     : `${count} channel${count > 1 ? "s" : ""} of ${height} x ${width}, in reading order`;
   const left = step.picture.left_out ? ` (${step.picture.left_out})` : "";
-  at("caption").textContent = `${what}${left}.`;
+  at("caption").textContent = `${what}${left}.`
+    + (numbers.includes(NOT_FINITE) ? " Magenta: not finite." : "");
   at("picture").setAttribute("aria-label",
     `${step.name}: ${what}${left}, colours from -${limit} over 0 to ${limit}`);
   at("low").textContent = limit === "0" ? "0" : `-${limit}`;
@@ -81,7 +82,7 @@ function element(tag, text, name) {
 }
 
 function showNumbers(step) {
-  at("statistics").replaceChildren(...(step.statistics || []).map(([name, value]) => {
+  at("statistics").replaceChildren(...step.statistics.map(([name, value]) => {
     const pair = document.createElement("div");
     pair.append(element("dt", name), element("dd", value));
     return pair;
@@ -101,7 +102,7 @@ function show() {
   const k = Number(slider.value), step = steps[k], last = steps.length - 1;
   for (const name of ["name", "title", "words", "maths", "shape", "carried", "bits", "condition_how"])
     at(name).textContent = step[name];
-  at("log_det").textContent = step.log_det === "" ? "-" : `${step.log_det} nats`;
+  at("log_det").textContent = step.log_det || "-";
   at("log_det_maths").textContent = step.log_det_maths === "0" ? "" : step.log_det_maths;
   at("condition").textContent = step.condition || "-";
   at("parts").textContent = `prior ${step.prior}, log-dets ${step.paid}`;
