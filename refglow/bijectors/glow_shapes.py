@@ -10,6 +10,8 @@ from refglow.event_shape import EventShape
 
 Splits = tuple[tuple[int, int, int], ...]
 
+_WRITTEN_OUT = 64  # the largest power of two that a message writes out
+
 
 def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]:
     """`output_shape` as (H, W, C), checked to fit the number of blocks.
@@ -30,11 +32,12 @@ def image_shape(output_shape: Any, num_glow_blocks: Any) -> tuple[int, int, int]
     (h, w, c), n = sizes_of_image(output_shape, "output_shape"), count_of(num_glow_blocks,
                                                                           "num_glow_blocks", 1)
     for what, size in (("height", h), ("width", w)):
-        if size % 2**n:
-            fits = (size & -size).bit_length() - 1
+        fits = (size & -size).bit_length() - 1
+        if fits < n:
+            power = f"2^{n} = {2**n}" if n <= _WRITTEN_OUT else f"2^{n}"
             raise ValueError(
-                f"The image's {what} {size} must be divisible by 2^num_glow_blocks = 2^{n} = "
-                f"{2**n}, because each block halves it; {size} allows at most {fits} block"
+                f"The image's {what} {size} must be divisible by 2^num_glow_blocks = {power}, "
+                f"because each block halves it; {size} allows at most {fits} block"
                 f"{'' if fits == 1 else 's'}.")
     return h, w, c
 

@@ -181,14 +181,19 @@ def test_its_designs_are_refglows(seen):
      "grab_after_block[0] = 1.0 (after block 1 from the image, where 4 channels remain) takes all "
      "channels out and leaves none for the next block; only the last block may do that. Use a "
      "smaller fraction.", {"fractions"}),
-    ({"fractions": "half"},
+    ({"fractions": "1"},
      "grab_after_block has 1 fractions; there are 3 blocks, and each needs one.",
      {"fractions", "blocks"}),
-    ({"fractions": "half, 0, 0"},
-     "grab_after_block[0] = nan (after block 1 from the image, where 4 channels remain) must be "
-     "between 0 and 1.", {"fractions"}),
-    ({"w": ""},
-     "output_shape must be three known positive sizes (H, W, C); got (8, nan, 1).", {"w"}),
+    ({"fractions": "0, half, 0"},
+     "Exit after each block: give a fraction for each, such as 0.5, or nothing at all; number 2 is "
+     '"half".', {"fractions"}),
+    ({"fractions": "0.5,,0"},
+     "Exit after each block: give a fraction for each, such as 0.5, or nothing at all; number 2 is "
+     '"".', {"fractions"}),
+    ({"w": ""}, "Width: give a whole number.", {"w"}),
+    ({"steps": "", "batch": ""}, "Steps in each, Batch: give a whole number.", {"steps", "batch"}),
+    ({"batch": 10**15}, "This Glow has 5.8e+19 bytes; the page counts up to 9007199254740991.",
+     {"h", "w", "c", "steps", "hidden", "batch"}),
     ({"steps": -1}, "glow_block: num_steps must be a whole number, at least 0; got -1.", {"steps"}),
     ({"h": 2**30},
      f"An image of {2**30} x 8 x 1 has {2**33} numbers; a model file, and this page, take at most "
@@ -368,3 +373,14 @@ def test_nothing_jumps_while_it_loads(width, browser, path):
             .observe({ type: 'layout-shift', buffered: true });
           setTimeout(() => done(sum), 100); })""")
     assert shift < 0.01
+
+
+def test_without_scripts_there_is_one_sentence_and_no_dead_controls(browser, path):
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        assert "switched off" in page.locator("noscript").inner_text()
+        assert not page.locator("button, input, section").filter(visible=True).count()
+    finally:
+        context.close()

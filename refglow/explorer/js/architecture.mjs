@@ -13,6 +13,8 @@ export class ImpossibleError extends Error {
 
 export const MOST_NUMBERS = 2 ** 31 - 1;  // in one image, as refglow's model files take
 
+const WRITTEN_OUT = 64;  // the largest power of two that a message writes out
+
 // Raises ImpossibleError unless the whole architecture is possible, and small enough to count.
 export function check(architecture) {
   const { h, w, c, blocks, steps, hidden } = architecture;
@@ -75,9 +77,9 @@ function checkHalving(what, size, blocks, which) {
   if (size % 2 ** blocks === 0) return;
   let fits = 0;
   while (size % 2 ** (fits + 1) === 0) fits++;
+  const power = blocks <= WRITTEN_OUT ? `2^${blocks} = ${numberText(2 ** blocks)}` : `2^${blocks}`;
   throw new ImpossibleError(`The image's ${what} ${size} must be divisible by 2^num_glow_blocks = `
-    + `2^${blocks} = ${numberText(2 ** blocks)}, because each block halves it; ${size} allows at `
-    + `most ${fits} block${fits === 1 ? "" : "s"}.`, [which, "blocks"]);
+    + `${power}, because each block halves it; ${size} allows at most ${fits} block${fits === 1 ? "" : "s"}.`, [which, "blocks"]);
 }
 
 function checkFraction(k, fraction, remaining, last) {

@@ -64,15 +64,15 @@ export function countsOf(architecture, batch = 1) {
     weights: BYTES * total("parameters"),
     stored: BYTES * batch * total("activations"),
     reversible: BYTES * batch * (h * w * c + largest) } };
-  requireCountable({ parameters: found.parameters, "operations for an image": found.flops,
-    bytes: Math.max(...Object.values(found.bytes)) });
+  requireCountable("parameters", found.parameters);
+  requireCountable("operations for an image", found.flops);
+  requireCountable("bytes", Math.max(...Object.values(found.bytes)), ["batch"]);
   return found;
 }
 
 // Beyond this, float64 has no longer every whole number.
-function requireCountable(numbers) {
-  for (const [what, number] of Object.entries(numbers))
-    if (!Number.isSafeInteger(number))
-      throw new ImpossibleError(`This Glow has ${number.toPrecision(2)} ${what}; the page counts `
-        + `up to ${Number.MAX_SAFE_INTEGER}.`, ["h", "w", "c", "steps", "hidden"]);
+function requireCountable(what, number, more = []) {
+  if (!Number.isSafeInteger(number))
+    throw new ImpossibleError(`This Glow has ${number.toPrecision(2)} ${what}; the page counts up `
+      + `to ${Number.MAX_SAFE_INTEGER}.`, ["h", "w", "c", "steps", "hidden", ...more]);
 }

@@ -1,5 +1,5 @@
 // Numbers as bars up and down from a line.
-import { el, minus, svg } from "./elements.mjs";
+import { counted, el, minus, svg } from "./elements.mjs";
 import { largest } from "./pictures.mjs";
 
 const WIDTH = 208, HEIGHT = 90;
@@ -16,6 +16,6 @@ export function channelBars(what, values) {
   return el("figure", {}, el("figcaption", {}, el("b", {}, what),
     ` up to \u00b1${limit.toFixed(2)}`),
   svg("svg", { class: "bars", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none",
-    role: "img", "aria-label": `${what}, ${values.length} channels${written}` },
+    role: "img", "aria-label": `${what}, ${counted(values.length, "channel")}${written}` },
   ...bars, svg("line", { x1: 0, x2: WIDTH, y1: middle, y2: middle })));
 }

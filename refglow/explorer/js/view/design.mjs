@@ -60,10 +60,24 @@ function read(inputs) {
       (part.trim() === "" ? NaN : Number(part))) };
 }
 
+// What is missing or no number is told by what the page calls it.
+function requireNumbers({ fractions, ...numbers }, inputs) {
+  const missing = FIELDS.filter(([name]) => Number.isNaN(numbers[name]));
+  if (missing.length)
+    throw new ImpossibleError(`${missing.map(([, what]) => what).join(", ")}: give a whole number.`,
+      missing.map(([name]) => name));
+  const at = (fractions ?? []).findIndex(Number.isNaN);
+  if (at >= 0)
+    throw new ImpossibleError("Exit after each block: give a fraction for each, such as 0.5, or "
+      + `nothing at all; number ${at + 1} is "${inputs.fractions.input.value.split(",")[at].trim()}".`,
+    ["fractions"]);
+}
+
 function show(inputs) {
-  const { batch, ...architecture } = read(inputs);
+  const given = read(inputs), { batch, ...architecture } = given;
   let wrong = [], words = FITS, more = "";
   try {
+    requireNumbers(given, inputs);
     if (!(Number.isInteger(batch) && batch >= 1))
       throw new ImpossibleError("Batch must be a whole number, at least 1.", ["batch"]);
     const counts = countsOf(architecture, batch);

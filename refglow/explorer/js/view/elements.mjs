@@ -22,6 +22,9 @@ export const svg = (name, attributes = {}, ...children) =>
 // 1234567 -> "1,234,567"
 export const whole = (value) => value.toLocaleString("en-US");
 
+// 1, "step" -> "1 step"
+export const counted = (count, what) => `${whole(count)} ${what}${count === 1 ? "" : "s"}`;
+
 const short = (value, base, units) => {
   let power = 0;
   while (value >= base && power < units.length - 1) { value /= base; power++; }

@@ -3,7 +3,7 @@
 import { channels } from "../image.mjs";
 import { matrixOf } from "../matvec_lu.mjs";
 import { channelBars } from "./bars.mjs";
-import { el } from "./elements.mjs";
+import { counted, el } from "./elements.mjs";
 import { drawMatrix, drawTiles, largest } from "./pictures.mjs";
 import { squeezeFigure } from "./squeeze_figure.mjs";
 
@@ -15,7 +15,7 @@ export const panelOf = (layer, input, found) => PANELS[layer.kind](layer, input,
 
 // A tensor's channels as tiles, with a caption that says how large the strongest colour is.
 function tiles(what, x, limit = largest(x.data) || 1) {
-  const canvas = el("canvas", { role: "img", "aria-label": `${what}, ${x.c} channels` });
+  const canvas = el("canvas", { role: "img", "aria-label": `${what}, ${counted(x.c, "channel")}` });
   drawTiles(canvas, x, limit, SIDE, SIDE);
   return el("figure", {}, el("figcaption", {}, el("b", {}, what),
     ` up to \u00b1${limit.toFixed(2)}`), canvas);

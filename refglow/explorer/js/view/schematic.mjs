@@ -1,6 +1,6 @@
 // The schematic of a Glow, as in TFP's documentation, from left (image) to right (latents): every
 // block squeezes, takes its steps, and lets part of the channels exit downwards.
-import { shapeText, svg, whole } from "./elements.mjs";
+import { counted, shapeText, svg } from "./elements.mjs";
 
 const LEFT = 128, EACH = 176, RIGHT = 110;  // before the blocks, for each, after them
 const TOP = 36, LARGEST = 118, LATENTS = 204, HEIGHT = 304;
@@ -22,7 +22,7 @@ const sideOf = (numbers, all) =>
 export function schematic({ h, w, c, steps }, { stages }) {
   const all = h * w * c, width = LEFT + EACH * stages.length + RIGHT, last = stages.at(-1);
   const words = stages.map(({ name, grab, channels }) =>
-    `${name}: ${steps} steps on ${channels} channels, ${grab} exit`).join("; ");
+    `${name}: ${counted(steps, "step")} on ${counted(channels, "channel")}, ${grab} exit`).join("; ");
   const scale = (k) => `var(--scale${(stages.length - 1 - k) % 4})`;
   return svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img",
     ...(stages.length > MANY ? { width } : {}),
@@ -52,7 +52,7 @@ function block({ name, h, w, channels }, x, steps, all) {
       box(left + behind, top - behind, CARD, side)),
     ...PARTS.map((part, n) => svg("rect", { x: left + 8 + 25 * n, y: top + side - 11, width: 22,
       height: 4, rx: 2, fill: `var(--${part})` })),
-    text(middle, TOP - 20, name), text(middle, LINE - 4, `${whole(steps)} steps`, "strong"),
+    text(middle, TOP - 20, name), text(middle, LINE - 4, counted(steps, "step"), "strong"),
     text(middle, LINE + 14, shapeText(h, w, channels)),
     svg("path", { class: "flow", d: `M${left + CARD} ${LINE}H${x + EACH - 4}` })];
 }

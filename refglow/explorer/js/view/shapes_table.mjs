@@ -1,5 +1,5 @@
 // The table of stages: shapes, who exits, parameters, work.
-import { el, flopsText, shapeText, whole } from "./elements.mjs";
+import { counted, el, flopsText, shapeText, whole } from "./elements.mjs";
 
 const HEADS = ["", "shape", "steps work on", "exit", "travel along", "parameters", "FLOPs"];
 
@@ -9,7 +9,7 @@ const row = (name, cells, tag = "td") => el("tr", {}, el("th", { scope: "row" },
 export function shapesTable({ h, w, c, steps }, { stages, parameters, flops }) {
   const rows = stages.map(({ name, h: high, w: wide, channels, leave, grab, pass, ...stage }) =>
     row(name, [shapeText(high, wide, channels + pass),
-      `${channels} channels \u00d7 ${whole(steps)} steps`,
+      `${counted(channels, "channel")} \u00d7 ${counted(steps, "step")}`,
       grab ? `${grab} of ${leave + grab}` : "none", pass ? String(pass) : "none",
       whole(stage.parameters.total), flopsText(stage.flops.total)]));
   const last = stages.at(-1);

@@ -2,7 +2,7 @@
 // the coarse one. Colours say which corner of its 2 x 2 tile it comes from.
 import { squeezeSource } from "../squeeze.mjs";
 import { colour } from "./colours.mjs";
-import { el } from "./elements.mjs";
+import { counted, el } from "./elements.mjs";
 import { movie } from "./movie.mjs";
 import { largest, tiling } from "./pictures.mjs";
 
@@ -19,7 +19,7 @@ function eased(t) {
 // {figure, stop}: the movie of an image's squeeze.
 export function squeezeFigure(x) {
   const canvas = el("canvas", { width: WIDTH, height: HEIGHT, role: "img",
-    "aria-label": `${x.h} by ${x.w} pixels with ${x.c} channels become ${x.h / 2} by ${x.w / 2} `
+    "aria-label": `${x.h} by ${x.w} pixels with ${counted(x.c, "channel")} become ${x.h / 2} by ${x.w / 2} `
       + `with ${4 * x.c}` });
   const moves = movesOf(x), draw = (t) =>
     drawMoves(canvas, moves, eased((t - REST) / (1 - 2 * REST)));
