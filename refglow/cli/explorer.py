@@ -22,8 +22,9 @@ def explorer(
     data: Annotated[str | None, typer.Option(
         help="Where the images to encode come from, as for refglow train.",
         show_default="the run's")] = None,
-    count: Annotated[int, typer.Option(
-        min=1, max=48, help="How many test images to put into the page.")] = 12,
+    count: Annotated[int | None, typer.Option(
+        min=1, max=48, help="How many test images to put into the page.",
+        show_default="12")] = None,
     n_bits: Annotated[int | None, typer.Option(
         min=1, max=16, help="For a model file: the bits it was trained on.",
         show_default="8")] = None,
@@ -41,9 +42,10 @@ def explorer(
     if is_standard_output(out):
         raise typer.BadParameter("must be a file; only --json can be '-'.", param_hint="--out")
     require_writable(out)
-    if model is None and (data is not None or n_bits is not None):
-        raise typer.BadParameter("is for a model of yours: give --model too.",
-                                 param_hint="--data" if data is not None else "--n-bits")
+    for option, value in (("--data", data), ("--count", count), ("--n-bits", n_bits)):
+        if model is None and value is not None:
+            raise typer.BadParameter("is for a model of yours: give --model too.",
+                                     param_hint=option)
     content = shipped_content() if model is None else _content(model, data, count, n_bits)
     page = explorer_page(content).encode()
     from refglow.atomic_file import write_atomically
@@ -55,11 +57,13 @@ def explorer(
                       "images": len(content.levels)})
 
 
-def _content(model: Path, data: str | None, count: int, n_bits: int | None) -> Content:
+def _content(model: Path, data: str | None, count: int | None,
+             n_bits: int | None) -> Content:
     from refglow.explorer import content_of
+    from refglow.explorer.content import NUM_IMAGES
     from refglow.training.data import open_data
     from refglow.training.trained import load_trained
 
     trained = load_trained(model, n_bits)
     source, size = trained.source(data)
-    return content_of(trained, open_data(source, image_size=size)[1], count)
+    return content_of(trained, open_data(source, image_size=size)[1], count or NUM_IMAGES)

@@ -117,7 +117,8 @@ def test_what_cannot_be_met_is_one_sentence(images, tmp_path):
     model = saved(tmp_path, random_glow())
     with pytest.raises(ValueError, match="A model file does not say what it was trained on"):
         run("--out", tmp_path / "page.html", "--model", model)
-    assert "give --model too" in run("--out", tmp_path / "page.html", "--data", images).output
+    for given in (("--data", images), ("--count", 3), ("--n-bits", 5)):
+        assert "give --model too" in run("--out", tmp_path / "page.html", *given).output
     assert run("--out", "-").exit_code == 2
     with pytest.raises(OSError, match="Cannot write"):
         run("--out", tmp_path / "nowhere" / "page.html")
