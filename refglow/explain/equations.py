@@ -1,8 +1,8 @@
 """Arithmetic as it is written by hand: "y[0] = 0.5 * 0.25 + 2 * (-1) = -1.875".
 
 Every line of arithmetic is also a line of Python, from the numbers shown: of the last two sides,
-where sigmoid, exp, log and abs mean what they say, the left one gives the right one to the digits
-shown. What a long sum leaves out is one number, `rest`.
+where sigmoid, exp, log and abs mean what they say, the left one gives the right one up to what
+rounding to the digits shown costs; most where large terms cancel. What a long sum leaves out is one number, `rest`.
 """
 
 from __future__ import annotations
