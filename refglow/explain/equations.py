@@ -2,7 +2,8 @@
 
 Every line of arithmetic is also a line of Python, from the numbers shown: of the last two sides,
 where sigmoid, exp, log and abs mean what they say, the left one gives the right one up to what
-rounding to the digits shown costs; most where large terms cancel. What a long sum leaves out is one number, `rest`.
+rounding to the digits shown costs, most where large terms cancel. What a long sum leaves out is one
+number, `rest`.
 """
 
 from __future__ import annotations

@@ -375,6 +375,15 @@ def test_nothing_jumps_while_it_loads(width, browser, path):
     assert shift < 0.01
 
 
+def test_paper_is_white_whatever_the_theme(seen):
+    seen.page.emulate_media(color_scheme="dark", media="screen")
+    ink = "getComputedStyle(document.body).color"
+    on_screen = seen.page.evaluate(ink)
+    seen.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    seen.page.emulate_media(color_scheme="dark", media="print")
+    assert on_screen == "rgb(233, 231, 225)" and seen.page.evaluate(ink) == "rgb(32, 34, 42)"
+
+
 def test_without_scripts_there_is_one_sentence_and_no_dead_controls(browser, path):
     context = browser.new_context(java_script_enabled=False)
     try:
