@@ -4,7 +4,9 @@ What a page shows as output was printed while it was built: lessons and how-tos 
 reference come from the package. Nothing is fetched, neither by the build nor by the pages.
 """
 
+import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +19,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([_OWN, os.environ.get("PYTHONPATH", "
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 # A kernel asks programs for colours; their output is a file's all the same.
 os.environ |= {"TTY_COMPATIBLE": "0", "NO_COLOR": "1", "COLUMNS": "88"}
+# A theme's styles have every log of this process shown: that a notebook began, again and again.
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 project = "refglow"
 author = "The refglow authors"
@@ -24,7 +28,7 @@ copyright = author
 release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest",
               "sphinx_copybutton", "sphinx_design",
-              "mathml", "plain_docstrings", "shown_cells"]
+              "mathml", "own_kernels", "plain_docstrings", "shown_cells"]
 exclude_patterns = ["_build", "pictures/*.py"]
 
 html_theme = "furo"
@@ -35,11 +39,18 @@ html_math_renderer = "mathml"
 html_show_sphinx = False
 html_copy_source = False
 
-# Notebooks are Markdown; every cell runs at each build, and one that fails fails the build.
+# Notebooks are Markdown; every cell runs at each build. One that fails is a warning, with what went
+# wrong, and so fails the build.
 nb_execution_mode = "force"
-nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 180  # seconds for a cell, on a machine with other work to do
 nb_execution_in_temp = True  # what a page writes is nobody's
+nb_execution_excludepatterns = []
+if shutil.which("node") is None:
+    nb_execution_excludepatterns.append("howto/vectors.md")
+    suppress_warnings = ["myst-nb.lexer"]  # a page that did not run does not know its language
+    print("Node.js was not found: howto/vectors, a program in JavaScript, is shown without what it "
+          "prints.")
 nb_merge_streams = True
 nb_render_markdown_format = "myst"  # of what cells make: tables with links
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
