@@ -32,13 +32,15 @@ def dialects() -> Any:
     """A row for each dialect, with the questions on which they differ most."""
     from IPython.display import Markdown
 
+    from refglow.validation.dialects.dialect import FIELDS
     from refglow.validation.dialects.known import KNOWN
     rows = ["| " + " | ".join(["", *map(code, _COMPARED)]) + " |",
             "|---" * (1 + len(_COMPARED)) + "|"]
     rows += ["| " + " | ".join([code(name), *(cell(str(getattr(known.dialect, field)))
                                               for field in _COMPARED)]) + " |"
              for name, known in KNOWN.items()]
-    return Markdown("\n".join(rows))
+    asked = [f"- {code(field)}: {cell(FIELDS[field].question)}" for field in _COMPARED]
+    return Markdown("\n".join([*rows, "", "The columns are these questions:", "", *asked]))
 
 
 def dialect_answers() -> Any:
