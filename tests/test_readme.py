@@ -1,14 +1,17 @@
-"""The examples of the README and the guide run as they stand."""
+"""The examples of the README and the guide run as they stand, and their commands can be given."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from strict_cupy import strict_gpu
+from typer.main import get_command
 
 import refglow as rg
 from refglow.bijectors import coupling
+from refglow.cli.main import app
 from refglow.kernels.cuda.stand_ins import InterpretedDevice
 from refglow.validation.cases import small_network
 from refglow.validation.random_models import randomize_weights
@@ -16,6 +19,11 @@ from refglow.validation.random_models import randomize_weights
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guide").glob("*.md"))]
 TEXTS = [page.read_text(encoding="utf-8") for page in PAGES]
+BLOCKS = r"```(?:sh|\{code-cell\} ipython3\n%%shell[^\n]*)\n(.*?)```"
+COMMANDS = sorted({
+    line for page in [*PAGES, ROOT / "docs/index.md", *(ROOT / "docs/howto").glob("*.md")]
+    for block in re.findall(BLOCKS, page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for line in block.splitlines() if line.startswith("refglow ")})
 
 
 def example_with(words):
@@ -81,6 +89,17 @@ def test_the_example_of_certified_values_runs():
     np.testing.assert_array_max_ulp(names["found"].values["y"]["float64"], expected, 8)
 
 
+def test_the_example_of_a_trace_runs(capsys):
+    glow = rg.bijectors.Glow((4, 8, 2), 2, 1, seed=0, coupling_bijector_fn=small_network)
+    rng = np.random.default_rng(0)
+    randomize_weights(glow, rng, gain=0.3)
+    x = rng.standard_normal((3, 4, 8, 2)).astype(np.float32)
+    example = compile(example_with("rg.trace("), "explaining.md", "exec")
+    exec(example, {"rg": rg, "glow": glow, "x": x})
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == list(rg.trace(glow, x, conditions=False).names)
+
+
 def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):
     example = example_with("examine")
     (tmp_path / "example.py").write_text(example)  # Numba reads a kernel's source from its file
@@ -96,3 +115,12 @@ def test_the_example_of_an_interpreted_kernel_finds_its_error(tmp_path):
     for path in re.findall(r"\]\(([^)#:]+)\)", text)], ids=lambda value: Path(value).name)
 def test_links_into_the_repository_lead_somewhere(page, path):
     assert (page.parent / path).exists()
+
+
+def test_commands_have_the_arguments_that_they_are_given():
+    assert len(COMMANDS) > 30
+    for line in COMMANDS:
+        command, (_, *arguments) = get_command(app), shlex.split(line, comments=True)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        assert command.make_context(command.name, arguments), line  # which raises if it cannot
