@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
+_READ = "doctrees"
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,24 @@ def built_once(folder):
         return BuiltSite(**json.loads(summary.read_text()))
 
 
-def _build(folder):
-    html, read = folder / "html", folder / "doctrees"
-    began = time.monotonic()
+def sphinx(builder, folder):
+    """Sphinx run with that builder, whose output is beside the site and called as it is.
+
+    A second builder finds what the first has read and its notebooks printed, and runs none again.
+    """
     # What a cell writes to stderr, a Python warning among others, is a warning of Sphinx, too.
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-D", "nb_output_stderr=warn",
-         "-d", read, DOCS, html], capture_output=True, text=True,
-        env={**os.environ, "PYTHONHASHSEED": "0"})
+         "-b", builder, "-d", folder / _READ, DOCS, folder / builder], capture_output=True,
+        text=True, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False)
+
+
+def _build(folder):
+    began = time.monotonic()
+    done = sphinx("html", folder)
     seconds = time.monotonic() - began
-    return BuiltSite(str(html), done.stderr[-6000:] if done.returncode else "", seconds,
-                     _notebook_seconds(read / "environment.pickle"))
+    return BuiltSite(str(folder / "html"), done.stderr[-6000:] if done.returncode else "", seconds,
+                     _notebook_seconds(folder / _READ / "environment.pickle"))
 
 
 def _notebook_seconds(environment):

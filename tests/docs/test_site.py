@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from browser import LEAST_CONTRAST, SCHEMES, WIDTHS, opened
 from bs4 import BeautifulSoup
-from built_site import DOCS
+from built_site import DOCS, sphinx
 from sphinx.util.inventory import InventoryFile
 
 sys.path.insert(0, str(DOCS / "_sphinx"))
@@ -165,13 +164,10 @@ def test_pages_fit_can_be_read_and_are_silent(pages, browser):
     assert wrong == []
 
 
-def test_doctests_pass(tmp_path):
-    """Those of docstrings; they need no notebook to run."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-b", "doctest", "-D", "nb_execution_mode=off",
-         "-d", tmp_path / "trees", DOCS, tmp_path / "out"], capture_output=True, text=True,
-        check=False)
-    summary = (tmp_path / "out/output.txt").read_text(encoding="utf-8")
+def test_doctests_pass(pages):
+    """Those of docstrings, on what the build of the site has read."""
+    done = sphinx("doctest", pages.parent)
+    summary = (pages.parent / "doctest/output.txt").read_text(encoding="utf-8")
     assert done.returncode == 0, summary
     [tests] = re.findall(r"(\d+) tests\n", summary)
     assert int(tests) > 20 and "0 failures in tests" in summary
