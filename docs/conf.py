@@ -28,7 +28,7 @@ copyright = author
 release = __version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest",
               "sphinx_copybutton", "sphinx_design",
-              "mathml", "own_kernels", "plain_docstrings", "shown_cells"]
+              "explorer_page", "mathml", "own_kernels", "plain_docstrings", "shown_cells"]
 exclude_patterns = ["_build", "pictures/*.py"]
 
 html_theme = "furo"
