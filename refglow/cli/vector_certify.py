@@ -131,7 +131,8 @@ def _print(rows: list[dict[str, Any]], vector_rows: list[dict[str, Any]], number
         out.print(vector_table(vector_rows))
     out.print("ulps: of the largest number. Where a map is ill-conditioned, errors are large for "
               "any algorithm, and so is the bound: 4 eps sqrt(layers) kappa, for derivatives 16 "
-              "times that. Told is the result that comes nearest to its own.", style="dim")
+              "times that; of vectors' log-dets and densities, also what adding up may lose. Told "
+              "is the result that comes nearest to its own.", style="dim")
     every, wrong = rows + vector_rows, False
     for found, words in (([row for row in every if not row["as_kept"]], "not as kept"),
                          ([row for row in every if beyond_its_bound(row)], "beyond their bound")):

@@ -71,3 +71,11 @@ def test_large_weights_are_not_held_against_a_right_port(monkeypatch: pytest.Mon
     port = PortedGlow(architecture_of(glow), glow.state_dict())
     with np.errstate(all="ignore"):
         assert diagnose(glow, observe(port, *planted._data(glow, rng))).agrees
+
+
+def test_right_ports_that_overflow_are_compared_without_a_warning(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at weights of gain 1: `refglow mutants --right N --gain 1` printed NumPy's warnings."""
+    monkeypatch.setattr(planted, "observe", lambda *_: np.exp(np.float64(1e4)))
+    monkeypatch.setattr(planted, "diagnose", lambda glow, observed: observed)
+    assert [seen for _, seen in planted.without_mistakes(1, 0, 1.0)] == [np.inf, np.inf]

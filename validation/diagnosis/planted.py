@@ -204,7 +204,8 @@ def _results(observed: Observed) -> Iterator[Array]:
 
 
 def _diagnosed(glow: Glow, port: PortedGlow, rng: np.random.Generator) -> Diagnosis:
-    return diagnose(glow, observe(port, *_data(glow, rng)))
+    with np.errstate(all="ignore"):  # large weights may overflow: what comes of it is compared
+        return diagnose(glow, observe(port, *_data(glow, rng)))
 
 
 def _data(glow: Glow, rng: np.random.Generator) -> tuple[Array, Array]:
