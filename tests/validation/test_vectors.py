@@ -380,7 +380,7 @@ GROUPS = 12  # so that they are spread over processes
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_refglow_is_within_its_tolerance_of_the_truth(group, kept):
-    """Values within 4 eps sqrt(layers) kappa, derivatives within 16 times that, sums a little more.
+    """Values within 4 eps sqrt(layers) kappa, derivatives within 16 times that; sums: `of_a_sum`.
 
     By the specification and by the CPU kernels; number by number where the judge does so.
     """
