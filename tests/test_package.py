@@ -7,6 +7,7 @@ import sys
 import tomllib
 import zipfile
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def package_files():
             if path.is_file() and "__pycache__" not in path.parts:
                 inside = path.relative_to(ROOT / folder).as_posix()
                 yield f"{package.replace('.', '/')}/{inside}", path
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """pytest takes two of one name, in folders that are no packages, for one module."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("*.py")
+                   if path.name != "conftest.py")
+    assert len(names) == len(set(names)), [a for a, b in pairwise(names) if a == b]
 
 
 @pytest.fixture(scope="session")

@@ -129,9 +129,10 @@ def test_right_wrong_and_vectors_on_two_workers(project):
         assert f"{ours}:" not in text  # frames of refglow's
 
 
-def test_the_readme_s_example(project):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    [example] = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_guide_s_example(project):
+    page = Path(__file__).parents[2] / "docs/guide/test_suites.md"
+    [example] = [block for block in re.findall(r"```python\n(.*?)```",
+                                               page.read_text(encoding="utf-8"), re.DOTALL)
                  if "refglow_assert_conforms" in block]
     project.makepyfile(mine="""
         from refglow.bijectors.scale_matvec_lu import scale_matvec_lu_forward
