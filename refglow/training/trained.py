@@ -82,6 +82,9 @@ def load_trained(path: str | os.PathLike[str], n_bits: int | None = None) -> Tra
       ValueError: if it is not a run's folder or a model file, or n_bits is not the run's.
     """
     place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"There is no model {place}. Give the folder of a training run, or "
+                                "a model file.")
     if place == RunFolder(place.parent).checkpoint:
         place = place.parent
     if not place.is_dir():

@@ -411,7 +411,7 @@ def test_samples(place, tmp_path):
         pixels = np.asarray(picture)
     width = (pixels.shape[1] - 2) // 3
     assert np.array_equal(pixels[:, :width + 2], pixels[:, -width - 2:])
-    assert_refused(refglow(place, "sample", "absent", "--out", "s.png"), "absent")
+    assert_refused(refglow(place, "sample", "absent", "--out", "s.png"), "no model absent.")
     assert_refused(refglow(place, "sample", "run", "--out", "absent/s.png"), "absent/s.png")
 
 
