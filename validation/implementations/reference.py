@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,17 @@ class Reference:
             return "roundings of its data alone make it infinite or NaN"
         most = float(np.finfo(self.dtype).max)
         for made_of in (*self._on_the_way_to(name), name):
-            array = np.abs(self.truth.get(made_of, np.zeros(1)))
-            largest = float(array.max(where=np.isfinite(array), initial=0.0))
+            largest = self._largest[made_of]
             if largest > most:
                 what = "it reaches" if made_of == name else f"{made_of} reaches"
                 return f"{what} {largest:.0e}, and {self.dtype} ends at {most:.0e}"
         return ""
+
+    @cached_property
+    def _largest(self) -> dict[str, float]:
+        """The largest finite size of a number in each true result."""
+        return {name: float(np.abs(array).max(where=np.isfinite(array), initial=0.0))
+                for name, array in self.truth.items()}
 
     def _on_the_way_to(self, name: str) -> list[str]:
         """The layers' outputs that a result on the way from the image to the latent is made of."""
@@ -210,7 +216,6 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: Array, z: Array) -> Array
     found["gradients/x"] = x_bar
     found |= {f"gradients/{name}": bar for name, bar in bars.items()}
     return found | started_from(glow, x)
-
 
 
 def _conditions_there_and_back(glow: Glow, x: Array) -> dict[str, float]:
