@@ -135,7 +135,7 @@ def _unpermuted(permutation: Array, lower_upper: Array, y: Array) -> Array:
 
 def _solve_unit_lower(lower_upper: Array, rhs: Array) -> Array:
     """v with L v = rhs: v_k = rhs_k - sum_{j<k} L_kj v_j, one channel after the other."""
-    v = rhs.copy()
+    v = _unknowns(lower_upper, rhs)
     for k in range(1, rhs.shape[-1]):
         v[..., k] -= _row_times(lower_upper[..., k, :k], v[..., :k])
     return v
@@ -143,11 +143,16 @@ def _solve_unit_lower(lower_upper: Array, rhs: Array) -> Array:
 
 def _solve_upper(lower_upper: Array, rhs: Array) -> Array:
     """x with U x = rhs: x_k = (rhs_k - sum_{j>k} U_kj x_j) / U_kk, from the last channel back."""
-    x = rhs.copy()
+    x = _unknowns(lower_upper, rhs)
     for k in reversed(range(rhs.shape[-1])):
         x[..., k] -= _row_times(lower_upper[..., k, k + 1:], x[..., k + 1:])
         x[..., k] /= lower_upper[..., k, k]
     return x
+
+
+def _unknowns(lower_upper: Array, rhs: Array) -> Array:
+    """A copy of rhs, in a number type that can hold the solution: complex where a factor is."""
+    return rhs.astype(np.result_type(lower_upper, rhs), order="C")
 
 
 def _row_times(row: Array, v: Array) -> Array:
@@ -331,7 +336,7 @@ def _log_det_dot(lower_upper: Array, lower_upper_dot: Array) -> Array:
 
 def _solve_transposed_upper(lower_upper: Array, rhs: Array) -> Array:
     """v with U^T v = rhs, from the first channel on."""
-    v = rhs.copy()
+    v = _unknowns(lower_upper, rhs)
     for k in range(rhs.shape[-1]):
         v[..., k] -= _row_times(lower_upper[..., :k, k], v[..., :k])
         v[..., k] /= lower_upper[..., k, k]
@@ -340,7 +345,7 @@ def _solve_transposed_upper(lower_upper: Array, rhs: Array) -> Array:
 
 def _solve_transposed_unit_lower(lower_upper: Array, rhs: Array) -> Array:
     """w with L^T w = rhs, from the last channel back."""
-    w = rhs.copy()
+    w = _unknowns(lower_upper, rhs)
     for k in reversed(range(rhs.shape[-1])):
         w[..., k] -= _row_times(lower_upper[..., k + 1:, k], w[..., k + 1:])
     return w

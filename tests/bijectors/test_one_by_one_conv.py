@@ -6,7 +6,12 @@ import scipy.linalg
 
 import refglow as rg
 from refglow.bijectors.one_by_one_conv import lu_factorization, random_orthonormal_lu
-from refglow.bijectors.scale_matvec_lu import lu_reconstruct
+from refglow.bijectors.scale_matvec_lu import (
+    lu_reconstruct,
+    scale_matvec_lu_inverse,
+    scale_matvec_lu_inverse_jvp,
+    scale_matvec_lu_inverse_vjp,
+)
 
 rgb = rg.bijectors
 
@@ -35,6 +40,29 @@ def test_the_matrix_is_what_the_factors_say(channels):
         bijector.inverse(x), np.linalg.solve(matrix, x[..., None])[..., 0], rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(bijector.forward_log_det_jacobian(x, 1),
                                np.full((3, 4), np.linalg.slogdet(matrix)[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.longdouble])
+@pytest.mark.parametrize("batch", [(), (7,)])
+def test_solutions_are_of_the_type_of_the_factors_where_that_is_wider(batch, dtype):
+    """As for complex steps by the factors alone; in longdouble digits were lost without a word."""
+    numbers, permutation = random_lu(5, 0, *batch)
+    factors = numbers.astype(dtype) + dtype(1) / 3 * (1j if dtype == np.complex128 else 1)
+    rng = np.random.default_rng(1)
+    y, bar, dot = rng.standard_normal((3, 7, 5))
+    factors_dot, log_det_bar = rng.standard_normal(numbers.shape), np.full((), 0.7)
+    for function, operands in ((scale_matvec_lu_inverse, ()),
+                               (scale_matvec_lu_inverse_vjp, (bar, log_det_bar)),
+                               (scale_matvec_lu_inverse_jvp, (dot, factors_dot))):
+        found = function(y, factors, permutation, *operands)
+        wide = function(y.astype(dtype), factors, permutation,
+                        *(operand.astype(dtype) for operand in operands))
+        for array, expected in zip(found, wide, strict=True):
+            assert array.dtype == dtype
+            np.testing.assert_array_equal(array, expected)
+    x, _ = scale_matvec_lu_inverse(y, factors, permutation)
+    back = (lu_reconstruct(factors, permutation) @ x[..., None])[..., 0]
+    assert np.abs(back - y).max() < 1e3 * np.finfo(dtype).eps * np.abs(x).max()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 8])
