@@ -9,6 +9,7 @@ from refglow import bijectors as tfb
 from refglow.validation.conditioning import DRAWS, MORE_DRAWS
 from refglow.validation.diagnosis import diagnose, planted
 from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.closeness import log_det_error
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.observed import ObservedLayer
 from refglow.validation.diagnosis.observing import observe
@@ -45,6 +46,14 @@ def test_more_is_drawn_only_where_it_decides(errors: list[float], shares: list[f
     draws = Draws()
     assert [draws.limit.share(error) for error in errors] == shares
     assert draws.asked == asked
+
+
+def test_what_a_plain_loop_may_be_off_by_is_no_error_of_a_log_det_and_no_more() -> None:
+    elements, true = 4097, np.array([-1024.0, 512.0])
+    loop = 4096 * 2.0**-53  # of each sum
+    assert log_det_error(true * (1 + loop), true, elements) == 0
+    beyond = log_det_error(true * (1 + 3 * loop), true, elements)
+    assert beyond == pytest.approx(2 * loop, rel=1e-3)  # of the largest
 
 
 def test_the_rounding_of_what_an_exponential_is_taken_of_is_counted() -> None:
