@@ -30,7 +30,7 @@ def _bound_cells(rows: list[dict[str, Any]]) -> list[str]:
     if not bounds:
         return ["-", "-", "-"]
     worst = max(bounds, key=lambda one: largest_first(one["share"]))
-    share = f"{worst['share']:.0%}" if worst["share"] >= 0.01 or not worst["share"] else "< 1%"
+    share = "< 1%" if 0 < worst["share"] < 0.01 else f"{worst['share']:.0%}"
     return [f"{worst['relative']:.1g}", f"{worst['bound']:.1g}",
             share if worst["share"] <= 1 else f"[bold red]{share}[/]"]
 

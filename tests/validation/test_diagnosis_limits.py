@@ -53,7 +53,7 @@ def test_what_a_plain_loop_may_be_off_by_is_no_error_of_a_log_det_and_no_more() 
     loop = 4096 * 2.0**-53  # of each sum
     assert log_det_error(true * (1 + loop), true, elements) == 0
     beyond = log_det_error(true * (1 + 3 * loop), true, elements)
-    assert beyond == pytest.approx(2 * loop, rel=1e-3)  # of the largest
+    assert beyond == pytest.approx(2 * loop, rel=1e-3, abs=0)  # of the largest
 
 
 def test_the_rounding_of_what_an_exponential_is_taken_of_is_counted() -> None:

@@ -474,3 +474,7 @@ def test_what_cannot_be_judged_has_no_share():
         "result": "forward/value", "relative": float("nan"), "bound": 1e-15, "reason": "",
         "share": float("nan")}}}
     assert beyond_its_bound(unknown)
+    known = {"result": "forward/value", "relative": 1e-16, "bound": 1e-15, "reason": "",
+             "share": 0.1}
+    both = unknown | {"nearest_its_bound": {"a": known, **unknown["nearest_its_bound"], "b": known}}
+    assert list(vector_table([both]).columns[-2].cells) == ["[bold red]nan%[/]"]
