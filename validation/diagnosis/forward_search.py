@@ -8,15 +8,11 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import (
-    LAYERS_OF_A_COUPLING,
-    conditions,
-    log_det_error,
-    relative_error,
-)
+from refglow.validation.diagnosis.closeness import conditions, log_det_error, relative_error
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS, framed
 from refglow.validation.diagnosis.layer_search import Explained
+from refglow.validation.diagnosis.limit import Limit
 from refglow.validation.diagnosis.log_det_search import (
     FEWEST_NUMBERS,
     TERM_OF,
@@ -82,11 +78,6 @@ class Forward:
                 layer.apply(result.name, x, to_latent=False).log_det)
         return as_given(total, whole, self._reference.structure.dimensions)
 
-    def agrees(self, seen: Array, error: float) -> bool:
-        """Whether an error of a result is rounding even if its condition is 1."""
-        layers = LAYERS_OF_A_COUPLING * len(list(self._reference.layer_names()))
-        return error <= self._explained.limit(seen, layers, 1.0)
-
     @property
     def dimensions(self) -> int:
         """H W C."""
@@ -113,13 +104,11 @@ class Forward:
           seen: images or log-dets.
           place: 0 for images, 1 for log-dets.
         """
-        layers = LAYERS_OF_A_COUPLING * len(list(self._reference.layer_names()))
-
-        def measure(draws: int) -> float:
+        def condition(draws: int) -> float:
             if draws not in self._conditions:
                 self._conditions[draws] = self._measured(draws)
-            return self._explained.limit(seen, layers, self._conditions[draws][place])
-        return Measured(measure, lambda: self._explained.limit(seen, layers, 1.0))
+            return self._conditions[draws][place]
+        return Limit(self._explained, seen, self._reference, condition)
 
     def _measured(self, draws: int) -> list[float]:
         """kappa of images and of the log-det."""
@@ -201,10 +190,11 @@ def _searched_log_det(forward: Forward, log_det: Array, along: Answers, limit: M
 
 def _agrees(forward: Forward, images: Array | None, log_det: Array | None) -> bool:
     """Whether both agree to what is rounding whatever the condition."""
-    return (images is None or forward.agrees(images, relative_error(
-        np.asarray(images, np.float64), forward.results({})[-1].output))) and (
-        log_det is None or forward.agrees(log_det, log_det_error(
-            np.asarray(log_det, np.float64), forward.log_det({}, {}, {}), forward.dimensions)))
+    return (images is None or relative_error(
+        np.asarray(images, np.float64), forward.results({})[-1].output
+    ) <= forward.limit(images, 0).least) and (log_det is None or log_det_error(
+        np.asarray(log_det, np.float64), forward.log_det({}, {}, {}), forward.dimensions
+    ) <= forward.limit(log_det, 1).least)
 
 
 def _searched(subject: str, judge: Judge, ones: list[Answers], twos: Iterable[Answers],
