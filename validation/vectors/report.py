@@ -31,13 +31,14 @@ def row_of(vector: Vector, kept: KeptVectors, found: Certified) -> dict[str, Any
       refglow's results in ulps (see compare.py), and what is `nearest_its_bound`: the result whose
       error is the largest share of what it may be; None where none can be judged.
     """
-    before, judge = kept.results(vector).values, judge_of(vector, kept)
+    before, inputs = kept.results(vector).values, kept.inputs(vector)
+    judge = judge_of(vector, kept)
     ulps: dict[str, float] = {}
     nearest: dict[str, dict[str, Any] | None] = {}
     for backend, dtype in itertools.product(BACKENDS, DTYPES):
-        results = evaluated_in(vector, kept.inputs(vector), dtype, backend).results
+        results = evaluated_in(vector, inputs, dtype, backend).results
         kind = f"{backend}/{dtype}"
-        ulps[kind] = max(_ulps(results, before, dtype).values(), default=0.0)
+        ulps[kind] = max(ulps_of(results, before, dtype).values(), default=0.0)
         nearest[kind] = _nearest_its_bound(results, before, judge)
     return {"vector": vector.name, "operation": vector.operation,
             "numbers": sum(by_type["float64"].size for by_type in found.values.values()),
@@ -45,19 +46,14 @@ def row_of(vector: Vector, kept: KeptVectors, found: Certified) -> dict[str, Any
             "nearest_its_bound": nearest}
 
 
-def ulps_of(vector: Vector, inputs: Arrays, truth: Truth, dtype: str,
-            backend: str) -> dict[str, float]:
-    """The error of each of refglow's results, in units in the last place of its largest number.
+def ulps_of(results: Arrays, truth: Truth, dtype: str) -> dict[str, float]:
+    """The error of each result, in units in the last place of its largest number.
 
     Args:
-      vector, inputs: what to evaluate.
-      truth: its results, as `Certified.values`.
-      dtype, backend: how.
+      results: refglow's, by name.
+      truth: as `Certified.values`.
+      dtype: the number type that they were computed in.
     """
-    return _ulps(evaluated_in(vector, inputs, dtype, backend).results, truth, dtype)
-
-
-def _ulps(results: Arrays, truth: Truth, dtype: str) -> dict[str, float]:
     return {name: difference(array, truth[name]["float64"], dtype).ulps
             for name, array in results.items()}
 
