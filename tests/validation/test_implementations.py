@@ -483,6 +483,9 @@ def test_what_a_number_type_cannot_hold_is_not_held_against_a_right_implementati
                and "float32 ends at 3e+38" in one for one in found.skipped), found.skipped
     compared_layers = {row.prop for row in found.rows if row.bijector == "layers"}
     assert "block0.step1.coupling/output" in compared_layers  # what comes before it
+    flat = SimpleNamespace(inverse=lambda x: np.full(len(x), np.inf, x.dtype))
+    [failed] = conformance_of(narrow, ObjectCalls(flat)).failed
+    assert failed.reason.startswith("has shape")
 
 
 def test_where_the_truth_overflows_nothing_is_compared():
