@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.dtypes import Array
+from refglow.image_grid import side_by_side
 
 ZERO, TOP, NOT_FINITE = 127, 254, 255
 _IN_A_ROW = 64  # numbers of a vector, at most
@@ -107,13 +108,7 @@ def averaged(numbers: Array, tile: int) -> Array:
 
 def grid(picture: Picture, gap: int = 1) -> npt.NDArray[np.int16]:
     """The channels laid out in rows, -1 between them and where there is none."""
-    count, height, width = picture.levels.shape
-    whole = np.full((picture.rows * (height + gap) - gap, picture.columns * (width + gap) - gap),
-                    -1, np.int16)
-    for k in range(count):
-        top, left = k // picture.columns * (height + gap), k % picture.columns * (width + gap)
-        whole[top:top + height, left:left + width] = picture.levels[k]
-    return whole
+    return side_by_side(picture.levels.astype(np.int16), picture.columns, gap, -1)
 
 
 def colours_of(image: Array, most: int = 1 << 20) -> Levels:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
+from refglow.image_grid import side_by_side, square_columns
 
 
 def images_of(glow: Glow, x: Any) -> Array:
@@ -52,12 +52,5 @@ def grid_of(images: Array, columns: int | None) -> Array:
     Returns:
       [rows (H + 1) - 1, columns (W + 1) - 1, 4]: red, green, blue, opacity.
     """
-    number, h, w, _ = images.shape
-    across = columns or math.ceil(math.sqrt(number * h / w))
-    down = math.ceil(number / across)
-    grid = np.zeros((down * (h + 1) - 1, min(across, number) * (w + 1) - 1, 4))
-    for k, image in enumerate(images):
-        top, left = k // across * (h + 1), k % across * (w + 1)
-        grid[top:top + h, left:left + w, :3] = image
-        grid[top:top + h, left:left + w, 3] = 1
-    return grid
+    opaque = np.concatenate([images, np.ones((*images.shape[:3], 1))], axis=-1)
+    return side_by_side(opaque, columns or square_columns(*images.shape[:3]), 1, 0.0)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.image_grid import side_by_side
 from refglow.plot.images import images_of
 from refglow.plot.style import GREY, axes_for, ink, require_glow
 
@@ -71,18 +72,11 @@ def tiles(piece: Array) -> Array:
       [rows (h + m) - m, columns (w + m) - m], m numbers of margin, NaN there and in empty places;
       each number is repeated so that the margin is a whole one.
     """
-    h, w, c = piece.shape
-    columns = math.ceil(math.sqrt(c))
-    rows = math.ceil(c / columns)
+    h = len(piece)
     factor = math.ceil(1 / (_MARGIN * h))
     margin = max(1, round(_MARGIN * h * factor))
-    large = piece.repeat(factor, axis=0).repeat(factor, axis=1)
-    down, right = h * factor + margin, w * factor + margin
-    grid = np.full((rows * down - margin, columns * right - margin), np.nan)
-    for k in range(c):
-        top, left = k // columns * down, k % columns * right
-        grid[top:top + h * factor, left:left + w * factor] = large[..., k]
-    return grid
+    large = np.moveaxis(piece, -1, 0).repeat(factor, axis=1).repeat(factor, axis=2)
+    return side_by_side(large, math.ceil(math.sqrt(len(large))), margin, np.nan)
 
 
 def _draw(axes: Axes, pieces: list[Array]) -> None:

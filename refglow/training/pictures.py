@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from refglow.atomic_file import AnyPath, write_atomically
 from refglow.dtypes import Array
+from refglow.image_grid import side_by_side, square_columns
 from refglow.training.extra import train_extra
 
 if TYPE_CHECKING:
@@ -65,12 +66,11 @@ def save_grid(path: AnyPath, images: npt.ArrayLike, columns: int | None = None) 
     if columns is not None and columns < 1:
         raise ValueError(f"A grid needs at least 1 column; got {columns}.")
     number, height, width, _ = array.shape
-    if columns is None:
-        columns = math.ceil(math.sqrt(number * height / width))
+    columns = min(columns or square_columns(number, height, width), number)
     with train_extra("PNG files"):
         from PIL import Image
 
-    grid = _grid(array, min(columns, number))
+    grid = _grid(array, columns)
     encoded = io.BytesIO()
     Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(encoded, "PNG")
     write_atomically(path, encoded.getvalue())
@@ -78,17 +78,12 @@ def save_grid(path: AnyPath, images: npt.ArrayLike, columns: int | None = None) 
 
 def _grid(images: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
     """The picture, uint8 [rows, columns, C]."""
-    number, height, width, channels = images.shape
-    rows = math.ceil(number / columns)
+    width = images.shape[2]
     factor = max(1, math.ceil((_GRID_WIDTH - (columns + 1) * _MARGIN) / (columns * width)))
     large = images.repeat(factor, axis=1).repeat(factor, axis=2)
-    down, right = height * factor + _MARGIN, width * factor + _MARGIN
-    grid = np.full((rows * down + _MARGIN, columns * right + _MARGIN, channels), _MARGIN_GREY,
-                   np.uint8)
-    for index, image in enumerate(large):
-        top, left = (index // columns) * down + _MARGIN, (index % columns) * right + _MARGIN
-        grid[top:top + height * factor, left:left + width * factor] = image
-    return grid
+    around = (_MARGIN, _MARGIN)
+    return np.pad(side_by_side(large, columns, _MARGIN, _MARGIN_GREY), (around, around, (0, 0)),
+                  constant_values=_MARGIN_GREY)
 
 
 def save_loss_curve(path: AnyPath, steps: npt.ArrayLike, losses: npt.ArrayLike,
