@@ -62,27 +62,19 @@ def samples(model: Any, n: int = 16, temperature: float = 1.0, seed: int = 0,
 
 def _drawn(model: Any, n: int, temperature: float, seed: int) -> tuple[Array, int]:
     """(images [n, H, W, C], C 1 or 3; how many are not finite, and black)."""
-    from refglow.training.sampling import draw_images
+    from refglow.training.model import distribution_of
+    from refglow.training.sampling import draw_from
 
     if isinstance(model, Glow):
-        _require_pictures(tuple(model.parameters["output_shape"]))
-        return draw_images(model, n, temperature, seed)
+        model, temperature = distribution_of(model, temperature), 1.0
     if not isinstance(model, Distribution):
         raise TypeError("samples are drawn from a Glow or a distribution of refglow; got "
                         f"{type(model).__name__}.")
     if temperature != 1:
         raise ValueError("A distribution is drawn from as it is, at temperature 1; got "
                          f"{temperature}. Give its Glow: px.bijector.")
-    if n < 1:
-        raise ValueError(f"The number of samples must be at least 1; got {n}.")
-    _require_pictures(tuple(model.event_shape))
-    with np.errstate(all="ignore"):  # what is not finite is looked for here
-        images = np.asarray(model.sample(n, seed=seed))
-    bad = ~np.isfinite(images).all(axis=(1, 2, 3))
-    return np.where(bad[:, None, None, None], -np.inf, images), int(bad.sum())
-
-
-def _require_pictures(shape: tuple[int, ...]) -> None:
+    shape = tuple(model.event_shape)
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError("A picture has the shape [H, W, 1] or [H, W, 3]; the model's images have "
                          f"{list(shape)}.")
+    return draw_from(model, n, seed, black=-np.inf)

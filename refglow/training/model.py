@@ -42,7 +42,13 @@ def num_glow_blocks(settings: Settings, image_shape: tuple[int, int, int]) -> in
 
 
 def distribution_of(glow: Glow, temperature: float = 1.0) -> TransformedDistribution:
-    """The images' distribution: the Glow applied to normal latents of that standard deviation."""
+    """The images' distribution: the Glow applied to normal latents of that standard deviation.
+
+    Raises:
+      ValueError: if the temperature is negative or not finite.
+    """
+    if not 0 <= temperature < np.inf:
+        raise ValueError(f"The temperature must be at least 0; got {temperature}.")
     size = glow.inverse_event_shape(glow.parameters["output_shape"])
     return TransformedDistribution(Sample(Normal(0.0, float(temperature)), size), glow)
 

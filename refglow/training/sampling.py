@@ -11,6 +11,7 @@ import numpy as np
 
 from refglow.atomic_file import AnyPath
 from refglow.bijectors.glow import Glow
+from refglow.distributions import Distribution
 from refglow.dtypes import Array
 from refglow.training.dequantize import quantize
 from refglow.training.model import distribution_of
@@ -29,12 +30,16 @@ def draw_images(glow: Glow, count: int, temperature: float, seed: int) -> tuple[
     Raises:
       ValueError: if the count is not positive or the temperature is negative or not finite.
     """
+    return draw_from(distribution_of(glow, temperature), count, seed)
+
+
+def draw_from(distribution: Distribution, count: int, seed: int,
+              black: float = -0.5) -> tuple[Array, int]:
+    """As `draw_images`, from any distribution of images; what is not finite becomes `black`."""
     if count < 1:
         raise ValueError(f"The number of samples must be at least 1; got {count}.")
-    if not 0 <= temperature < np.inf:
-        raise ValueError(f"The temperature must be at least 0; got {temperature}.")
-    distribution, rng = distribution_of(glow, temperature), np.random.default_rng(seed)
-    return _together(distribution.sample(size, seed=rng) for size in _sizes(count))
+    rng = np.random.default_rng(seed)
+    return _together((distribution.sample(size, seed=rng) for size in _sizes(count)), black)
 
 
 def interpolate(glow: Glow, first: Array, second: Array, frames: int) -> tuple[Array, int]:
@@ -86,12 +91,12 @@ def _sizes(count: int) -> list[int]:
     return [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
 
 
-def _together(batches: Iterable[Array]) -> tuple[Array, int]:
-    """(all images, those that are not finite at -1/2 everywhere; how many these are)."""
+def _together(batches: Iterable[Array], black: float = -0.5) -> tuple[Array, int]:
+    """(all images, those that are not finite `black` everywhere; how many these are)."""
     found, lost = [], 0
     with np.errstate(all="ignore"):  # what is not finite is looked for here
         for images in batches:
             bad = ~np.asarray(np.isfinite(images).all(axis=(1, 2, 3)))
-            found.append(np.where(bad[:, None, None, None], images.dtype.type(-0.5), images))
+            found.append(np.where(bad[:, None, None, None], images.dtype.type(black), images))
             lost += int(bad.sum())
     return np.concatenate(found), lost

@@ -148,10 +148,14 @@ def test_samples_are_those_of_the_model_and_of_the_distribution():
 
 
 def test_what_is_not_finite_is_black_and_counted():
-    glow = rg.bijectors.Glow((2, 2, 1), 1, 0)
-    ax = rg.plot.samples(glow(Sample(Normal(0.0, np.inf), (4,))), 2, levels=(0.0, 1.0))
-    assert "2 not finite" in ax.get_title()
-    assert set(ax.images[0].get_array()[..., :3].ravel()) == {0.0}
+    glow = colour_model().astype(np.float64)
+    state, name = glow.state_dict(), "block0.step0.coupling.conv3.kernel"
+    glow.load_state_dict(state | {name: np.full_like(state[name], np.inf)})
+    px = rg.bijectors.Glow((2, 2, 1), 1, 0)(Sample(Normal(0.0, np.inf), (4,)))
+    for drawn in (glow, px):
+        ax = rg.plot.samples(drawn, 2, levels=(-1.0, 1.0))
+        assert "2 not finite" in ax.get_title()
+        assert set(ax.images[0].get_array()[..., :3].ravel()) == {0.0}
 
 
 def test_the_waterfall_falls_by_each_layers_log_det_to_the_whole():
