@@ -43,14 +43,13 @@ def test_all_public_names_are_here():
 @pytest.mark.parametrize("style", ["default", "dark_background"])
 def test_one_axes_in_and_out_and_all_text_in_its_colour(name, style):
     with plt.style.context(style):
-        before = dict(matplotlib.rcParams)
         figure, (given, other) = plt.subplots(1, 2)
         colour = to_rgb(given.xaxis.label.get_color())
-        settings = matplotlib.rc_params()
+    before = dict(matplotlib.rcParams)
     # Outside the style, the Axes still knows in which colour it writes.
     assert DRAWN[name](given) is given
     assert {to_rgb(text.get_color()) for text in texts(given)} == {colour}
-    assert not other.has_data() and before.keys() == settings.keys()
+    assert not other.has_data() and dict(matplotlib.rcParams) == before
     with plt.style.context(style):
         before = dict(matplotlib.rcParams)
         ax = DRAWN[name]()
@@ -169,10 +168,24 @@ def test_the_waterfall_falls_by_each_layers_log_det_to_the_whole():
     assert heights.sum() == pytest.approx(total)
     assert any(text.get_text() == f"{total:.4g}\nnats\nin all" for text in ax.texts)
     truth = found("").reference.truth
-    by_layer = [np.mean(value) for name, value in truth.items() if name.endswith("/log_det")
-                and "squeeze" not in name]
-    ours = rg.plot.logdet_waterfall(glow, found("").reference.x).patches
-    assert np.allclose([bar.get_height() for bar in ours], by_layer)
+    by_layer = {name.removesuffix("/log_det"): np.mean(value) for name, value in truth.items()
+                if name.endswith("/log_det") and "squeeze" not in name}
+    ours = rg.plot.logdet_waterfall(glow, found("").reference.x)
+    assert np.allclose([bar.get_height() for bar in ours.patches], list(by_layer.values()))
+    key = {to_rgb(patch.get_facecolor()): text.get_text() for patch, text in zip(
+        ours.get_legend().get_patches(), ours.get_legend().get_texts(), strict=True)}
+    words = {"actnorm": "ActNorm", "conv": "1x1 convolution", "coupling": "coupling",
+             "exit": "exit"}
+    assert [key[to_rgb(bar.get_facecolor())] for bar in ours.patches] == [
+        words[name.rpartition(".")[2]] for name in by_layer]
+
+
+def test_blocks_are_named_below_the_middle_of_their_layers():
+    ax = rg.plot.error_by_layer([("block1.a", 1.0), ("block1.b", 1.0), ("block0.a", 1.0),
+                                 ("block0.b", 1.0), ("block0.c", 1.0)])
+    assert {text.get_text(): text.get_position()[0] for text in ax.get_xticklabels()} == {
+        "block 1": 0.5, "block 0": 3.0}
+    assert 1.5 in [line.get_xdata()[0] for line in ax.lines]
 
 
 def test_errors_are_those_of_the_report():
@@ -186,7 +199,12 @@ def test_errors_are_those_of_the_report():
     low = min(drawn.values())
     assert [drawn[k] for k in range(len(layers))] == pytest.approx(
         [layer.alone.output.error or low for layer in layers])
-    wrong = next(line for line in ax.lines if line.get_label() == "wrong alone")
+    by_label = {line.get_label(): line for line in ax.lines}
+    assert list(by_label["with all that came before"].get_ydata()) == pytest.approx(
+        [layer.on_the_way.output.error or low for layer in layers])
+    assert list(by_label["largest that passes"].get_ydata()) == pytest.approx(
+        [layer.alone.output.tolerance for layer in layers])
+    wrong = by_label["wrong alone"]
     assert list(wrong.get_xdata()) == [k for k, layer in enumerate(layers)
                                        if not layer.alone.output.passed]
     assert one.types[0].found.first_wrong_layer in [text.get_text() for text in ax.texts]
