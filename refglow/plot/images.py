@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from refglow.bijectors.activation_normalization import require_initialized
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
 from refglow.image_grid import side_by_side, square_columns
@@ -25,9 +26,7 @@ def images_of(glow: Glow, x: Any) -> Array:
       ValueError: if an ActNorm is not initialised, the shape is another, there is no image, or a
         number is not finite.
     """
-    from refglow.validation.implementations.model import parameters_of
-
-    parameters_of(glow)  # which refuses what has no parameters yet
+    require_initialized(glow, "a picture")
     shape = tuple(glow.parameters["output_shape"])
     array = np.asarray(x, glow.dtype)
     if array.ndim == len(shape):
