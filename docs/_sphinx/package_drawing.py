@@ -2,9 +2,9 @@
 
 import ast
 from collections import Counter
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
+
+from package_modules import module_files
 
 # Where each part is drawn: what rests on others above them.
 PLACES = {"cli": (0.5, 6.0), "plot": (0.1, 5.2), "lessons": (0.37, 5.0), "explain": (0.63, 5.0),
@@ -12,7 +12,7 @@ PLACES = {"cli": (0.5, 6.0), "plot": (0.1, 5.2), "lessons": (0.37, 5.0), "explai
           "distributions": (0.12, 2.2), "bijectors": (0.5, 2.0), "networks": (0.88, 2.2),
           "core": (0.3, 1.0), "kernels": (0.75, 0.6)}
 _WORDS = {"core": "backend, files, ..."}
-_DOORS = ("refglow.__init__", "refglow.__main__")  # which lead to everything
+_DOORS = ("refglow", "refglow.__main__")  # which lead to everything
 
 
 def part_of(module: str) -> str | None:
@@ -27,20 +27,14 @@ def part_of(module: str) -> str | None:
 def imports() -> Counter[tuple[str, str]]:
     """How many import statements lead from one part to another, those inside functions too."""
     found: Counter[tuple[str, str]] = Counter()
-    for root in ("refglow", "refglow.kernels", "refglow.validation"):
-        spec = find_spec(root)
-        assert spec is not None
-        assert spec.origin is not None
-        folder = Path(spec.origin).parent
-        for path in folder.rglob("*.py"):
-            inside = ".".join([root, *path.relative_to(folder).with_suffix("").parts])
-            if inside in _DOORS:
-                continue
-            here = part_of(inside.removesuffix(".__init__"))
-            for module in _imported(ast.parse(path.read_text(encoding="utf-8"))):
-                there = part_of(module)
-                if here and there and here != there:
-                    found[here, there] += 1
+    for name, path in module_files().items():
+        if name in _DOORS:
+            continue
+        here = part_of(name)
+        for module in _imported(ast.parse(path.read_text(encoding="utf-8"))):
+            there = part_of(module)
+            if here and there and here != there:
+                found[here, there] += 1
     return found
 
 

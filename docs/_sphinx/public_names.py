@@ -4,14 +4,11 @@ import ast
 import inspect
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any
 
 from markdown_cells import cell
-
-import refglow
+from package_modules import module_files
 
 _NO_API = ("refglow.cli",)  # commands, which the how-tos and --help document
 
@@ -47,21 +44,16 @@ class PublicName:
 
 def public_names() -> list[PublicName]:
     """All of them, package by package."""
-    packages = ["refglow", *(info.name for root in (refglow, *map(import_module, (
-        "refglow.kernels", "refglow.validation"))) for info in walk_packages(
-            root.__path__, root.__name__ + ".") if info.ispkg)]
-    chosen = [name for name in dict.fromkeys(packages) if not name.startswith(_NO_API)]
     return [PublicName(package, name, getattr(import_module(package), name))
-            for package in sorted(chosen) for name in _exported(package)]
+            for package, path in module_files().items()
+            if path.name == "__init__.py" and not package.startswith(_NO_API)
+            for name in _exported(path)]
 
 
-def _exported(package: str) -> list[str]:
+def _exported(path: Path) -> list[str]:
     """The names in `__all__`, and those that are imported as themselves, as type checkers ask."""
-    spec = find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
     names: list[str] = []
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [getattr(target, "id", "") for target in
                                              node.targets] == ["__all__"]:
             names += ast.literal_eval(node.value)

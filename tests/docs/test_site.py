@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,11 +10,9 @@ import pytest
 from browser import LEAST_CONTRAST, SCHEMES, WIDTHS, opened
 from bs4 import BeautifulSoup
 from built_site import DOCS, sphinx
-from sphinx.util.inventory import InventoryFile
-
-sys.path.insert(0, str(DOCS / "_sphinx"))
 from plain_docstrings import plain
 from public_names import PublicName, public_names
+from sphinx.util.inventory import InventoryFile
 
 pytestmark = pytest.mark.slow
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src"}
