@@ -96,13 +96,15 @@ def test_the_schematic_has_the_shapes_and_widths_of_the_model():
         assert f"z{k}\n{list(piece.shape[1:])}" in said
     assert "image  [8, 4, 3]" in said and "latent z  [96]" in said
     assert "block 1  [4, 2, 12]\n1 step: ActNorm, 1x1 conv, coupling" in said
-    widths = {patch.get_label(): patch.get_width() for patch in ax.patches
-              if hasattr(patch, "get_width") and patch.get_label()}
+    boxes = {patch.get_label(): patch for patch in ax.patches if hasattr(patch, "get_width")}
+    widths = {label: box.get_width() for label, box in boxes.items()}
     splits = glow.blockwise_splits
     for block, (leave, grab, passed) in enumerate(splits):
         channels = leave + grab + passed
         assert widths[f"block {block}"] == pytest.approx((leave + grab) / channels)
         assert widths[f"exit {block}"] == pytest.approx(grab / channels)
+        for label in (f"exit {block}", f"identity {block}"):  # what leaves goes on straight down
+            assert boxes[label].get_x() == pytest.approx(leave / channels)
     assert [stage.kind for stage in stages_of(glow)] == ["squeeze", "block", "exit"] * 2
 
 

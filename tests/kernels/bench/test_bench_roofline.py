@@ -76,6 +76,9 @@ def overlapping(axes):
 def test_labels_do_not_overlap(monkeypatch):
     axes, _ = roofline_figure(points(), CEILING, "where").axes
     assert [text.get_text() for text in numbers(axes)] == [str(k) for k in range(1, 21)]
+    highest = [max((p.rate, p.intensity) for p in points() if p.name == f"function_{k}")
+               for k in range(20)]
+    assert [text.xy for text in numbers(axes)] == [(x, rate / 1e9) for rate, x in highest]
     assert not overlapping(axes)
     markers = [roofline_axes._box_around(axes.transData.transform((p.intensity, p.rate / 1e9)), 3)
                for p in points()]
