@@ -50,8 +50,8 @@ def outside(recording: Recording) -> tuple[str, str] | None:
     first, count = index[0], int(rows.column("count")[0])
     shown = f"{first}:{first + count}" if count > 1 else ", ".join(map(str, index))
     size = " x ".join(map(str, memory.shape))
-    sentence = (f"{_who(rows, 0)} {_does(rows, 0)} {memory.name}[{shown}], outside of its "
-                f"{size} elements{_line(rows, 0)}")
+    sentence = (f"{_who(rows)} {_does(rows)} {memory.name}[{shown}], outside of its "
+                f"{size} elements{_line(rows)}")
     if min(index) < 0:
         sentence += "; Numba takes an index below 0 from the end, as Python does"
     return OUT_OF_BOUNDS, f"{sentence}."
@@ -59,7 +59,7 @@ def outside(recording: Recording) -> tuple[str, str] | None:
 
 def divergent_barrier(recording: Recording) -> tuple[str, str] | None:
     """A barrier that some threads of a block come to and others do not."""
-    barriers = recording.rows(recording.column("kind") == BARRIER)
+    barriers = recording.of_kinds(BARRIER)
     for block in np.unique(barriers.column("block")):
         rows = barriers.rows(barriers.column("block") == block)
         for phase in np.unique(rows.column("phase")):
@@ -69,7 +69,7 @@ def divergent_barrier(recording: Recording) -> tuple[str, str] | None:
             if missing:
                 return DIVERGENT_BARRIER, (
                     f"In block {block}, thread {min(here)} waits at the barrier"
-                    f"{_line(at, 0)} and thread {missing[0]} never comes to it: every thread of a "
+                    f"{_line(at)} and thread {missing[0]} never comes to it: every thread of a "
                     "block must come to every barrier.")
             if len(set(at.column("place").tolist())) > 1:
                 return DIVERGENT_BARRIER, (
@@ -85,9 +85,8 @@ def race(recording: Recording) -> tuple[str, str] | None:
         return None
     array, first, block, phase = (rows.column(name) for name in ("array", "first", "block",
                                                                  "phase"))
-    thread = block * recording.threads_of_block + rows.column("thread")
     # Blocks are ordered by nothing, so elements that several of them touch are looked at as one.
-    within = _conflicting((array, first, block, phase), thread, rows.column("kind"))
+    within = _conflicting((array, first, block, phase), rows.threads, rows.column("kind"))
     across = _conflicting((array, first), block, rows.column("kind"))
     for conflict in (within, across):
         if conflict is None:
@@ -95,8 +94,8 @@ def race(recording: Recording) -> tuple[str, str] | None:
         one, other = (rows.rows(np.arange(len(rows.table)) == k) for k in conflict)
         memory = recording.memories[one.column("array")[0]]
         kind = GLOBAL_RACE if memory.block is None else SHARED_RACE
-        sentence = (f"{_who(one, 0)} {_does(one, 0)} {memory.name}[{_index(one)}]{_line(one, 0)}, "
-                    f"{_who(other, 0).lower()} {_does(other, 0)} it too{_line(other, 0)}")
+        sentence = (f"{_who(one)} {_does(one)} {memory.name}[{_index(one)}]{_line(one)}, "
+                    f"{_who(other).lower()} {_does(other)} it too{_line(other)}")
         why = ("no barrier between them says which comes first" if conflict is within
                else "nothing orders the blocks of a grid")
         return kind, f"{sentence}, and {why}."
@@ -126,12 +125,11 @@ def _conflicting(keys: tuple[npt.NDArray[np.int64], ...], who: npt.NDArray[np.in
 
 def written_input(recording: Recording, inputs: Collection[str]) -> tuple[str, str] | None:
     """A write to an array that is not a result."""
-    rows = recording.of(*inputs)
-    rows = rows.rows(rows.column("kind") != READ)
+    rows = recording.of(*inputs).of_kinds(WRITE, ATOMIC)
     if not len(rows.table):
         return None
     name = recording.memories[rows.column("array")[0]].name
-    return "write to an input", f"{_who(rows, 0)} writes {name}, which is an input{_line(rows, 0)}."
+    return "write to an input", f"{_who(rows)} writes {name}, which is an input{_line(rows)}."
 
 
 def unwritten_read(recording: Recording, blank: Collection[str]) -> tuple[str, str] | None:
@@ -150,18 +148,17 @@ def unwritten_read(recording: Recording, blank: Collection[str]) -> tuple[str, s
         elif (array, first) not in written:
             name = recording.memories[array].name
             one = rows.rows(np.arange(len(rows.table)) == k)
-            return UNINITIALISED, (f"{_who(one, 0)} {_does(one, 0)} {name}[{_index(one)}]"
-                                   f"{_line(one, 0)}, which nobody has written.")
+            return UNINITIALISED, (f"{_who(one)} {_does(one)} {name}[{_index(one)}]"
+                                   f"{_line(one)}, which nobody has written.")
     return None
 
 
 def never_written(recording: Recording, results: Sequence[str]) -> str | None:
     """The elements of the results that no thread writes, in a sentence."""
     for name in results:
-        rows = recording.of(name).elements()
-        memory = next(m for m in recording.memories if m.name == name)
-        missing = np.setdiff1d(np.arange(memory.size), rows.rows(
-            rows.column("kind") != READ).column("first"))
+        memory = recording.memory(name)
+        rows = recording.of(name).of_kinds(WRITE, ATOMIC).elements()
+        missing = np.setdiff1d(np.arange(memory.size), rows.column("first"))
         if missing.size:
             index = ", ".join(map(str, np.unravel_index(missing[0], memory.shape)))
             return (f"{missing.size} of the {memory.size} elements of {name} are never written, "
@@ -169,16 +166,16 @@ def never_written(recording: Recording, results: Sequence[str]) -> str | None:
     return None
 
 
-def _who(rows: Recording, k: int) -> str:
-    return f"Thread {rows.column('thread')[k]} of block {rows.column('block')[k]}"
+def _who(rows: Recording) -> str:
+    return f"Thread {rows.column('thread')[0]} of block {rows.column('block')[0]}"
 
 
-def _does(rows: Recording, k: int) -> str:
-    return _VERBS[int(rows.column("kind")[k])]
+def _does(rows: Recording) -> str:
+    return _VERBS[int(rows.column("kind")[0])]
 
 
-def _line(rows: Recording, k: int) -> str:
-    return f" in line {rows.column('line')[k]}"
+def _line(rows: Recording) -> str:
+    return f" in line {rows.column('line')[0]}"
 
 
 def _index(rows: Recording) -> str:

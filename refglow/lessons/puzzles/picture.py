@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from refglow.kernels.ptx.patterns import BANKS, SECTOR_BYTES, WARP
 from refglow.lessons.puzzles.recording import ATOMIC, READ, WRITE, Recording
+from refglow.lessons.puzzles.traffic import request_of
 
 _CELL, _TITLE, _NARROWEST, _WIDEST = 0.34, 0.28, 1.75, 6.6  # inches
 _DPI = 140
@@ -37,8 +38,8 @@ def reads_and_writes(recording: Recording, arrays: Collection[str] | None = None
     pyplot = _pyplot()
     panels = [(name, verb, kinds) for name in arrays or recording.names
               for verb, kinds in (("read", (READ,)), ("written", (WRITE,)), ("added to", (ATOMIC,)))
-              if _touched(recording, name, kinds)]
-    shapes = [_as_rows(_memory(recording, name).shape) for name, _, _ in panels]
+              if len(recording.of(name).of_kinds(*kinds).table)]
+    shapes = [_as_rows(recording.memory(name).shape) for name, _, _ in panels]
     places, width, height = _flow(shapes)
     figure = pyplot.figure(figsize=(width, height), dpi=_DPI)
     for (name, verb, kinds), shape, (left, top) in zip(panels, shapes, places, strict=True):
@@ -46,7 +47,7 @@ def reads_and_writes(recording: Recording, arrays: Collection[str] | None = None
         axes = figure.add_axes((left / width, 1 - (top + _TITLE + rows) / height, columns / width,
                                 rows / height))
         _draw_cells(axes, recording, name, kinds, shape)
-        size = " x ".join(map(str, _memory(recording, name).shape))
+        size = " x ".join(map(str, recording.memory(name).shape))
         axes.set_title(f"{name} [{size}], {verb}", loc="left", fontsize=9)
     one_block = np.prod(recording.grid) == 1
     figure.text(0.1 / width, 0.1 / height, f"In a cell: {'thread' if one_block else 'block:thread'}"
@@ -127,14 +128,12 @@ def _draw_cells(axes: Any, recording: Recording, name: str, kinds: tuple[int, ..
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    every = recording.elements()
-    last = int((every.column("block") * recording.threads_of_block + every.column("thread")).max())
+    last = int(recording.elements().threads.max())
     one_block = np.prod(recording.grid) == 1
-    rows = recording.of(name).elements()
-    rows = rows.rows(np.isin(rows.column("kind"), kinds))
-    number = rows.column("block") * recording.threads_of_block + rows.column("thread")
+    rows = recording.of(name).of_kinds(*kinds).elements()
+    threads, places = rows.threads, rows.column("first")
     for element in range(shape[0] * shape[1]):
-        own = np.unique(number[rows.column("first") == element])
+        own = np.unique(threads[places == element])
         text, colour, ink = "", _EMPTY, "black"
         if own.size == 1:
             block, thread = divmod(int(own[0]), recording.threads_of_block)
@@ -146,7 +145,7 @@ def _draw_cells(axes: Any, recording: Recording, name: str, kinds: tuple[int, ..
         y, x = divmod(element, shape[1])
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
         axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=ink)
-    sizes = _memory(recording, name).shape
+    sizes = recording.memory(name).shape
     if len(sizes) == 3:  # pixels stand apart
         for x in range(0, shape[1] + 1, sizes[2]):
             axes.plot([x, x], [0, shape[0]], color="white", linewidth=5, solid_capstyle="butt")
@@ -171,9 +170,8 @@ def _draw_table(axes: Any, table: npt.NDArray[np.int64], most: int, colours: str
 
 def _sectors(recording: Recording, name: str, kind: int, most: int) -> npt.NDArray[np.int64]:
     """[requests, sectors of the array] bytes that a request asks of a sector, each byte once."""
-    memory = _memory(recording, name)
-    rows = recording.of(name)
-    rows = rows.rows(rows.column("kind") == kind)
+    memory = recording.memory(name)
+    rows = recording.of(name).of_kinds(kind)
     found = np.zeros((0, -(-memory.size * memory.itemsize // SECTOR_BYTES)), np.int64)
     for elements in _first_requests(rows, most):
         row = np.zeros(found.shape[1], np.int64)
@@ -184,9 +182,7 @@ def _sectors(recording: Recording, name: str, kind: int, most: int) -> npt.NDArr
 
 def _banks(recording: Recording, kind: int, most: int) -> npt.NDArray[np.int64]:
     """[requests, banks] different words that a request wants of a bank."""
-    shared = [k for k, memory in enumerate(recording.memories) if memory.block is not None]
-    rows = recording.rows(np.isin(recording.column("array"), shared)
-                          & (recording.column("kind") == kind))
+    rows = recording.of_shared_memory().of_kinds(kind)
     return np.array([np.bincount(np.unique(elements) % BANKS, minlength=BANKS)
                      for elements in _first_requests(rows, most)])
 
@@ -194,20 +190,9 @@ def _banks(recording: Recording, kind: int, most: int) -> npt.NDArray[np.int64]:
 def _first_requests(rows: Recording, most: int) -> list[npt.NDArray[np.int64]]:
     """The elements of each of the first requests, in the order of the warps and their turns."""
     rows = rows.elements()
-    warp = rows.column("thread") // WARP
-    key = np.stack([rows.column("block"), warp, rows.column("turn"), rows.column("place")], axis=1)
-    _, request = np.unique(key, axis=0, return_inverse=True)
-    request = request.reshape(-1)
+    request = request_of(rows)
     return [rows.column("first")[request == k]
             for k in range(min(most, int(request.max(initial=-1)) + 1))]
-
-
-def _touched(recording: Recording, name: str, kinds: tuple[int, ...]) -> bool:
-    return bool(np.isin(recording.of(name).column("kind"), kinds).any())
-
-
-def _memory(recording: Recording, name: str) -> Any:
-    return next(memory for memory in recording.memories if memory.name == name)
 
 
 def _as_rows(shape: tuple[int, ...]) -> tuple[int, int]:

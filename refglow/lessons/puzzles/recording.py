@@ -7,6 +7,7 @@ pictures in `picture.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +75,23 @@ class Recording:
 
     def of(self, *names: str) -> Recording:
         """The same launch with the accesses to the arrays of these names."""
-        numbers = [k for k, memory in enumerate(self.memories) if memory.name in names]
-        return self.rows(np.isin(self.column("array"), numbers) & (self.column("kind") != BARRIER))
+        return self._of([memory.name in names for memory in self.memories])
+
+    def of_shared_memory(self) -> Recording:
+        """The same launch with the accesses to shared memory."""
+        return self._of([memory.block is not None for memory in self.memories])
+
+    def of_kinds(self, *kinds: int) -> Recording:
+        """The same launch with the rows of these kinds."""
+        return self.rows(np.isin(self.column("kind"), kinds))
+
+    def inside(self) -> Recording:
+        """The same launch with the accesses that are in their array."""
+        return self.rows((self.column("kind") != BARRIER) & (self.column("outside") == 0))
+
+    def memory(self, name: str) -> Memory:
+        """The first array of that name."""
+        return next(memory for memory in self.memories if memory.name == name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,9 +103,14 @@ class Recording:
         """How many threads a block has."""
         return int(np.prod(self.block))
 
+    @property
+    def threads(self) -> npt.NDArray[np.int64]:
+        """The thread of each row, counted through all blocks."""
+        return self.column("block") * self.threads_of_block + self.column("thread")
+
     def elements(self) -> Recording:
         """The same launch with a row for each element of an access, those outside left out."""
-        inside = self.rows((self.column("kind") != BARRIER) & (self.column("outside") == 0))
+        inside = self.inside()
         counts = inside.column("count")
         rows = np.repeat(inside.table, counts, axis=0)
         ends = np.cumsum(counts)
@@ -97,3 +118,7 @@ class Recording:
         rows[:, COLUMNS.index("first")] += lanes
         rows[:, COLUMNS.index("count")] = 1
         return Recording(self.grid, self.block, self.memories, rows, self.results)
+
+    def _of(self, chosen: Sequence[bool]) -> Recording:
+        """The same launch with the accesses to some of its arrays."""
+        return self.rows(np.isin(self.column("array"), np.flatnonzero(chosen)))

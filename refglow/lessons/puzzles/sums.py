@@ -56,17 +56,15 @@ def _log_det_cases(rng: np.random.Generator) -> Sequence[Case]:
 
 def as_a_tree(recording: Recording) -> str | None:
     """Whether one thread adds more numbers than a tree has levels, or they come in any order."""
-    if (recording.column("kind") == ATOMIC).any():
+    if len(recording.of_kinds(ATOMIC).table):
         return ("But atomic additions come in whatever order the threads do, and with it the "
                 "roundings of the sum may change from run to run. A tree's order is fixed.")
     most = _most_of_a_thread(recording.of("r").elements())
     if most > 1:
         return (f"But one thread reads {most} numbers of r, one after the other, while others "
                 "wait. Let each thread put one number in shared memory, and add up there.")
-    rows = recording.elements()
-    shared = [k for k, memory in enumerate(rows.memories) if memory.block is not None]
-    rows = rows.rows(np.isin(rows.column("array"), shared) & (rows.column("kind") == READ))
-    most, levels = _most_of_a_thread(rows), int(math.log2(THREADS))
+    most = _most_of_a_thread(recording.of_shared_memory().of_kinds(READ).elements())
+    levels = int(math.log2(THREADS))
     if most > 2 * levels + 1:
         return (f"But one thread reads {most} numbers of shared memory, one after the other, while "
                 f"others wait. Halve the threads at each step: {levels} steps, two reads in each.")
@@ -75,8 +73,7 @@ def as_a_tree(recording: Recording) -> str | None:
 
 def _most_of_a_thread(rows: Recording) -> int:
     """How many rows the thread with the most of them has."""
-    threads = rows.column("block") * THREADS + rows.column("thread")
-    return int(np.bincount(threads, minlength=1).max())
+    return int(np.bincount(rows.threads, minlength=1).max())
 
 
 _TINY_OUTPUT = np.concatenate([np.arange(20, dtype=np.float32).reshape(2, 5, 2) - 2,

@@ -25,29 +25,25 @@ def global_traffic(recording: Recording, kind: int) -> dict[str, Traffic]:
     """
     found: dict[str, Traffic] = {}
     for name in recording.names:
-        rows = recording.of(name)
-        rows = rows.rows((rows.column("kind") == kind) & (rows.column("outside") == 0))
+        rows = recording.of(name).of_kinds(kind).inside()
         if not len(rows.table):
             continue
-        memory = next(m for m in recording.memories if m.name == name)
+        itemsize = recording.memory(name).itemsize
         traffic = found[name] = Traffic()
-        for address, slots, size in _requests(rows, memory.itemsize):
+        for address, slots, size in _requests(rows, itemsize):
             warps = warp_rows(address, slots)
             traffic.requests += int(warps.counts.sum())
             traffic.threads += address.size
             traffic.bytes_requested += address.size * size
             traffic.sectors += int(sectors(warps.rows) @ warps.counts)
         elements = rows.elements().column("first")
-        traffic.unique_bytes = int(np.unique(elements).size) * memory.itemsize
+        traffic.unique_bytes = int(np.unique(elements).size) * itemsize
     return found
 
 
 def shared_traffic(recording: Recording, kind: int) -> SharedTraffic:
     """The traffic of shared memory, read or written."""
-    shared = [k for k, memory in enumerate(recording.memories) if memory.block is not None]
-    rows = recording.rows(np.isin(recording.column("array"), shared)
-                          & (recording.column("kind") == kind)
-                          & (recording.column("outside") == 0))
+    rows = recording.of_shared_memory().of_kinds(kind).inside()
     traffic = SharedTraffic()
     if not len(rows.table):
         return traffic
@@ -78,7 +74,7 @@ def summary(recording: Recording) -> str:
     shared = [shared_traffic(recording, kind) for kind in (READ, WRITE)]
     if any(traffic.requests for traffic in shared):
         parts.append(f"{sum(traffic.conflicts for traffic in shared)} bank conflicts")
-    atomics = int((recording.column("kind") == ATOMIC).sum()) // 2
+    atomics = len(recording.of_kinds(ATOMIC).table) // 2
     if atomics:
         parts.append(f"{atomics} atomic additions")
     return ", ".join(parts)
@@ -86,20 +82,21 @@ def summary(recording: Recording) -> str:
 
 def reads_of_block(recording: Recording, name: str) -> int:
     """The most elements of an array that the threads of one block read, each read counted."""
-    rows = recording.of(name).elements()
-    rows = rows.rows(rows.column("kind") == READ)
+    rows = recording.of(name).of_kinds(READ).elements()
     return int(np.bincount(rows.column("block"), minlength=1).max())
+
+
+def request_of(rows: Recording) -> npt.NDArray[np.int64]:
+    """The number of each row's request, in the order of the warps and their turns."""
+    key = np.stack([rows.column("block"), rows.column("thread") // WARP, rows.column("turn"),
+                    rows.column("place"), rows.column("array"), rows.column("count")], axis=1)
+    return np.unique(key, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def _requests(rows: Recording, itemsize: int) -> list[tuple[npt.NDArray[np.int64],
                                                             npt.NDArray[np.int64], int]]:
     """(byte addresses, slots as `warp_rows` takes them, bytes) of all requests of one size."""
-    warp = rows.column("block") * (-(-rows.threads_of_block // WARP)) + (
-        rows.column("thread") // WARP)
-    key = np.stack([warp, rows.column("array"), rows.column("place"), rows.column("turn"),
-                    rows.column("count")], axis=1)
-    _, request = np.unique(key, axis=0, return_inverse=True)
-    slots = request.reshape(-1) * WARP + rows.column("thread") % WARP
+    slots = request_of(rows) * WARP + rows.column("thread") % WARP
     found = []
     for count in np.unique(rows.column("count")):
         chosen = np.flatnonzero(rows.column("count") == count)
