@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.kernels.cuda.launch_shape import blocks_for
 
 Numbers = Mapping[str, Array]
+Sizes = tuple[int, int, int]  # of a grid or block, x first
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Case:
 
     arguments: Mapping[str, Any]
     expected: Numbers
-    grid: tuple[int, int, int]
-    block: tuple[int, int, int]
+    grid: Sizes
+    block: Sizes
 
     def __str__(self) -> str:
         lines = [f"grid {_three(self.grid)}, block {_three(self.block)}"]
@@ -40,6 +42,11 @@ class Case:
 
     __repr__ = __str__
 
+    @property
+    def blank(self) -> list[str]:
+        """The names of the results that hold no numbers yet."""
+        return [name for name in self.expected if np.isnan(self.arguments[name]).all()]
+
     def fresh(self) -> dict[str, Any]:
         """The arguments, arrays copied."""
         return {name: value.copy() if isinstance(value, np.ndarray) else value
@@ -49,6 +56,11 @@ class Case:
 def blank(*shape: int) -> Array:
     """An array for a result, which holds no numbers yet."""
     return np.full(shape, np.nan, np.float32)
+
+
+def a_thread_for_each(count: int, threads: int) -> tuple[Sizes, Sizes]:
+    """(grid, block): so many blocks of that many threads that each of `count` things has one."""
+    return (blocks_for(count, threads), 1, 1), (threads, 1, 1)
 
 
 def drawn(rng: np.random.Generator, *shape: int) -> Array:
@@ -76,6 +88,6 @@ def _shown(head: str, value: Any) -> str:
                                   prefix=head)
 
 
-def _three(shape: tuple[int, int, int]) -> str:
+def _three(shape: Sizes) -> str:
     used = shape[:1] if shape[1:] == (1, 1) else shape[:2] if shape[2] == 1 else shape
     return " x ".join(map(str, used))

@@ -11,25 +11,18 @@ from numba import cuda
 
 from refglow.bijectors.coupling import sigmoid_coupling_forward, sigmoid_coupling_forward_vjp
 from refglow.dtypes import Array
-from refglow.lessons.puzzles.case import Case, Mistake, Numbers, blank, drawn
+from refglow.elementary import sigmoid
+from refglow.lessons.puzzles.case import Case, Mistake, Numbers, a_thread_for_each, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 
 THREADS = 8
 _SIZES = ((1, 2, 1), (4, 4, 2), (5, 7, 3))  # pixels, channels, how many of them decide
 
 
-def _sigmoid(r: Array) -> Array:
-    return 1 / (1 + np.exp(-r))
-
-
 def _halves(output: Array) -> tuple[Array, Array]:
     """(r, t)."""
     mapped = output.shape[1] // 2
     return output[:, :mapped], output[:, mapped:]
-
-
-def _grid(size: int) -> tuple[int, int, int]:
-    return (-(-size // THREADS), 1, 1)
 
 
 # ---- 9: forwards ------------------------------------------------------------------------------
@@ -51,7 +44,7 @@ def coupling(x: Any, output: Any, y: Any, deciding: int) -> None:
 def _case(x: Array, output: Array, deciding: int) -> Case:
     y = sigmoid_coupling_forward(x[None], output[None], deciding)[0][0]
     return Case({"x": x, "output": output, "y": blank(*x.shape), "deciding": deciding}, {"y": y},
-                _grid(x.size), (THREADS, 1, 1))
+                *a_thread_for_each(x.size, THREADS))
 
 
 def _cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -69,7 +62,7 @@ def _with(affine: Any) -> Any:
 
 def _wrong_half(x: Array, output: Array, y: Array, deciding: int) -> Numbers:
     r, t = _halves(output)
-    mapped = x[:, :r.shape[1]] * _sigmoid(r + 2) + t
+    mapped = x[:, :r.shape[1]] * sigmoid(r + 2) + t
     return {"y": np.concatenate([mapped, x[:, r.shape[1]:]], axis=1)}
 
 
@@ -87,13 +80,13 @@ COUPLING = Puzzle(
     mistakes=(
         Mistake("The wrong half is transformed: the first `deciding` channels stay.", _wrong_half),
         Mistake("That is (x + t) sigmoid(r + 2), as some other libraries have it.",
-                _with(lambda x, r, t: (x + t) * _sigmoid(r + 2))),
-        Mistake("The 2 of r + 2 is missing.", _with(lambda x, r, t: x * _sigmoid(r) + t)),
-        Mistake("r and t are exchanged.", _with(lambda x, r, t: x * _sigmoid(t + 2) + r)),
+                _with(lambda x, r, t: (x + t) * sigmoid(r + 2))),
+        Mistake("The 2 of r + 2 is missing.", _with(lambda x, r, t: x * sigmoid(r) + t)),
+        Mistake("r and t are exchanged.", _with(lambda x, r, t: x * sigmoid(t + 2) + r)),
         Mistake("That is exp(r + 2) where sigmoid(r + 2) belongs.",
                 _with(lambda x, r, t: x * np.exp(r + 2) + t)),
         Mistake("That is the inverse, (x - t) / sigmoid(r + 2).",
-                _with(lambda x, r, t: (x - t) / _sigmoid(r + 2)))))
+                _with(lambda x, r, t: (x - t) / sigmoid(r + 2)))))
 
 # ---- 10: backwards ----------------------------------------------------------------------------
 
@@ -120,7 +113,8 @@ def _vjp_case(x: Array, output: Array, y_bar: Array, fldj_bar: Array, deciding: 
     return Case({"x": x, "output": output, "y_bar": y_bar, "fldj_bar": fldj_bar,
                  "x_bar": blank(*x.shape), "output_bar": blank(*output.shape),
                  "deciding": deciding},
-                {"x_bar": x_bar[0], "output_bar": output_bar[0]}, _grid(x.size), (THREADS, 1, 1))
+                {"x_bar": x_bar[0], "output_bar": output_bar[0]},
+                *a_thread_for_each(x.size, THREADS))
 
 
 def _vjp_cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -133,7 +127,7 @@ def _vjp_with(bars: Any, copied: float = 1.0) -> Any:
     """The results with another map of x1, s, y1_bar, fldj_bar to the bars of x1, r, t."""
     def gives(x: Array, output: Array, y_bar: Array, fldj_bar: Array, x_bar: Array,
               output_bar: Array, deciding: int) -> Numbers:
-        scale = _sigmoid(_halves(output)[0] + 2)
+        scale = sigmoid(_halves(output)[0] + 2)
         x1_bar, r_bar, t_bar = bars(x[:, deciding:], scale, y_bar[:, deciding:], fldj_bar[0])
         return {"x_bar": np.concatenate([copied * y_bar[:, :deciding], x1_bar], axis=1),
                 "output_bar": np.concatenate([r_bar, t_bar], axis=1)}

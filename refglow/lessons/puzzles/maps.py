@@ -12,7 +12,8 @@ from numba import cuda
 from refglow.bijectors.activation_normalization import activation_normalization_inverse
 from refglow.bijectors.shift import shift_forward
 from refglow.dtypes import Array
-from refglow.lessons.puzzles.case import Case, Mistake, blank, drawn
+from refglow.kernels.cuda.launch_shape import ceil_div
+from refglow.lessons.puzzles.case import Case, Mistake, a_thread_for_each, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 
 # ---- 1: a number for each thread --------------------------------------------------------------
@@ -27,7 +28,7 @@ def shift(x: Any, t: Any, y: Any) -> None:
 
 def _shift_case(x: Array, t: Array, threads: int) -> Case:
     return Case({"x": x, "t": t, "y": blank(x.size)}, {"y": shift_forward(x, t)[0]},
-                (-(-x.size // threads), 1, 1), (threads, 1, 1))
+                *a_thread_for_each(x.size, threads))
 
 
 def _shift_cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -60,7 +61,7 @@ def channel_shift(x: Any, m: Any, y: Any) -> None:
 def _channel_case(x: Array, m: Array, block: tuple[int, int]) -> Case:
     pixels, channels = x.shape
     return Case({"x": x, "m": m, "y": blank(pixels, channels)}, {"y": shift_forward(x, m)[0]},
-                (-(-channels // block[0]), -(-pixels // block[1]), 1), (*block, 1))
+                (ceil_div(channels, block[0]), ceil_div(pixels, block[1]), 1), (*block, 1))
 
 
 def _channel_cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -95,7 +96,7 @@ def actnorm(x: Any, m: Any, v: Any, z: Any) -> None:
 def _actnorm_case(x: Array, m: Array, v: Array, threads: int) -> Case:
     z = activation_normalization_inverse(x, m, v)[0].reshape(-1)
     return Case({"x": x.reshape(-1), "m": m, "v": v, "z": blank(x.size)}, {"z": z},
-                (-(-x.size // threads), 1, 1), (threads, 1, 1))
+                *a_thread_for_each(x.size, threads))
 
 
 def _actnorm_cases(rng: np.random.Generator) -> Sequence[Case]:

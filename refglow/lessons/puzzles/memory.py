@@ -11,8 +11,9 @@ from numba import cuda, float32
 from refglow.bijectors.shift import shift_forward
 from refglow.bijectors.transpose import transpose_forward
 from refglow.dtypes import Array
+from refglow.kernels.cuda.launch_shape import ceil_div
 from refglow.kernels.cuda.vector_access import load_vector, store_vector
-from refglow.lessons.puzzles.case import Case, Mistake, blank, drawn
+from refglow.lessons.puzzles.case import Case, Mistake, a_thread_for_each, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 from refglow.lessons.puzzles.recording import READ, WRITE, Recording
 from refglow.lessons.puzzles.traffic import global_traffic, shared_traffic
@@ -86,7 +87,7 @@ def vector_shift(x: Any, t: Any, y: Any) -> None:
 
 def _vector_case(x: Array, t: Array) -> Case:
     return Case({"x": x, "t": t, "y": blank(x.size)}, {"y": shift_forward(x, t)[0]},
-                (-(-x.size // 128), 1, 1), (32, 1, 1))
+                *a_thread_for_each(x.size // 4, 32))
 
 
 def _vector_cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -133,7 +134,7 @@ def transpose(x: Any, y: Any) -> None:
 def _transpose_case(x: Array) -> Case:
     return Case({"x": x, "y": blank(*x.shape[::-1])},
                 {"y": np.ascontiguousarray(transpose_forward(x, (1, 0))[0])},
-                (-(-x.shape[0] // 32), 1, 1), (32, 32, 1))
+                (ceil_div(x.shape[0], 32), 1, 1), (32, 32, 1))
 
 
 def _transpose_cases(rng: np.random.Generator) -> Sequence[Case]:

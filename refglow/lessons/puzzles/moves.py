@@ -10,15 +10,11 @@ from numba import cuda
 
 from refglow.bijectors.expand import expand_forward, expand_inverse
 from refglow.dtypes import Array
-from refglow.lessons.puzzles.case import Case, Mistake, blank, drawn
+from refglow.lessons.puzzles.case import Case, Mistake, a_thread_for_each, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 
 _SIZES = ((2, 2, 1), (4, 6, 2), (2, 8, 3))  # H, W, C of images
 THREADS = 8
-
-
-def _grid(size: int) -> tuple[int, int, int]:
-    return (-(-size // THREADS), 1, 1)
 
 
 def _cut(image: Array, order: str) -> Array:
@@ -56,7 +52,7 @@ def squeeze(image: Any, squeezed: Any) -> None:
 def _squeeze_case(image: Array) -> Case:
     expected = expand_inverse(image, 2)[0]
     return Case({"image": image, "squeezed": blank(*expected.shape)}, {"squeezed": expected},
-                _grid(image.size), (THREADS, 1, 1))
+                *a_thread_for_each(image.size, THREADS))
 
 
 def _squeeze_cases(rng: np.random.Generator) -> Sequence[Case]:
@@ -103,7 +99,7 @@ def unsqueeze(squeezed: Any, image: Any) -> None:
 def _unsqueeze_case(squeezed: Array) -> Case:
     expected = expand_forward(squeezed, 2)[0]
     return Case({"squeezed": squeezed, "image": blank(*expected.shape)}, {"image": expected},
-                _grid(squeezed.size), (THREADS, 1, 1))
+                *a_thread_for_each(squeezed.size, THREADS))
 
 
 def _unsqueeze_cases(rng: np.random.Generator) -> Sequence[Case]:

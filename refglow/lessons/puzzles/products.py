@@ -10,6 +10,7 @@ from numba import cuda, float32
 
 from refglow.bijectors.scale_matvec_lu import lu_reconstruct, scale_matvec_lu_forward
 from refglow.dtypes import Array
+from refglow.kernels.cuda.launch_shape import ceil_div
 from refglow.lessons.puzzles.case import Case, Mistake, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 from refglow.lessons.puzzles.recording import Recording
@@ -47,7 +48,7 @@ def _case(x: Array, lower_upper: Array, permutation: Array) -> Case:
     w = lu_reconstruct(lower_upper, permutation).astype(np.float32)
     return Case({"x": x, "w": w, "y": blank(*x.shape)},
                 {"y": scale_matvec_lu_forward(x, lower_upper, permutation)[0]},
-                (1, -(-len(x) // PIXELS_OF_BLOCK), 1), (CHANNELS, PIXELS_OF_BLOCK, 1))
+                (1, ceil_div(len(x), PIXELS_OF_BLOCK), 1), (CHANNELS, PIXELS_OF_BLOCK, 1))
 
 
 def _cases(rng: np.random.Generator) -> Sequence[Case]:

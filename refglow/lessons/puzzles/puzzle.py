@@ -17,7 +17,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class Puzzle:
     solution: Callable[..., None]
     mistakes: tuple[Mistake, ...] = ()
     limits: tuple[Callable[[Recording], str | None], ...] = ()
-    time_limit: float = field(default=TIME_LIMIT)
+    time_limit: float = TIME_LIMIT
 
     def __str__(self) -> str:
         return f"{self.idea}\n\n{self.task}\n\n{self._specified()}\n\n{self.stub}"
@@ -125,13 +125,12 @@ class Puzzle:
             recording = self._launched(kernel, case)
         except KernelStoppedError as stopped:
             raise WrongAnswerError(str(stopped)) from stopped
-        blank = [name for name in case.expected if np.isnan(case.arguments[name]).all()]
         inputs = [name for name in recording.names if name not in case.expected]
-        found = defects(recording, inputs, blank)
+        found = defects(recording, inputs, case.blank)
         if found:
             kind, sentence = found[0]
             raise WrongAnswerError(f"{kind.capitalize()}. {_with_lines(sentence, kernel)}")
-        missing = never_written(recording, blank)
+        missing = never_written(recording, case.blank)
         if missing is not None:
             raise WrongAnswerError(missing + self._recognised(case, recording.results))
         for name, expected in case.expected.items():
@@ -155,8 +154,7 @@ class Puzzle:
 
     def _interpreted(self, kernel: Callable[..., Any], case: Case) -> str:
         arguments = case.fresh()
-        blank = [name for name in case.expected if np.isnan(case.arguments[name]).all()]
-        found = interpret(plain(kernel), case.grid, case.block, arguments, blank)
+        found = interpret(plain(kernel), case.grid, case.block, arguments, case.blank)
         if found.findings:
             raise WrongAnswerError("The simulator found nothing wrong, but compiled and "
                                    f"interpreted as PTX: {found.findings[0]}")

@@ -57,10 +57,8 @@ class _Log:
         turns = thread.__dict__.setdefault("turns", {})
         place = self._places.setdefault(self._key(frame, kind), len(self._places))
         turn = turns[place, array] = turns.get((place, array), -1) + 1
-        x, y, z = thread.blockIdx
-        gx, gy, _ = thread._manager._grid_dim
         i0, i1, i2 = (*index, NO_INDEX, NO_INDEX, NO_INDEX)[:3]
-        self.rows.append((x + gx * (y + gy * z), thread.thread_id, thread.__dict__.get("phase", 0),
+        self.rows.append((_block_of(thread), thread.thread_id, thread.__dict__.get("phase", 0),
                           place, turn, array, first, count, kind, int(outside), i0, i1, i2,
                           self.line(frame)))
 
@@ -77,6 +75,13 @@ class _Log:
         while frame is not None and frame.f_code.co_filename != self._file:
             frame = frame.f_back
         return frame.f_lineno - self._first_line + 1 if frame is not None else 0
+
+
+def _block_of(thread: Any) -> int:
+    """The number of a thread's block in the grid."""
+    x, y, z = thread.blockIdx
+    gx, gy, _ = thread._manager._grid_dim
+    return int(x + gx * (y + gy * z))
 
 
 class RecordedArray:
@@ -158,9 +163,7 @@ class _Shared:
         frame = sys._getframe(1)
         thread: Any = threading.current_thread()
         line = (frame.f_code.co_filename, frame.f_lineno)
-        gx, gy, _ = thread._manager._grid_dim
-        x, y, z = thread.blockIdx
-        block = x + gx * (y + gy * z)
+        block = _block_of(thread)
         with self._lock:
             if (block, line) not in self._arrays:
                 name = self._names.setdefault(

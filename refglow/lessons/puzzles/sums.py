@@ -15,7 +15,7 @@ from refglow.bijectors.activation_normalization import (
 )
 from refglow.bijectors.coupling import exp_coupling_forward
 from refglow.dtypes import Array
-from refglow.lessons.puzzles.case import Case, Mistake, blank, drawn
+from refglow.lessons.puzzles.case import Case, Mistake, a_thread_for_each, blank, drawn
 from refglow.lessons.puzzles.puzzle import Puzzle
 from refglow.lessons.puzzles.recording import ATOMIC, READ, Recording
 
@@ -113,7 +113,7 @@ def _shift_bar_case(z_bar: Array, v: Array) -> Case:
     z = activation_normalization_inverse(z_bar, 0 * v, v)[0]
     m_bar = activation_normalization_inverse_vjp(z, 0 * v, v, z_bar, np.zeros((), np.float32))[1]
     return Case({"z_bar": z_bar, "v": v, "m_bar": np.zeros_like(v)}, {"m_bar": m_bar},
-                (-(-z_bar.size // THREADS), 1, 1), (THREADS, 1, 1))
+                *a_thread_for_each(z_bar.size, THREADS))
 
 
 def _shift_bar_cases(rng: np.random.Generator) -> Sequence[Case]:
