@@ -107,7 +107,8 @@ def test_each_sets_an_exercise_and_solves_it(file):
     assert [cell.metadata["tags"] for cell in folded] == [["hide-output"]]
     exercise = importlib.import_module(module).exercise
     assert isinstance(exercise, Exercise)
-    answers = importlib.import_module(f"test_lesson_{module.rsplit('.', 1)[1]}")
+    answers = importlib.import_module(f"answers_to_{module.rsplit('.', 1)[1]}")
+    assert answers.exercise is exercise
     assert exercise.solution in answers.RIGHT_ANSWERS and len(answers.RIGHT_ANSWERS) >= 2
     assert len(answers.WRONG_ANSWERS) >= 2
 

@@ -1,7 +1,6 @@
-"""Lesson 5's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 5's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.bijectors import OneByOneConv
 from refglow.lessons.invertible_convolution import exercise
@@ -61,15 +60,3 @@ WRONG_ANSWERS = {
     "add them up": with_log_det(lambda shape, logs, diagonal: np.full(shape[:2], logs.sum())),
     "to return (y, fldj); got ndarray": lambda x, lu, p: exercise.solution(x, lu, p)[0],
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

@@ -1,7 +1,6 @@
-"""Lesson 6's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 6's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 from scipy.special import expit, log_expit
 
 from refglow.bijectors import Invert, RealNVP, Scale, Shift
@@ -74,15 +73,3 @@ WRONG_ANSWERS = {
     "network takes the k = 1 channels that decide; it was given an image of shape (1, 1, 2)":
         lambda y, network, k: network(y),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

@@ -1,12 +1,11 @@
-"""Lesson 12's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 12's exercise: answers that are right, and wrong ones by what they are told."""
 
 import math
 
 import numpy as np
-import pytest
 
 from refglow import elementary
-from refglow.lessons.floating_point import exercise, true_log_sigmoid
+from refglow.lessons.floating_point import exercise
 
 
 def by_cases(x):
@@ -32,23 +31,3 @@ WRONG_ANSWERS = {
     "has the shape ()": lambda x: elementary.log_sigmoid(x).sum(),
     "is a `return` missing?": lambda x: None,
 }
-
-
-def test_the_truth_is_that_of_mpmath():
-    mpmath = pytest.importorskip("mpmath", reason="the truth is held against mpmath's")
-    x = np.array([-1000.0, -3.25, 0.0, 2.0, 37.0, 700.0])
-    with mpmath.workdps(700):
-        expected = [float(-mpmath.log(1 + mpmath.exp(-mpmath.mpf(v)))) for v in x]
-    assert true_log_sigmoid(x).tolist() == expected
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message, verdict

@@ -1,7 +1,6 @@
-"""Lesson 3's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 3's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.bijectors.activation_normalization import ActivationNormalization
 from refglow.lessons.actnorm import exercise
@@ -45,15 +44,3 @@ WRONG_ANSWERS = {
     "shift[1] is -10; it should be -15": with_shift(lambda b: -np.median(b, axis=PIXELS)),
     "to return (shift, log_scale)": lambda b: -b.mean(axis=PIXELS),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

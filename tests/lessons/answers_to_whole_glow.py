@@ -1,7 +1,6 @@
-"""Lesson 9's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 9's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.lessons.whole_glow import exercise
 
@@ -71,15 +70,3 @@ WRONG_ANSWERS = {
     "squeeze takes images of even height and width; it was given [2, 1, 2, 16]":
         lambda x, layer, squeeze, *_: squeeze(squeeze(squeeze(x))),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message, verdict

@@ -1,7 +1,6 @@
-"""Lesson 4's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 4's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.lessons.squeeze import exercise
 
@@ -36,15 +35,3 @@ WRONG_ANSWERS = {
     "is a `return` missing?": lambda x, n: None,
     "ValueError": lambda x, n: x.reshape(7, 7),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

@@ -1,7 +1,6 @@
-"""Lesson 2's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 2's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 import scipy.linalg
 
 from refglow.lessons.log_det import exercise
@@ -42,15 +41,3 @@ WRONG_ANSWERS = {
     "partial pivoting": lambda a: np.log(np.abs(diagonal_of_u(a, pivoting=False))).sum(),
     "Work on a copy": in_place,
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

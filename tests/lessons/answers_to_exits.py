@@ -1,7 +1,6 @@
-"""Lesson 8's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 8's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.bijectors.glow import Glow
 from refglow.lessons.exits import exercise
@@ -60,15 +59,3 @@ WRONG_ANSWERS = {
     "The two are exchanged": lambda z, shape: changed()(z, shape)[::-1],
     "two_scales is to return (coarse, fine)": lambda z, shape: z,
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message, verdict

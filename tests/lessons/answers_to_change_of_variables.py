@@ -1,7 +1,6 @@
-"""Lesson 1's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 1's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.lessons.change_of_variables import exercise
 
@@ -26,15 +25,3 @@ WRONG_ANSWERS = {
     "That is the density.": lambda y, p, inverse, f: np.exp(p(inverse(y))) / abs(f(inverse(y))),
     "has the shape (); it should be (5,)": lambda y, p, inverse, f: p(inverse(y)).sum(),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message

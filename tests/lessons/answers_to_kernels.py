@@ -1,7 +1,6 @@
-"""Lesson 13's exercise, what a request costs: wrong answers are told their mistake."""
+"""Lesson 13's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.lessons.kernels import exercise
 
@@ -21,6 +20,7 @@ def by_dictionaries(addresses):
     return [sectors_of(addresses), max(map(len, banks.values()))]
 
 
+RIGHT_ANSWERS = [exercise.solution, by_dictionaries]
 WRONG_ANSWERS = {
     "fill side by side": lambda a: (-(-len(a) * 4 // 32), passes_of(a)),
     "begins at a multiple of 32": lambda a: (len(np.unique((a - a.min()) // 32)), passes_of(a)),
@@ -33,18 +33,3 @@ WRONG_ANSWERS = {
     "Two numbers were asked for": lambda a: sectors_of(a),
     "It stopped with AttributeError": lambda a: (sectors_of(a), a.no_such_name),
 }
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in str(verdict), str(verdict)
-
-
-RIGHT_ANSWERS = [exercise.solution, by_dictionaries]
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right and "15 requests" in str(verdict), str(verdict)

@@ -1,7 +1,6 @@
-"""Lesson 7's exercise: which tests of a coupling it takes, and what it says to the others."""
+"""Lesson 7's exercise: tests of a coupling that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.lessons.coupling_network import exercise
 
@@ -73,15 +72,3 @@ WRONG_ANSWERS = {
     "True or False; got NoneType": lambda coupling, rng: None,
     "KeyError": lambda coupling, rng: coupling.forward(np.zeros((2, 2, 4)), {}),
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message, verdict

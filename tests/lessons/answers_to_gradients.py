@@ -1,7 +1,6 @@
-"""Lesson 10's exercise: which answers it takes, and what it says to the others."""
+"""Lesson 10's exercise: answers that are right, and wrong ones by what they are told."""
 
 import numpy as np
-import pytest
 
 from refglow.bijectors.coupling import sigmoid_coupling_forward_vjp
 from refglow.lessons.gradients import exercise
@@ -52,15 +51,3 @@ WRONG_ANSWERS = {
         x, network, y_bar, _)[1]),
     "is to return (x_bar, output_bar)": lambda x, *_: x,
 }
-
-
-@pytest.mark.parametrize("answer", RIGHT_ANSWERS)
-def test_right_answers_are_accepted(answer):
-    verdict = exercise.check(answer)
-    assert verdict.right, verdict
-
-
-@pytest.mark.parametrize("words", WRONG_ANSWERS)
-def test_wrong_answers_are_told_what_is_wrong(words):
-    verdict = exercise.check(WRONG_ANSWERS[words])
-    assert not verdict.right and words in verdict.message, verdict
