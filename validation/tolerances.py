@@ -44,6 +44,9 @@ TRAJECTORY_AGAINST_PEERS = 1e-9  # losses of 100 steps of training, float64, rel
 TRAINED_AGAINST_TFP = 0.02  # bits/dim of test images after a whole training
 TRAINED_BELOW_GAUSSIAN = 0.1  # bits/dim that a trained Glow must gain on a full-covariance Gaussian
 ANSWER_OF_AN_EXERCISE = 1e-9  # a learner's float64, relative to the largest: mistakes are not small
+# A learner's float32, relative to the largest: the specifications compute in float64 and round
+# once, a kernel rounds each operation of a few, or of a sum of some dozens.
+KERNEL_OF_A_PUZZLE = 64.0 * float(np.finfo(np.float32).eps)
 # Derivatives in float64, by hand against complex steps, relative to the largest of an array:
 DERIVATIVE_AGAINST_COMPLEX_STEP = 1e-13  # one bijector
 GLOW_DERIVATIVE_AGAINST_COMPLEX_STEP = 1e-11  # a whole Glow: tens of layers, one after another

@@ -27,12 +27,35 @@ def require_close(what: str, got: Any, expected: Any, *, given: str,
         WrongAnswerError: It has another shape or other values; the first that differs is told, and
             the mistake that explains all of them, if one does.
     """
-    right, found = np.asarray(expected), as_array(what, got)
-    if _agree(found, right):
+    found = as_array(what, got)
+    differs = difference(what, found, np.asarray(expected))
+    if differs is None:
         return
-    explanations = [words for words, value in (mistakes or {}).items() if _agree(found, value)]
-    difference = f"With {given}, {_difference(what, found, right)}"
-    raise WrongAnswerError(" ".join([difference, *explanations[:1]]))
+    explanations = [words for words, value in (mistakes or {}).items()
+                    if difference(what, found, np.asarray(value)) is None]
+    raise WrongAnswerError(" ".join([f"With {given}, {differs}", *explanations[:1]]))
+
+
+def difference(what: str, found: Array, right: Array,
+               relative: float = ANSWER_OF_AN_EXERCISE) -> str | None:
+    """The first number that is off by more than rounding, in a sentence; None if there is none.
+
+    Args:
+        what: What is compared, as the task names it.
+        found: What the answer gives.
+        right: What is right, real.
+        relative: How much is rounding, relative to the largest number of `right`.
+    """
+    if found.shape != right.shape:
+        return f"{what} has the shape {found.shape}; it should be {right.shape}."
+    wrong = _wrong(found, right, relative)
+    if not wrong.any():
+        return None
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"{what}[{', '.join(map(str, index))}]" if index else what
+    count = f" ({wrong.sum()} of {wrong.size} numbers differ)" if wrong.size > 1 else ""
+    is_, should_be = _told_apart(found[index], right[index])
+    return f"{place} is {is_}; it should be {should_be}{count}."
 
 
 def as_array(what: str, got: Any) -> Array:
@@ -74,31 +97,13 @@ def require_parts(what: str, got: Any, names: tuple[str, ...]) -> tuple[Any, ...
     return tuple(got)
 
 
-def _agree(found: Array, right: Any) -> bool:
-    right = np.asarray(right)
-    if found.shape != right.shape:
-        return False
-    return not _wrong(found, right).any()
-
-
-def _wrong(found: Array, right: Array) -> Array:
+def _wrong(found: Array, right: Array, relative: float) -> Array:
     """Where they differ by more than rounding. NaN and infinities are equal to themselves."""
     finite = np.isfinite(right)
-    limit = ANSWER_OF_AN_EXERCISE * np.abs(right[finite]).max(initial=0)
+    limit = relative * np.abs(right[finite]).max(initial=0)
     with np.errstate(invalid="ignore"):
         same = (found == right) | (np.isnan(found) & np.isnan(right))
         return np.asarray(~(same | (finite & (np.abs(found - right) <= limit))))
-
-
-def _difference(what: str, found: Array, right: Array) -> str:
-    if found.shape != right.shape:
-        return f"{what} has the shape {found.shape}; it should be {right.shape}."
-    wrong = _wrong(found, right)
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    place = f"{what}[{', '.join(map(str, index))}]" if index else what
-    count = f" ({wrong.sum()} of {wrong.size} numbers differ)" if wrong.size > 1 else ""
-    is_, should_be = _told_apart(found[index], right[index])
-    return f"{place} is {is_}; it should be {should_be}{count}."
 
 
 def _told_apart(found: Any, right: Any) -> tuple[str, str]:

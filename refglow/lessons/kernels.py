@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refglow.kernels.ptx.patterns import sectors, warp_rows, wavefronts
+from refglow.kernels.ptx.patterns import BANKS, SECTOR_BYTES, sectors, warp_rows, wavefronts
+from refglow.lessons.comparison import require_parts
 from refglow.lessons.exercise import Exercise, WrongAnswerError
 
 Int64 = npt.NDArray[np.int64]
 Cost = tuple[int, int]
-_WORD, _SECTOR, _BANKS = 4, 32, 32  # bytes, bytes, banks
+_WORD = 4  # bytes
+_PARTS = ("sectors", "passes")
 
 
 def cost(addresses: Int64) -> Cost:
@@ -27,11 +29,9 @@ def cost(addresses: Int64) -> Cost:
 def _judge(answer: Callable[..., Any]) -> str:
     count = 0
     for name, addresses in _requests(np.random.default_rng(0)):
-        found = answer(addresses.copy())
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            raise WrongAnswerError(f"Two numbers were asked for, (sectors, passes); got {found!r}.")
+        found = require_parts("cost", answer(addresses.copy()), _PARTS)
         expected = _counted(addresses)
-        for k, what in enumerate(("sectors", "passes")):
+        for k, what in enumerate(_PARTS):
             if np.shape(found[k]) != ():
                 raise WrongAnswerError(f"{what.capitalize()} are to be a number; got {found[k]!r}.")
             if found[k] != expected[k]:
@@ -67,27 +67,27 @@ def _counted(addresses: Int64) -> Cost:
 
 
 def _bytes_asked_for(addresses: Int64) -> int:
-    return -(-addresses.size * _WORD // _SECTOR)
+    return -(-addresses.size * _WORD // SECTOR_BYTES)
 
 
 def _from_the_first(addresses: Int64) -> int:
-    return int(np.unique((addresses - addresses.min()) // _SECTOR).size)
+    return int(np.unique((addresses - addresses.min()) // SECTOR_BYTES).size)
 
 
 def _span(addresses: Int64) -> int:
-    return int((addresses.max() - addresses.min()) // _SECTOR) + 1
+    return int((addresses.max() - addresses.min()) // SECTOR_BYTES) + 1
 
 
 def _without_sharing(addresses: Int64) -> int:
-    return int(np.bincount(addresses // _WORD % _BANKS).max())
+    return int(np.bincount(addresses // _WORD % BANKS).max())
 
 
 def _banks_of_bytes(addresses: Int64) -> int:
-    return int(np.bincount(np.unique(addresses) % _BANKS).max())
+    return int(np.bincount(np.unique(addresses) % BANKS).max())
 
 
 def _banks_used(addresses: Int64) -> int:
-    return int(np.unique(addresses // _WORD % _BANKS).size)
+    return int(np.unique(addresses // _WORD % BANKS).size)
 
 
 _MISTAKES: tuple[tuple[tuple[str, Callable[[Int64], int]], ...], ...] = (

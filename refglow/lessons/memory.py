@@ -158,7 +158,7 @@ def _mistakes(layers: Sequence[_Layer], x: Array, y_bar: Array,
               log_det_bar: float) -> dict[str, tuple[Array, Array]]:
     y = _result(layers, x)[0]
     x_bar, bars = pull_back(layers, y, y_bar, log_det_bar)
-    first_first, _ = pull_back(layers[::-1], y, y_bar, log_det_bar)
+    turned_x_bar, turned_bars = pull_back(layers[::-1], y, y_bar, log_det_bar)
     return {
         "These are the cotangents from the last layer to the first; the list is to be in the order "
         "of layers.": (x_bar, np.array(bars[::-1])),
@@ -167,7 +167,7 @@ def _mistakes(layers: Sequence[_Layer], x: Array, y_bar: Array,
         "The log-det's cotangent is missing: every layer gets log_det_bar, with the factor 1.":
             _as_arrays(pull_back(layers, y, y_bar, 0.0)),
         "That begins with the first layer. y is the output of the last one.":
-            (first_first, np.array(pull_back(layers[::-1], y, y_bar, log_det_bar)[1][::-1]))}
+            (turned_x_bar, np.array(turned_bars[::-1]))}
 
 
 def _as_arrays(pulled: tuple[Array, list[Array]]) -> tuple[Array, Array]:

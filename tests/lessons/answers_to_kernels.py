@@ -30,6 +30,6 @@ WRONG_ANSWERS = {
     "not byte w": lambda a: (sectors_of(a), np.bincount(np.unique(a) % 32).max()),
     "That counts banks": lambda a: (sectors_of(a), len(np.unique(a // 4 % 32))),
     "Sectors are to be a number": lambda a: (np.unique(a // 32), passes_of(a)),
-    "Two numbers were asked for": lambda a: sectors_of(a),
+    "cost is to return (sectors, passes); got int": lambda a: sectors_of(a),
     "It stopped with AttributeError": lambda a: (sectors_of(a), a.no_such_name),
 }

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.lessons.comparison import difference
 from refglow.lessons.exercise import Exercise, Verdict, WrongAnswerError
 from refglow.lessons.puzzles.case import Case, Mistake, Numbers
 from refglow.lessons.puzzles.defects import defects, never_written
@@ -31,10 +32,7 @@ from refglow.lessons.puzzles.recording import Recording
 from refglow.lessons.puzzles.simulator import TIME_LIMIT, KernelStoppedError, simulator
 from refglow.lessons.puzzles.traffic import summary
 from refglow.lessons.puzzles.travelling import plain
-
-# In eps of float32, relative to the largest number of the result: the specifications compute in
-# float64 and round once, a kernel rounds each operation of a few, or of a sum of some dozens.
-ROUNDINGS = 64.0
+from refglow.validation.tolerances import KERNEL_OF_A_PUZZLE
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,17 +166,7 @@ class Puzzle:
 
 
 def _difference(name: str, result: Array, expected: Array) -> str | None:
-    """The largest difference that is more than rounding, in a sentence."""
-    limit = ROUNDINGS * np.finfo(np.float32).eps * max(float(np.abs(expected).max()), 1e-30)
-    same = np.isnan(result) & np.isnan(expected)
-    error = np.where(same, 0.0, np.abs(result.astype(np.float64) - expected))
-    wrong = ~(error <= limit)  # NaN is wrong
-    if not wrong.any():
-        return None
-    at = np.unravel_index(np.flatnonzero(wrong.reshape(-1))[0], expected.shape)
-    shown = ", ".join(map(str, at))
-    return (f"{name}[{shown}] must be {expected[at]:.6g} and is {result[at]:.6g}; "
-            f"{np.count_nonzero(wrong)} of {wrong.size} numbers are wrong.")
+    return difference(name, result.astype(np.float64), expected, KERNEL_OF_A_PUZZLE)
 
 
 def _with_lines(sentence: str, kernel: Callable[..., Any]) -> str:
