@@ -79,10 +79,10 @@ def _cases() -> Iterator[tuple[Array, _Net, Array, float]]:
 def _right(x: Array, net: _Net, y_bar: Array, fldj_bar: float) -> tuple[Array, Array]:
     """(x_bar, output_bar) by complex steps."""
     half = x.shape[-1] // 2
-    x_bar = _by_complex_step(
+    x_bar = by_complex_step(
         lambda moved: _objective(moved, net(moved[..., :half]), y_bar, fldj_bar), x)
     output = net(x[..., :half])
-    return x_bar, _by_complex_step(lambda moved: _objective(x, moved, y_bar, fldj_bar), output)
+    return x_bar, by_complex_step(lambda moved: _objective(x, moved, y_bar, fldj_bar), output)
 
 
 def _objective(x: Array, output: Array, y_bar: Array, fldj_bar: float) -> Any:
@@ -93,8 +93,13 @@ def _objective(x: Array, output: Array, y_bar: Array, fldj_bar: float) -> Any:
     return (y_bar * y).sum() + fldj_bar * log_sigmoid(r).sum()
 
 
-def _by_complex_step(f: Callable[[Array], Any], x: Array) -> Array:
-    """df/dx, one number after the other: Im f(x + i h e_k) / h."""
+def by_complex_step(f: Callable[[Array], Any], x: Array) -> Array:
+    """df/dx, one number after the other: Im f(x + i h e_k) / h.
+
+    Args:
+        f: Makes one number, by operations that let complex numbers through.
+        x: Real.
+    """
     step = 1e-30
     moves = step * np.eye(x.size).reshape(x.size, *x.shape)
     return np.reshape([f(x + 1j * move).imag / step for move in moves], x.shape)

@@ -11,6 +11,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.lessons.comparison import require_close, require_parts
 from refglow.lessons.exercise import Exercise, WrongAnswerError
+from refglow.lessons.gradients import by_complex_step
 
 TASK = """Write `pull_back(layers, y, y_bar, log_det_bar)` for a flow of layers, `layers[0]`
 first, of which only the result y [N, C] is there. Each layer has
@@ -50,26 +51,20 @@ class _Layer:
     """y = [a | b exp(g) + u a], g = tanh(w a), which exchanges the halves then; weights (w, u)."""
 
     def __init__(self, weights: Array, alive: _Alive) -> None:
-        self.weights, self._alive = weights, alive
-
-    def forward(self, x: Array) -> tuple[Array, Any]:
-        """(y, log-det), of real or complex numbers."""
-        a, b = np.split(x, 2, axis=-1)
-        g = np.tanh(self.weights[0] * a)
-        return np.concatenate([b * np.exp(g) + self.weights[1] * a, a], axis=-1), g.sum()
+        self._weights, self._alive = weights, alive
 
     def inverse(self, y: Array) -> Array:
         """The layer's input."""
         changed, a = np.split(y, 2, axis=-1)
-        g = np.tanh(self.weights[0] * a)
+        g = np.tanh(self._weights[0] * a)
         return self._alive.counted(np.concatenate(
-            [a, (changed - self.weights[1] * a) / np.exp(g)], axis=-1))
+            [a, (changed - self._weights[1] * a) / np.exp(g)], axis=-1))
 
     def vjp(self, x: Array, y_bar: Array, log_det_bar: float) -> tuple[Array, Array]:
         """(x_bar, weight_bar)."""
         self._alive.counted(x)
         (a, b), (changed_bar, a_bar) = np.split(x, 2, axis=-1), np.split(y_bar, 2, axis=-1)
-        w, u = self.weights
+        w, u = self._weights
         g = np.tanh(w * a)
         wa_bar = (b * np.exp(g) * changed_bar + log_det_bar) * (1 - g**2)
         x_bar = np.concatenate([a_bar + u * changed_bar + w * wa_bar, changed_bar * np.exp(g)],
@@ -97,17 +92,18 @@ def _judge(answer: Callable[..., Any]) -> str:
     rng = np.random.default_rng(11)
     for count in (1, 2, 8):
         alive = _Alive()
-        layers = [_Layer(rng.normal(size=2) * 0.7, alive) for _ in range(count)]
+        weights = 0.7 * rng.normal(size=(count, 2))
+        layers = [_Layer(of_layer, alive) for of_layer in weights]
         x, y_bar = rng.normal(size=(2, 3, 4))
         log_det_bar = float(rng.normal())
-        y = _result(layers, x)[0]
-        got = answer(list(layers), y.copy(), y_bar.copy(), log_det_bar)
+        y = _result(weights, x)[0]
+        got = answer(layers, y.copy(), y_bar.copy(), log_det_bar)
         at_once = alive.most
         x_bar, bars = require_parts("pull_back", got, ("x_bar", "weight_bars"))
         if not isinstance(bars, list | tuple | np.ndarray) or len(bars) != count:
             raise WrongAnswerError(f"weight_bars is to be a list of one array for each of the "
                                    f"{count} layers; got {_counted(bars)}.")
-        _compare(layers, x, (x_bar, np.array(bars)), y_bar, log_det_bar)
+        _compare(weights, x, (x_bar, np.array(bars)), y_bar, log_det_bar)
         if at_once > _AT_ONCE:
             raise WrongAnswerError(
                 f"The cotangents are right, but {at_once} rebuilt inputs of a flow of {count} "
@@ -120,43 +116,35 @@ def _counted(bars: Any) -> str:
     return f"{len(bars)}" if isinstance(bars, list | tuple | np.ndarray) else type(bars).__name__
 
 
-def _result(layers: Sequence[_Layer], x: Array) -> tuple[Array, Any]:
+def _result(weights: Array, x: Array) -> tuple[Array, Any]:
+    """(y, log-det) of the layers with these weights, of real or complex numbers."""
     total: Any = 0.0
-    for layer in layers:
-        x, log_det = layer.forward(x)
-        total = total + log_det
+    for w, u in weights:
+        a, b = np.split(x, 2, axis=-1)
+        g = np.tanh(w * a)
+        x, total = np.concatenate([b * np.exp(g) + u * a, a], axis=-1), total + g.sum()
     return x, total
 
 
-def _compare(layers: Sequence[_Layer], x: Array, got: tuple[Any, Array], y_bar: Array,
+def _compare(weights: Array, x: Array, got: tuple[Any, Array], y_bar: Array,
              log_det_bar: float) -> None:
     """Hold both cotangents against complex steps of <y_bar, y> + log_det_bar log_det."""
-    step = 1e-30
-
-    def objective(moved: Array) -> float:
-        y, log_det = _result(layers, moved)
-        return float(((y_bar * y).sum() + log_det_bar * log_det).imag) / step
-
-    def along(layer: _Layer, move: Array) -> float:
-        kept, layer.weights = layer.weights, layer.weights + 1j * step * move
-        try:
-            return objective(x + 0j)
-        finally:
-            layer.weights = kept
-    moves = np.eye(x.size).reshape(x.size, *x.shape)
-    x_bar = np.reshape([objective(x + 1j * step * move) for move in moves], x.shape)
-    bars = np.array([[along(layer, move) for move in np.eye(2)] for layer in layers])
-    given = f"a flow of {len(layers)} layer{'s' if len(layers) > 1 else ''}"
-    mistakes = _mistakes(layers, x, y_bar, log_det_bar)
+    def objective(weights: Array, x: Array) -> Any:
+        y, log_det = _result(weights, x)
+        return (y_bar * y).sum() + log_det_bar * log_det
+    x_bar = by_complex_step(lambda moved: objective(weights, moved), x)
+    bars = by_complex_step(lambda moved: objective(moved, x), weights)
+    given = f"a flow of {len(weights)} layer{'s' if len(weights) > 1 else ''}"
+    mistakes = _mistakes(weights, x, y_bar, log_det_bar)
     require_close("weight_bars", got[1], bars, given=given,
                   mistakes={words: found[1] for words, found in mistakes.items()})
     require_close("x_bar", got[0], x_bar, given=given,
                   mistakes={words: found[0] for words, found in mistakes.items()})
 
 
-def _mistakes(layers: Sequence[_Layer], x: Array, y_bar: Array,
+def _mistakes(weights: Array, x: Array, y_bar: Array,
               log_det_bar: float) -> dict[str, tuple[Array, Array]]:
-    y = _result(layers, x)[0]
+    y, layers = _result(weights, x)[0], [_Layer(of_layer, _Alive()) for of_layer in weights]
     x_bar, bars = pull_back(layers, y, y_bar, log_det_bar)
     turned_x_bar, turned_bars = pull_back(layers[::-1], y, y_bar, log_det_bar)
     return {
