@@ -4,7 +4,7 @@ import math
 
 import pytest
 from numba import cuda
-from wrong_kernels import accepted, rejected
+from wrong_kernels import accepted, changed, rejected
 
 from refglow.lessons.puzzles import ACTNORM, CHANNEL_SHIFT, SHIFT, SQUEEZE, UNSQUEEZE
 
@@ -50,7 +50,8 @@ def in_place(x, t, y):
 @pytest.mark.parametrize(("kernel", "hint"), [
     (no_guard, "x[10], outside of its 10 elements"), (off_by_one, "x[10], outside"),
     (own_block_only, "Race in global memory"), (last_left_out, "never written, the first"),
-    (subtracted, "x - t, the inverse"), (in_place, "writes x, which is an input")])
+    (subtracted, "x - t, the inverse"), (changed(SHIFT, " + t[i]", ""), "That is x alone"),
+    (in_place, "writes x, which is an input")])
 def test_shift(kernel, hint):
     rejected(SHIFT, kernel, hint)
 
@@ -96,7 +97,8 @@ def of_the_pixel_again(x, m, y):
 @pytest.mark.parametrize(("kernel", "hint"), [
     (exchanged, "never written"), (one_guard, "outside of its 5 x 3 elements"),
     (of_the_pixel, "m[3], outside of its 3 elements"),
-    (of_the_pixel_again, "the pixel's number of m")])
+    (of_the_pixel_again, "the pixel's number of m"),
+    (changed(CHANNEL_SHIFT, "+ m[c]\n", "- m[c]\n"), "x - m, the inverse")])
 def test_channel_shift(kernel, hint):
     rejected(CHANNEL_SHIFT, kernel, hint)
 
@@ -212,6 +214,9 @@ def overlapping(squeezed, image):
 
 @pytest.mark.parametrize(("kernel", "hint"), [
     (unsqueezing(1), "depth_to_space"), (unsqueezing(2), "a and b are exchanged"),
+    (changed(UNSQUEEZE, "2 * h + a, 2 * w + b, c] =",
+             "i // (columns * depth // 2), i // (depth // 4) % (2 * columns), i % (depth // 4)] ="),
+     "where they were"),
     (overlapping, "Race in global memory"),
     (unsqueezing(0, guard=False), "Out-of-bounds access")])
 def test_unsqueeze(kernel, hint):

@@ -2,7 +2,7 @@
 
 import pytest
 from numba import cuda, float32
-from wrong_kernels import accepted, rejected
+from wrong_kernels import accepted, changed, rejected
 
 from refglow.kernels.cuda.vector_access import load_vector, store_vector
 from refglow.lessons.puzzles import STRIDED_SHIFT, TRANSPOSE, VECTOR_SHIFT
@@ -37,7 +37,8 @@ def every_thread_all(x, t, y):
 
 @pytest.mark.parametrize(("kernel", "hint"), [
     (by_pieces, "touches 16.0 sectors"), (once_only, "96 of the 128 elements of y are never"),
-    (by_the_block_too_far, "x[128], outside"), (every_thread_all, "Race")])
+    (by_the_block_too_far, "x[128], outside"), (every_thread_all, "Race"),
+    (changed(STRIDED_SHIFT, "x[i] + t", "x[i] - t"), "x - t, the inverse")])
 def test_strided_shift(kernel, hint):
     rejected(STRIDED_SHIFT, kernel, hint)
 
@@ -143,8 +144,16 @@ def one_guard_missing(x, y):
         y[row, first + column] = tile[column, row]
 
 
+def not_moved(x, y):
+    p = 32 * cuda.blockIdx.x + cuda.threadIdx.y
+    if p < x.shape[0]:
+        i = 32 * p + cuda.threadIdx.x
+        y[i // y.shape[1], i % y.shape[1]] = x[p, cuda.threadIdx.x]
+
+
 @pytest.mark.parametrize(("kernel", "hint"), [
     (conflicting, "up to 32 passes"), (without_tile, "touches 32.0 sectors"),
-    (without_barrier, "Race in shared memory"), (one_guard_missing, "outside of its 3 x 32")])
+    (not_moved, "where they were"), (without_barrier, "Race in shared memory"),
+    (one_guard_missing, "outside of its 3 x 32")])
 def test_transpose(kernel, hint):
     rejected(TRANSPOSE, kernel, hint)

@@ -4,40 +4,11 @@ import math
 
 import pytest
 from numba import cuda, float32
-from wrong_kernels import accepted, rejected
+from wrong_kernels import accepted, changed, rejected
 
 from refglow.lessons.puzzles import CONVOLUTION, LOG_DET, SHARED_CONVOLUTION, SHIFT_BAR
 
 # ---- 11 ----
-
-
-def without_barrier(r, fldj):
-    parts = cuda.shared.array(16, float32)
-    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
-    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
-    half = 8
-    while half > 0:
-        if thread < half:
-            parts[thread] += parts[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    if thread == 0:
-        fldj[example] = parts[0]
-
-
-def barrier_in_the_branch(r, fldj):
-    parts = cuda.shared.array(16, float32)
-    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
-    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
-    cuda.syncthreads()
-    half = 8
-    while half > 0:
-        if thread < half:
-            parts[thread] += parts[thread + half]
-            cuda.syncthreads()
-        half //= 2
-    if thread == 0:
-        fldj[example] = parts[0]
 
 
 def all_threads_add(r, fldj):
@@ -106,45 +77,19 @@ def without_guard(r, fldj):
     fldj[cuda.blockIdx.x] = parts[0]
 
 
-def nothing_for_the_others(r, fldj):
-    parts = cuda.shared.array(16, float32)
-    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
-    if thread < r.shape[1]:
-        parts[thread] = r[example, thread] + 2
-    cuda.syncthreads()
-    half = 8
-    while half > 0:
-        if thread < half:
-            parts[thread] += parts[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    if thread == 0:
-        fldj[example] = parts[0]
-
-
-def two_for_all(r, fldj):
-    parts = cuda.shared.array(16, float32)
-    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
-    parts[thread] = (r[example, thread] if thread < r.shape[1] else float32(0)) + 2
-    cuda.syncthreads()
-    half = 8
-    while half > 0:
-        if thread < half:
-            parts[thread] += parts[thread + half]
-        cuda.syncthreads()
-        half //= 2
-    if thread == 0:
-        fldj[example] = parts[0]
-
-
 @pytest.mark.parametrize(("kernel", "hint"), [
-    (without_barrier, "Race in shared memory"), (barrier_in_the_branch, "Divergent barrier"),
+    (changed(LOG_DET, "cuda.syncthreads()\n    half = 8", "half = 8"), "Race in shared memory"),
+    (changed(LOG_DET, "    cuda.syncthreads()\n        half",
+             "        cuda.syncthreads()\n        half"), "Divergent barrier"),
     (all_threads_add, "Race in shared memory"), (all_threads_write, "Race in global memory"),
     (one_after_the_other, "one thread reads 16 numbers"),
     (one_thread_alone, "one thread reads 10 numbers of r"), (by_atomics, "A tree's order is fixed"),
     (without_guard, "Out-of-bounds access"),
-    (nothing_for_the_others, "which nobody has written"),
-    (two_for_all, "added for threads that have no number")])
+    (changed(LOG_DET, "parts[thread] = 0", "pass"), "which nobody has written"),
+    (changed(LOG_DET, "parts[thread] = 0", "parts[thread] = 2"),
+     "added for threads that have no number"),
+    (changed(LOG_DET, "thread] + 2", "thread]"), "The 2 of r + 2 is missing"),
+    (changed(LOG_DET, "= parts[0]", "= -parts[0]"), "The sign is that of the inverse's log-det")])
 def test_log_det(kernel, hint):
     rejected(LOG_DET, kernel, hint)
 
@@ -152,37 +97,12 @@ def test_log_det(kernel, hint):
 # ---- 12 ----
 
 
-def not_atomic(z_bar, v, m_bar):
-    i = cuda.grid(1)
-    if i < z_bar.size:
-        c = i % z_bar.shape[1]
-        m_bar[c] += z_bar[i // z_bar.shape[1], c] * math.exp(v[c])
-
-
-def factor_forgotten(z_bar, v, m_bar):
-    i = cuda.grid(1)
-    if i < z_bar.size:
-        cuda.atomic.add(m_bar, i % z_bar.shape[1],
-                        z_bar[i // z_bar.shape[1], i % z_bar.shape[1]])
-
-
-def divided(z_bar, v, m_bar):
-    i = cuda.grid(1)
-    if i < z_bar.size:
-        c = i % z_bar.shape[1]
-        cuda.atomic.add(m_bar, c, z_bar[i // z_bar.shape[1], c] / math.exp(v[c]))
-
-
-def one_too_many(z_bar, v, m_bar):
-    i = cuda.grid(1)
-    if i <= z_bar.size:
-        c = i % z_bar.shape[1]
-        cuda.atomic.add(m_bar, c, z_bar[i // z_bar.shape[1], c] * math.exp(v[c]))
-
-
 @pytest.mark.parametrize(("kernel", "hint"), [
-    (not_atomic, "Race in global memory"), (factor_forgotten, "exp(v) is missing"),
-    (divided, "divides by exp(v)"), (one_too_many, "Out-of-bounds access")])
+    (changed(SHIFT_BAR, "cuda.atomic.add(m_bar, c, ", "m_bar[c] += ("), "Race in global memory"),
+    (changed(SHIFT_BAR, " * math.exp(v[c])", ""), "exp(v) is missing"),
+    (changed(SHIFT_BAR, "* math", "/ math"), "divides by exp(v)"),
+    (changed(SHIFT_BAR, "c, z_bar", "c, -z_bar"), "The sign is that of the forward direction"),
+    (changed(SHIFT_BAR, "i < z_bar", "i <= z_bar"), "Out-of-bounds access")])
 def test_shift_bar(kernel, hint):
     rejected(SHIFT_BAR, kernel, hint)
 
@@ -201,15 +121,6 @@ def test_shift_bar_another_way():
 
 
 # ---- 13 and 14 ----
-
-
-def transposed(x, w, y):
-    o, p = cuda.grid(2)
-    if p < x.shape[0]:
-        total = float32(0)
-        for i in range(x.shape[1]):
-            total += w[i, o] * x[p, i]
-        y[p, o] = total
 
 
 def never_cleared(x, w, y):
@@ -244,23 +155,15 @@ def pixel_unguarded(x, w, y):
 
 
 @pytest.mark.parametrize(("kernel", "hint"), [
-    (transposed, "The matrix is transposed"), (never_cleared, "which nobody has written"),
+    (changed(CONVOLUTION, "w[o, i] *", "w[i, o] *"), "The matrix is transposed"),
+    (changed(CONVOLUTION, "range(x.shape[1])", "range(o, o + 1)"), "the diagonal of the matrix"),
+    (changed(CONVOLUTION, "range(x.shape[1])", "range(x.shape[1] - 1)"),
+     "The last channel is left out"),
+    (never_cleared, "which nobody has written"),
     (overwritten, "the last term of the sum"), (exchanged, "never written"),
     (pixel_unguarded, "Out-of-bounds access")])
 def test_convolution(kernel, hint):
     rejected(CONVOLUTION, kernel, hint)
-
-
-def shared_without_barrier(x, w, y):
-    matrix = cuda.shared.array((4, 4), float32)
-    o, p = cuda.grid(2)
-    if cuda.threadIdx.y < 4:
-        matrix[cuda.threadIdx.y, o] = w[cuda.threadIdx.y, o]
-    if p < x.shape[0]:
-        total = float32(0)
-        for i in range(4):
-            total += matrix[o, i] * x[p, i]
-        y[p, o] = total
 
 
 def gone_before_the_barrier(x, w, y):
@@ -291,7 +194,7 @@ def everyone_copies_a_row(x, w, y):
 
 
 @pytest.mark.parametrize(("kernel", "hint"), [
-    (shared_without_barrier, "Race in shared memory"),
+    (changed(SHARED_CONVOLUTION, "    cuda.syncthreads()\n", ""), "Race in shared memory"),
     (gone_before_the_barrier, "Divergent barrier"),
     (everyone_copies_a_row, "Race in shared memory"),
     (CONVOLUTION.solution, "48 numbers of w")])

@@ -1,5 +1,7 @@
 """How the tests of the puzzles look at wrong answers."""
 
+import inspect
+
 from refglow.lessons.puzzles import PUZZLES
 
 
@@ -14,6 +16,15 @@ def accepted(puzzle, kernel):
     """A right answer is called right."""
     verdict = puzzle.check(kernel)
     assert verdict.right, str(verdict)
+
+
+def changed(puzzle, old, new):
+    """The puzzle's solution with a piece of its text, which is there once, exchanged."""
+    source = inspect.getsource(puzzle.solution)
+    assert source.count(old) == 1, source
+    names = dict(puzzle.solution.__globals__)
+    exec(source.replace(old, new), names)
+    return names[puzzle.solution.__name__]
 
 
 def named(name):
