@@ -41,10 +41,10 @@ def _judge(answer: Callable[..., Any]) -> str:
 
 def _cases() -> Iterator[tuple[str, Array, Array, Array]]:
     """The permutations are not their own inverses: with those the wrong way passes, too."""
-    x = np.arange(1.0, 7.0).reshape(1, 2, 3)
+    x = np.arange(1.0, 19.0).reshape(2, 3, 3)
     lower_upper = np.array([[2.0, 1.0, 0.0], [0.5, -1.0, 1.0], [0.0, 0.25, 4.0]])
-    yield ("x = [[[1, 2, 3], [4, 5, 6]]], lower_upper = [[2, 1, 0], [0.5, -1, 1], [0, 0.25, 4]] "
-           "and p = [2, 0, 1]", x, lower_upper, np.array([2, 0, 1]))
+    yield ("x = np.arange(1.0, 19.0).reshape(2, 3, 3), lower_upper = [[2, 1, 0], [0.5, -1, 1], [0, "
+           "0.25, 4]] and p = [2, 0, 1]", x, lower_upper, np.array([2, 0, 1]))
     rng = np.random.default_rng(5)
     for height, width, channels in ((3, 2, 4), (2, 5, 3), (1, 4, 6)):
         p = np.arange(channels)

@@ -51,12 +51,16 @@ WRONG_ANSWERS = {
     "It holds two matrices": with_y(
         lambda x, lower, upper, p: x @ (np.tril(lower, -1) + upper).T),
     "multiply by H W": with_log_det(lambda shape, logs, diagonal: logs.sum()),
+    "counts the batch or the rows only": with_log_det(lambda shape, logs, diagonal:
+                                                      shape[0] * logs.sum()),
     "That counts the columns only": with_log_det(lambda shape, logs, diagonal:
                                                  shape[1] * logs.sum()),
     "this is the forward direction": with_log_det(lambda shape, logs, diagonal:
                                                   -shape[0] * shape[1] * logs.sum()),
     "take |U_ii|": with_log_det(lambda shape, logs, diagonal:
                                 shape[0] * shape[1] * np.log(diagonal).sum()),
+    "not its logarithms": with_log_det(lambda shape, logs, diagonal:
+                                       shape[0] * shape[1] * diagonal.sum()),
     "add them up": with_log_det(lambda shape, logs, diagonal: np.full(shape[:2], logs.sum())),
     "to return (y, fldj); got ndarray": lambda x, lu, p: exercise.solution(x, lu, p)[0],
 }
