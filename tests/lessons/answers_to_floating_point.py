@@ -28,6 +28,7 @@ WRONG_ANSWERS = {
     "The digits are those of float32": lambda x: elementary.log_sigmoid(x.astype(np.float32)),
     "The sign is wrong": lambda x: np.logaddexp(0, -x),
     "further away than rounding": lambda x: elementary.log_sigmoid(x + 2),
+    "That is further": lambda x: elementary.log_sigmoid(x) * (1 + 2.0**-49),
     "has the shape ()": lambda x: elementary.log_sigmoid(x).sum(),
     "is a `return` missing?": lambda x: None,
 }

@@ -201,6 +201,17 @@ def test_helpers_travel_with_the_kernel_and_must_compile():
     rejected(SHIFT, of_python_alone, "Numba's compiler refuses it")
 
 
+def wraps_around(x, t, y):
+    i = cuda.grid(1)
+    if i < x.size:
+        four = 4 * (x.size // x.size)
+        y[i] = x[i] + t[i] if four * 2**62 > 0 else float32(0)  # 2^64: in int64 that is 0
+
+
+def test_numbers_that_only_the_simulator_gets_right_are_wrong():
+    rejected(SHIFT, wraps_around, "compiled and interpreted as PTX: y[0] is 0; it should be")
+
+
 def prints(x, t, y):
     i = cuda.grid(1)
     if i < x.size:

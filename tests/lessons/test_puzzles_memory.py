@@ -30,13 +30,20 @@ def by_the_block_too_far(x, t, y):
         i += cuda.gridsize(1)
 
 
+def by_pairs(x, t, y):
+    for first in range(2 * cuda.grid(1), x.size, 2 * cuda.gridsize(1)):
+        for i in range(first, min(first + 2, x.size)):
+            y[i] = x[i] + t[i]
+
+
 def every_thread_all(x, t, y):
     for i in range(x.size):
         y[i] = x[i] + t[i]
 
 
 @pytest.mark.parametrize(("kernel", "hint"), [
-    (by_pieces, "touches 16.0 sectors"), (once_only, "96 of the 128 elements of y are never"),
+    (by_pieces, "touches 16.0 sectors"), (by_pairs, "touches 8.0 sectors"),
+    (once_only, "96 of the 128 elements of y are never"),
     (by_the_block_too_far, "x[128], outside"), (every_thread_all, "Race"),
     (changed(STRIDED_SHIFT, "x[i] + t", "x[i] - t"), "x - t, the inverse")])
 def test_strided_shift(kernel, hint):

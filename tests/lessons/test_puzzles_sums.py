@@ -49,6 +49,21 @@ def one_after_the_other(r, fldj):
         fldj[example] = total
 
 
+def a_tree_of_one_level(r, fldj):
+    parts = cuda.shared.array(16, float32)
+    example, thread = cuda.blockIdx.x, cuda.threadIdx.x
+    parts[thread] = r[example, thread] + 2 if thread < r.shape[1] else float32(0)
+    cuda.syncthreads()
+    if thread < 8:
+        parts[thread] += parts[thread + 8]
+    cuda.syncthreads()
+    if thread == 0:
+        total = float32(0)
+        for k in range(8):
+            total += parts[k]
+        fldj[example] = total
+
+
 def one_thread_alone(r, fldj):
     if cuda.threadIdx.x == 0:
         total = float32(0)
@@ -83,6 +98,7 @@ def without_guard(r, fldj):
              "        cuda.syncthreads()\n        half"), "Divergent barrier"),
     (all_threads_add, "Race in shared memory"), (all_threads_write, "Race in global memory"),
     (one_after_the_other, "one thread reads 16 numbers"),
+    (a_tree_of_one_level, "one thread reads 10 numbers of shared memory"),
     (one_thread_alone, "one thread reads 10 numbers of r"), (by_atomics, "A tree's order is fixed"),
     (without_guard, "Out-of-bounds access"),
     (changed(LOG_DET, "parts[thread] = 0", "pass"), "which nobody has written"),
