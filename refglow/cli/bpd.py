@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +10,9 @@ import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say, warnings_as_lines
+from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
-    from refglow.dtypes import Array
     from refglow.training.image_data import ImageData
     from refglow.training.trained import Trained
 
@@ -76,18 +75,8 @@ def _measured(trained: Trained, images: ImageData, batch_size: int, most: int | 
     if not len(chosen):
         raise ValueError(f"{images.name} has no images in this part.")
     started = time.perf_counter()
-    batches = _tracked(chosen.batches(batch_size), -(-len(chosen) // batch_size))
+    batches = tracked(chosen.batches(batch_size), -(-len(chosen) // batch_size), "bits/dim")
     found = measured_bits_per_dim(trained.glow, batches, images.n_bits, trained.n_bits, seed)
     return {"bits_per_dim": found.mean, "standard_error": found.standard_error,
             "images": found.count, "not_finite": found.not_finite,
             "seconds": time.perf_counter() - started}
-
-
-def _tracked(batches: Iterator[Array], total: int) -> Iterable[Array]:
-    """The batches, with a progress bar if there is a terminal."""
-    from rich.progress import track
-
-    from refglow.validation.table import stderr_console
-    console = stderr_console()
-    return track(batches, total=total, description="bits/dim", console=console, transient=True,
-                 disable=not console.is_terminal)
