@@ -51,10 +51,8 @@ def audit(
 
     require_writable(json)
     trained = load_trained(model, n_bits)
-    source = data or (trained.settings.data if trained.settings else None)
-    if source is None:
-        raise ValueError("A model file does not say what it was trained on: give --data.")
-    x = _images(trained, source, images, seed)
+    source, size = trained.source(data)
+    x = _images(trained, source, size, images, seed)
     started = time.perf_counter()
     with progress_of_parts("audit") as on_part:
         found = audited(trained.glow, x, n_bits=trained.n_bits, seed=seed,
@@ -66,16 +64,16 @@ def audit(
     raise typer.Exit(0 if found.passed else 1)
 
 
-def _images(trained: Trained, source: str, count: int, seed: int) -> Array:
-    """Test images as the model takes them."""
+def _images(trained: Trained, source: str, size: int | None, count: int, seed: int) -> Array:
+    """Test images as the model takes them; photographs of its size unless another one is given."""
     import numpy as np
 
     from refglow.dtypes import DEFAULT_FLOAT
     from refglow.training.data import open_data
     from refglow.training.dequantize import dequantize
 
-    size = (trained.settings.image_size if trained.settings and source == trained.settings.data
-            else trained.glow.parameters["output_shape"][0] if source == "photographs" else None)
+    if size is None and source == "photographs":
+        size = trained.glow.parameters["output_shape"][0]
     with warnings_as_lines():
         part = open_data(source, image_size=size)[1]
     trained.require_fit(part)

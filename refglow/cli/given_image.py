@@ -57,13 +57,11 @@ def _numbered(number: int, trained: Trained, data: str | None) -> Array:
 
     from refglow.training.data import open_data
 
-    settings = trained.settings
-    source = data or (settings.data if settings else None)
-    if source is None:
+    if trained.settings is None and data is None:
         raise ValueError(f"{number} is the number of an image, but of which data? Give --data, or "
                          "an image file.")
-    _, test = open_data(source, image_size=settings.image_size
-                        if settings and source == settings.data else None)
+    source, size = trained.source(data)
+    _, test = open_data(source, image_size=size)
     trained.require_fit(test)
     if number >= len(test):
         raise ValueError(f"{source} has {len(test)} test images, 0 to {len(test) - 1}; got "
