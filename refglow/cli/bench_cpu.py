@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from refglow.cli.choices import require_choice
 from refglow.cli.json_report import is_standard_output, write_json
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def cpu(
     from refglow.cli.bench_report import BenchFiles, all_are_right, print_report, results
     from refglow.kernels.bench.environment import environment, summary_line
 
-    if dtype not in ("float32", "float64"):
-        raise typer.BadParameter(f"can be 'float32' or 'float64'; got {dtype!r}.",
-                                 param_hint="--dtype")
+    require_choice("--dtype", dtype, ("float32", "float64"))
     files = BenchFiles("cpu", json, out)
     found, ceilings = _measured(op, dtype, size or [], hidden, repeats)
     report: dict[str, Any] = {"command": "bench cpu", "environment": environment(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from refglow.cli.choices import require_choice
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say, warnings_as_lines
 from refglow.cli.progress import tracked
@@ -27,12 +28,7 @@ Most = Annotated[int | None, typer.Option(
 Seed = Annotated[int, typer.Option(min=0, help="Of the dequantization noise.")]
 NBits = Annotated[int | None, typer.Option(
     min=1, max=16, help="For a model file: the bits it was trained on.", show_default="8")]
-
-
-def require_part(choice: str) -> None:
-    """Raise BadParameter if --part is neither of the two."""
-    if choice not in ("test", "train"):
-        raise typer.BadParameter(f"can be 'test' or 'train'; got {choice!r}.", param_hint="--part")
+PARTS = ("test", "train")
 
 
 def bpd(
@@ -48,7 +44,7 @@ def bpd(
     from refglow.training.data import open_data
     from refglow.training.trained import load_trained
 
-    require_part(part)
+    require_choice("--part", part, PARTS)
     require_writable(json)
     trained = load_trained(model, n_bits)
     source, size = trained.source(data)

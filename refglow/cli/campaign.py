@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refglow.cli.bpd import Data, Model, Most, NBits, Part, Seed, require_part
+from refglow.cli.bpd import PARTS, Data, Model, Most, NBits, Part, Seed
+from refglow.cli.choices import require_choice
 from refglow.cli.json_report import require_writable
 from refglow.cli.messages import warnings_as_lines
 
@@ -122,7 +123,7 @@ def bpd(
     from refglow.cli.campaign_words import bits_per_dim_words
     from refglow.validation.campaigns.of_data import campaign_over
 
-    require_part(part)
+    require_choice("--part", part, PARTS)
     require_writable(json)
     with warnings_as_lines():
         chosen = campaign_over(model, data, part, most, n_bits, seed=seed, shard=shard,

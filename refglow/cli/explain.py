@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from refglow.cli.choices import require_choice
 from refglow.cli.given_image import FITS, centred, given_image, levels_of
 from refglow.cli.messages import say
 from refglow.cli.progress import progress_of_parts
@@ -67,8 +68,8 @@ def explain(
     drawn. With `--direction forward` an image is taken to its latents first, and the way back from
     them is shown; without an image a sample of the prior is.
     """
-    _require_choice("--direction", direction, ("inverse", "forward"))
-    _require_choice("--fit", fit or FITS[0], FITS)
+    require_choice("--direction", direction, ("inverse", "forward"))
+    require_choice("--fit", fit or FITS[0], FITS)
     place = _pixel_of(pixel)
     if pixel is not None and at is None and html is None:
         raise typer.BadParameter("is the pixel that --at or --html works through; give one of "
@@ -90,12 +91,6 @@ def explain(
     explained = _Explained(found, what, shown, place)
     explained.write(files, numbers)  # first: a reader such as head may end what is printed
     explained.print(at, numbers, pictures, files)
-
-
-def _require_choice(option: str, choice: str, possible: tuple[str, ...]) -> None:
-    if choice not in possible:
-        raise typer.BadParameter(f"can be {' or '.join(map(repr, possible))}; got {choice!r}.",
-                                 param_hint=option)
 
 
 def _pixel_of(text: str | None) -> tuple[int | None, int | None]:

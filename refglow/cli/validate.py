@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from refglow.cli.choices import require_choice
 from refglow.cli.report_files import ReportFiles
 from refglow.cli.validate_implementation import DTYPE, Choices, require_dtype
 
@@ -117,8 +118,8 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
       others: configs, seed, results and only.
       chosen: what was given of the options that go with --implementation.
     """
-    if live not in (None, "tfp"):
-        raise typer.BadParameter(f"can be 'tfp'; got {live!r}.", param_hint="--live")
+    if live is not None:
+        require_choice("--live", live, ("tfp",))
     seeded = others["seed"] is not None and implementation is None
     if live is None and (others["configs"] is not None or seeded):
         raise typer.BadParameter("go with --live tfp.", param_hint="--configs and --seed")
