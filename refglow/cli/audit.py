@@ -10,6 +10,7 @@ import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say, warnings_as_lines
+from refglow.cli.model_options import Data, Model, NBits
 from refglow.cli.progress import progress_of_parts
 
 if TYPE_CHECKING:
@@ -18,17 +19,13 @@ if TYPE_CHECKING:
 
 
 def audit(
-    model: Annotated[Path, typer.Argument(
-        help="The folder of a training run, or a model file.")],
-    data: Annotated[str | None, typer.Option(
-        help="The images, as for refglow train.", show_default="the run's")] = None,
+    model: Model,
+    data: Data = None,
     images: Annotated[int, typer.Option(
         min=1, max=1024, help="How many test images, and samples, go there and back.")] = 16,
     seed: Annotated[int, typer.Option(
         min=0, help="Of the dequantization noise, the samples and the measuring vectors.")] = 0,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    n_bits: NBits = None,
     ball_seconds: Annotated[float, typer.Option(
         min=0, help="How long ball arithmetic may take for one way, by an estimate; 0 for long "
         "double.")] = 60.0,

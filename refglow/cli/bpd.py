@@ -11,6 +11,7 @@ import typer
 from refglow.cli.choices import require_choice
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say, warnings_as_lines
+from refglow.cli.model_options import Data, Model, NBits
 from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
@@ -19,15 +20,10 @@ if TYPE_CHECKING:
 
 
 # Options of `refglow campaign bpd` too, which gives the same number.
-Model = Annotated[Path, typer.Argument(help="The folder of a training run, or a model file.")]
-Data = Annotated[str | None, typer.Option(
-    help="The images, as for refglow train.", show_default="the run's")]
 Part = Annotated[str, typer.Option(help="test or train.")]
 Most = Annotated[int | None, typer.Option(
     min=1, help="At most so many images.", show_default="all")]
 Seed = Annotated[int, typer.Option(min=0, help="Of the dequantization noise.")]
-NBits = Annotated[int | None, typer.Option(
-    min=1, max=16, help="For a model file: the bits it was trained on.", show_default="8")]
 PARTS = ("test", "train")
 
 

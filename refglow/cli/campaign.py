@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from refglow.cli.bpd import PARTS, Data, Model, Most, NBits, Part, Seed
+from refglow.cli.bpd import PARTS, Most, Part, Seed
 from refglow.cli.choices import require_choice
 from refglow.cli.json_report import require_writable
 from refglow.cli.messages import warnings_as_lines
+from refglow.cli.model_options import Data, Model, NBits
 
 campaign = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 

@@ -13,6 +13,7 @@ import typer
 from refglow.cli.choices import require_choice
 from refglow.cli.given_image import FITS, centred, given_image, levels_of
 from refglow.cli.messages import say
+from refglow.cli.model_options import NBits
 from refglow.cli.progress import progress_of_parts
 from refglow.cli.report_files import ReportFiles
 
@@ -58,9 +59,7 @@ def explain(
         show_default="the run's")] = None,
     seed: Annotated[int, typer.Option(
         min=0, help="Of random weights, and of the latents of forward without an image.")] = 0,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    n_bits: NBits = None,
 ) -> None:
     """Show every stage of a pass through a model: shapes, formulas, numbers, pictures.
 

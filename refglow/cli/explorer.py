@@ -9,6 +9,7 @@ import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say
+from refglow.cli.model_options import NBits
 
 if TYPE_CHECKING:
     from refglow.explorer import Content
@@ -25,9 +26,7 @@ def explorer(
     count: Annotated[int | None, typer.Option(
         min=1, max=48, help="How many test images to put into the page.",
         show_default="12")] = None,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    n_bits: NBits = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:

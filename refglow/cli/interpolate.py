@@ -10,11 +10,11 @@ import typer
 from refglow.cli.given_image import given_image
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say
+from refglow.cli.model_options import Model, NBits
 
 
 def interpolate(
-    model: Annotated[Path, typer.Argument(
-        help="The folder of a training run, or a model file.")],
+    model: Model,
     first: Annotated[str, typer.Argument(
         help="An image file, or the number of a test image of the data.")],
     second: Annotated[str, typer.Argument(help="The same.")],
@@ -23,9 +23,7 @@ def interpolate(
     data: Annotated[str | None, typer.Option(
         help="Where the numbered images come from, as for refglow train.",
         show_default="the run's")] = None,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    n_bits: NBits = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:

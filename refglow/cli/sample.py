@@ -9,11 +9,11 @@ import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
 from refglow.cli.messages import say
+from refglow.cli.model_options import Model, NBits
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(
-        help="The folder of a training run, or a model file.")],
+    model: Model,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
     count: Annotated[int, typer.Option(min=1, help="How many images.")] = 16,
     temperature: Annotated[float, typer.Option(
@@ -21,9 +21,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
     columns: Annotated[int | None, typer.Option(min=1, help="Images in a row.",
                                                 show_default="a square")] = None,
-    n_bits: Annotated[int | None, typer.Option(
-        min=1, max=16, help="For a model file: the bits it was trained on.",
-        show_default="8")] = None,
+    n_bits: NBits = None,
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
 ) -> None:
