@@ -7,8 +7,6 @@ map, a byte for each number, which the page draws when a stage is looked at.
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from itertools import groupby
@@ -29,6 +27,7 @@ from refglow.explain.pixel import worked
 from refglow.explain.record import Running, Stage, Trace
 from refglow.explain.statistics import Statistics, statistics_of
 from refglow.explain.text import condition, figure, shape
+from refglow.inline_script import json_in_script, policy_source
 from refglow.validation.report.html import visible
 
 OnStage = Callable[[str, int, int], object]
@@ -76,7 +75,6 @@ def html_page(trace: Trace, model: str, shown: str, *,
     script = _script()
     steps = _steps(trace, pixel, example, on_stage)
     runnings = [trace.started, *(stage.running for stage in trace.stages)]
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("explain/page.html").render(
         trace=trace, model=model, shown=shown, steps=steps, example=example,
         first=0 if at is None else trace.position(at) + 1, version=__version__,
@@ -85,18 +83,12 @@ def html_page(trace: Trace, model: str, shown: str, *,
         line=line_of([float(running.total[example]) for running in runnings]),
         blocks=_blocks(trace), bits=steps[-1]["bits"],
         log_det=_nats(trace.log_det[example], "{:.6g}".format), script=Markup(script),
-        script_hash=Markup(digest), data=_embedded(steps))
+        script_source=policy_source(script), data=json_in_script(steps))
 
 
 def _script() -> str:
     source = Path(__file__).parent / "templates" / "explain.js"
     return "\n" + source.read_text(encoding="utf-8")
-
-
-def _embedded(steps: list[dict[str, Any]]) -> Markup:
-    """JSON that can stand inside an HTML page's script element."""
-    text = json.dumps(steps, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
-    return Markup(text.replace("<", "\\u003c"))
 
 
 def _blocks(trace: Trace) -> list[tuple[str, float]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import json
 import tempfile
 from importlib import resources
 from pathlib import Path
@@ -18,6 +16,7 @@ from refglow.bijectors.architecture import architecture_of, networks_of
 from refglow.bijectors.glow import Glow
 from refglow.explorer.bundle import bundled
 from refglow.explorer.content import Content, shipped_content
+from refglow.inline_script import json_in_script, policy_source
 from refglow.model_file import save
 
 
@@ -44,14 +43,9 @@ def explorer_page(content: Content | None = None) -> str:
                               undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         style=Markup(style), script=Markup(script), about=shown.about,
-        data=Markup(_json(_data(shown))),
-        policy=f"default-src 'none'; img-src data:; style-src {_source(style)}; "
-               f"script-src {_source(script)}")
-
-
-def _source(text: str) -> str:
-    """What a policy calls an inline style or script of that text."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        data=json_in_script(_data(shown)),
+        policy=f"default-src 'none'; img-src data:; style-src {policy_source(style)}; "
+               f"script-src {policy_source(script)}")
 
 
 def _data(content: Content) -> dict[str, Any]:
@@ -80,8 +74,3 @@ def _sizes(glow: Glow) -> dict[str, Any]:
     return {"h": height, "w": width, "c": channels, "blocks": architecture.num_glow_blocks,
             "steps": architecture.num_steps_per_block, "hidden": hidden[0] if hidden else 32,
             "fractions": None if fractions is None else list(fractions)}
-
-
-def _json(value: Any) -> str:
-    """JSON that ends no script element."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
