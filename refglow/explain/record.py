@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.explain.statistics import Statistics
+from refglow.explain.statistics import Statistics, statistics_of
 
 if TYPE_CHECKING:
     from refglow.bijectors.glow import Glow
@@ -48,10 +48,8 @@ class Stage:
       name: as the parameters are named: "block1.step3.coupling", "block1.squeeze", "block0.exit";
         "latents" where the tensor is flattened to the latent vector.
       kind: "squeeze", "actnorm", "conv", "coupling", "exit" or "latents".
-      title: what it is, in a few words.
-      words: what it does, in a sentence.
-      maths: the same as a formula.
-      log_det_maths: the formula of its log-det.
+      title, words: what it is, in a few words; what it does, in a sentence.
+      maths, log_det_maths: the same as a formula, and that of its log-det.
       input, output: [B, h, w, C], the numbers before and after it, those that have exited included.
       active: how many of the output's channels have not exited before; the stage acts on them.
       log_det: [B], float64, log|det dy/dx| in nats: ildj towards the latent, fldj towards the
@@ -60,7 +58,6 @@ class Stage:
       condition: [B], cond(dy/dx) at this input, the largest over the smallest singular value of its
         Jacobian; NaN where it was not measured.
       condition_how: how that was found, or why not.
-      statistics: of the active channels of the output.
     """
 
     name: str
@@ -76,7 +73,6 @@ class Stage:
     running: Running = field(repr=False)
     condition: Array = field(repr=False)
     condition_how: str
-    statistics: Statistics = field(repr=False)
 
     @property
     def shape_in(self) -> tuple[int, ...]:
@@ -92,6 +88,11 @@ class Stage:
     def active_output(self) -> Array:
         """[B, h, w, active], the channels that have not exited before; a vector whole."""
         return self.output[..., :self.active] if self.output.ndim == 4 else self.output
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Of the active channels of the output."""
+        return statistics_of(self.active_output)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the tensors."""

@@ -26,7 +26,6 @@ from refglow.bijectors.glow import Glow
 from refglow.distributions import Normal, Sample
 from refglow.dtypes import Array
 from refglow.explain.record import Running, Stage, Trace
-from refglow.explain.statistics import statistics_of
 from refglow.explain.wording import KINDS, coupled, wording
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _through(layer: Layer, h: Array, to_latent: bool) -> tuple[Array, Array]:
 
 
 def _described(glow: Glow, layer: Any, h: Array, y: Array, to_latent: bool) -> dict[str, Any]:
-    """Name, kind, words, tensors and statistics of a stage."""
+    """Name, kind, words and tensors of a stage."""
     from refglow.validation.audit.channels import coupling_of
 
     kind, sizes, form, active = KINDS[layer.kind], (0, 0), "", y.shape[-1]
@@ -147,9 +146,8 @@ def _described(glow: Glow, layer: Any, h: Array, y: Array, to_latent: bool) -> d
         found = coupled(coupling, h[..., :active])
         form, sizes = found.form, (found.deciding.shape[-1], found.mapped.shape[-1])
     words = wording(kind, to_latent, form, sizes)
-    shown = y[..., :active] if y.ndim == 4 else y
     return {"name": _name_of(layer.name), "kind": kind, **vars(words), "input": h, "output": y,
-            "active": active, "statistics": statistics_of(shown)}
+            "active": active}
 
 
 def _name_of(layer: str) -> str:
