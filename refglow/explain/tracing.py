@@ -143,7 +143,7 @@ def _described(glow: Glow, layer: Any, h: Array, y: Array, to_latent: bool) -> d
         active = y.shape[-1] - passed // 4 if expanded else leave + grab
     coupling = coupling_of(layer)
     if coupling is not None:
-        found = coupled(coupling, h[..., :active])
+        found = coupled(coupling, h[:1, ..., :active])  # one example shows the form
         form, sizes = found.form, (found.deciding.shape[-1], found.mapped.shape[-1])
     words = wording(kind, to_latent, form, sizes)
     return {"name": _name_of(layer.name), "kind": kind, **vars(words), "input": h, "output": y,

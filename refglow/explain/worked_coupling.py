@@ -24,7 +24,8 @@ def coupling_sections(place: Place) -> Sections:
     coupling = coupling_of(place.layer)
     if coupling is None:
         return [("Nothing is coupled here", ["y = x, for all channels", "Log-det: 0"])]
-    found = coupled(coupling, place.stage.input[..., :place.stage.active])
+    alone = place.stage.input[place.example:place.example + 1, ..., :place.stage.active]
+    found = coupled(coupling, alone)
     x, y = place.numbers(place.stage.input), place.numbers(place.stage.output)
     first = found.deciding.shape[-1]
     sections = [_given(coupling, first, x, place)]
@@ -96,7 +97,7 @@ def _additive(found: Coupled, first: int, x: list[float], y: list[float],
 def _of_pixel(found: Coupled, name: str, place: Place) -> Array:
     """A parameter of the coupled bijector at the pixel, float64."""
     whole = np.broadcast_to(np.asarray(found.bijector.parameters[name]), found.mapped.shape)
-    return np.asarray(whole[place.example, place.row, place.column].astype(np.float64))
+    return np.asarray(whole[0, place.row, place.column].astype(np.float64))
 
 
 def _whole(place: Place, pixel: float) -> str:
