@@ -11,6 +11,7 @@ import refglow as rg
 from refglow.cli.main import app
 from refglow.explorer import Content, explorer_page
 from refglow.networks import Conv2D, ReLU, Sequential
+from refglow.training.data import open_data
 from refglow.training.model import additive_network, affine_network
 from refglow.validation.random_models import randomize_weights
 
@@ -64,6 +65,15 @@ def test_a_model_of_yours(glow, images, tmp_path):
     data = json.loads(MODEL.search((tmp_path / "page.html").read_text("utf-8"))[1])
     assert len(data["images"]) == 2 and (data["n_bits"], data["max_level"]) == (8, 255)
     assert data["architecture"]["h"] == 8 and len(data["images"][0]["levels"]) == 192
+
+
+def test_images_have_the_bits_of_the_model(images, tmp_path):
+    assert run("--out", tmp_path / "page.html", "--model", saved(tmp_path, random_glow()), "--data",
+               images, "--count", 2, "--n-bits", 5).exit_code == 0
+    data = json.loads(MODEL.search((tmp_path / "page.html").read_text("utf-8"))[1])
+    levels = open_data(images)[1].batch([0, 1]).reshape(2, -1)
+    assert (data["n_bits"], data["max_level"]) == (5, 31)
+    assert [image["levels"] for image in data["images"]] == (levels // 8).tolist()
 
 
 def batch_of(shape):

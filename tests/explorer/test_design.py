@@ -10,6 +10,7 @@ from node import by_node, with_mistake
 import refglow as rg
 from refglow.bijectors.architecture import Architecture
 from refglow.bijectors.glow_shapes import scale_shapes
+from refglow.explorer.fitting import operations_of
 from refglow.networks import (
     Conv2D,
     GlowDefaultExitNetwork,
@@ -144,6 +145,18 @@ def test_shapes_parameters_work_and_memory_are_refglows():
         assert counts["bytes"] == {"weights": 4 * counts["parameters"],
                                    "stored": 4 * 3 * activations,
                                    "reversible": 4 * 3 * (math.prod(shape) + largest)}
+
+
+@pytest.mark.usefixtures("by_the_specification")
+def test_the_work_that_decides_what_fits_is_that_of_all_convolutions():
+    for shape, *architecture in BUILT:
+        glow, counts = instrumented(shape, *architecture)
+        x = np.random.default_rng(0).random((1, *shape))
+        glow.inverse(x)
+        networks = counts["flops"]
+        matrices = sum(2 * stage.active_output.size * stage.active
+                       for stage in rg.trace(glow, x, conditions=False) if stage.kind == "conv")
+        assert operations_of(glow) == networks + matrices > 0
 
 
 def test_parameters_of_large_models_are_refglows():
