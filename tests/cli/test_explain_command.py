@@ -108,6 +108,21 @@ def test_the_table_is_that_of_the_trace(explained, files):
             [stage.statistics.least, stage.statistics.largest], rel=1e-3)
 
 
+@pytest.mark.parametrize("arguments", [["small"], ["model.safetensors", "right.png"]])
+def test_bits_are_counted_of_the_levels_that_are_asked_for(explained, files, arguments):
+    found = {}
+    for bits in (8, 5):
+        code, out, _ = explained(*arguments, "--no-conditions", "--json", "bits.json",
+                                 *([] if bits == 8 else ["--n-bits", bits]))
+        report = json.loads((files / "bits.json").read_text())
+        assert code == 0 and f"bits/dim = {bits} bits " in out and report["n_bits"] == bits
+        found[bits] = report["stages"][-1]["running"]
+    for bits, running in found.items():
+        assert running["bits_per_dim"][0] == pytest.approx(
+            bits + running["prior"][0] + running["log_dets"][0], rel=1e-12)
+    assert found[8]["prior"] != found[5]["prior"]  # the levels are others too
+
+
 def test_a_stage_is_zoomed_in_on(explained):
     code, out, _ = explained("model.safetensors", "--at", "block1.step0.coupling", "--pixel", "3,2",
                              "--json", "zoom.json")

@@ -55,16 +55,20 @@ def test_the_page_that_comes_with_refglow(tmp_path):
     assert "refglow train --data digits --blocks 3" in page
 
 
-@pytest.mark.parametrize("glow", [
-    random_glow(), random_glow(network=additive_network(3), dtype=np.float64),
-    random_glow(steps=0, grab_after_block=(0.25, 0.5)), random_glow(use_actnorm=False)])
-def test_a_model_of_yours(glow, images, tmp_path):
+@pytest.mark.parametrize(("glow", "steps", "hidden", "fractions"), [
+    (random_glow(), 1, 4, None),
+    (random_glow(network=additive_network(3), dtype=np.float64), 1, 3, None),
+    (random_glow(steps=0, grab_after_block=(0.25, 0.5)), 0, 32, [0.25, 0.5]),
+    (random_glow(steps=2, use_actnorm=False), 2, 4, None)])
+def test_a_model_of_yours(glow, steps, hidden, fractions, images, tmp_path):
     done = run("--out", tmp_path / "page.html", "--model", saved(tmp_path, glow), "--data", images,
                "--count", 2)
     assert done.exit_code == 0
     data = json.loads(MODEL.search((tmp_path / "page.html").read_text("utf-8"))[1])
     assert len(data["images"]) == 2 and (data["n_bits"], data["max_level"]) == (8, 255)
-    assert data["architecture"]["h"] == 8 and len(data["images"][0]["levels"]) == 192
+    assert data["architecture"] == {"h": 8, "w": 8, "c": 3, "blocks": 2, "steps": steps,
+                                    "hidden": hidden, "fractions": fractions}
+    assert len(data["images"][0]["levels"]) == 192
 
 
 def test_images_have_the_bits_of_the_model(images, tmp_path):
