@@ -127,14 +127,14 @@ def _steps(trace: Trace, pixel: tuple[int | None, int | None], example: int,
 
 def _step(stage: Stage, example: int) -> dict[str, Any]:
     carried = stage.shape_out[-1] - stage.active if len(stage.shape_out) == 3 else 0
-    how = stage.condition_how
     return {
         "name": stage.name, "title": stage.title, "words": visible(stage.words),
         "maths": visible(stage.maths), "log_det_maths": visible(stage.log_det_maths),
         "shape": f"{shape(stage.shape_in)} \u2192 {shape(stage.shape_out)}",
         "carried": f"{carried} of the channels have exited before" if carried else "",
         "log_det": _nats(stage.log_det[example]), **_bits(stage.running, example),
-        "condition": condition(stage.condition[example:example + 1]), "condition_how": how,
+        "condition": condition(stage.condition[example:example + 1]),
+        "condition_how": stage.condition_how,
         "statistics": _listed(_statistics(stage, example))}
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WIDE = 110  # columns, from which on mean and deviation are shown
 _NARROW = 80  # below which the smallest and largest number are not
 _LETTERS = "cba.123"  # of a picture without colours, from -limit to +limit
-# Blue, grey, red; as on the page in a dark window.
+# Blue, dark grey, red: lighter the larger a number is, as on the page in a dark window.
 _ANCHORS = np.array([[120, 190, 255], [40, 90, 170], [40, 44, 48], [170, 70, 40], [255, 170, 110]])
 _MOST_PIXELS = 4096  # of a picture in a terminal
 
