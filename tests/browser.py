@@ -85,9 +85,24 @@ class Opened:
         self.page.evaluate("o => document.querySelectorAll('details').forEach(d => d.open = o)",
                            unfolded)
 
+    def turn(self, scheme):
+        """Change the colour scheme, and wait until the page has been told.
+
+        The browser answers first and tells the page's listeners with one of its next frames;
+        ours was added last, so that the page's own have run when it is called.
+        """
+        told = self.page.evaluate_handle("""scheme => {
+          const query = matchMedia(`(prefers-color-scheme: ${scheme})`);
+          return { query, done: query.matches ? null
+            : new Promise(done => query.addEventListener("change", done, { once: true })) }; }""",
+                                         scheme)
+        self.page.emulate_media(color_scheme=scheme)
+        told.evaluate("told => told.done && told.done.then(() => null)")
+        told.dispose()
+
     def look(self, scheme, width, unfolded):
         """See it in that colour scheme and width, with all details open or none."""
-        self.page.emulate_media(color_scheme=scheme)
+        self.turn(scheme)
         self.page.set_viewport_size({"width": width, "height": 800})
         self.unfold(unfolded)
 
