@@ -85,6 +85,11 @@ class Opened:
         self.page.evaluate("o => document.querySelectorAll('details').forEach(d => d.open = o)",
                            unfolded)
 
+    def settle(self):
+        """Wait until what the page has put off to its next frame is drawn."""
+        self.page.evaluate("""() => new Promise(done =>
+          requestAnimationFrame(() => requestAnimationFrame(done)))""")
+
     def turn(self, scheme):
         """Change the colour scheme, and wait until the page has been told.
 

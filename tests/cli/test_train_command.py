@@ -40,18 +40,6 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def whole(place, tmp_path_factory):
-    """How many seconds the run takes from its start to its end; its files are the same again."""
-    out, begin = tmp_path_factory.mktemp("whole") / "run", time.monotonic()
-    done = refglow(place, "train", "--data", place / "grey.npy", "--out", out, "--steps", "30",
-                   "--resume", *TINY)
-    seconds = time.monotonic() - begin
-    assert done.returncode == 0, done.stderr
-    assert_same_run(place / "run", out)
-    return seconds
-
-
 def refglow(folder, *arguments):
     return subprocess.run([*REFGLOW, *map(str, arguments)], cwd=folder, text=True,
                           capture_output=True, check=False, env=ENVIRONMENT)
@@ -85,23 +73,50 @@ def assert_same_run(one, other):
 # ---- going on -----------------------------------------------------------------------------------
 
 
+def test_a_run_is_the_same_again(place, tmp_path):
+    done = refglow(place, "train", "--data", "grey.npy", "--out", tmp_path / "run", "--steps", "30",
+                   "--resume", *TINY)
+    assert done.returncode == 0, done.stderr
+    assert_same_run(place / "run", tmp_path / "run")
+
+
+# From the given step on, the system ends the process within the time of two steps, wherever it is
+# then: no handler of Python's runs, as with SIGKILL. Time is counted in steps because a machine's
+# speed may change between two runs.
+TIMED = """
+    import signal, sys, time
+    step, share = int(sys.argv[1]), float(sys.argv[2])
+    from refglow.cli.main import main
+    from refglow.training.trainer import Trainer
+
+    def update(self, evaluation, really=Trainer.update, times=[]):
+        times.append(time.perf_counter())
+        lengths = [after - before for before, after in zip(times, times[1:])]
+        set_already = signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        if self.step_count >= step and len(lengths) >= 2 and not set_already:
+            signal.setitimer(signal.ITIMER_REAL, max(1e-6, 2 * share * min(lengths)))
+        return really(self, evaluation)
+
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    Trainer.update = update
+    sys.argv = ["refglow", *sys.argv[3:]]
+    main()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_at_random_moments_ends_bit_for_bit_where_it_would(seed, place, whole,
-                                                                        tmp_path):
-    moments, out, kills = random.Random(seed), tmp_path / "run", 0
-    arguments = ("train", "--data", place / "grey.npy", "--out", out, "--steps", "30", "--resume",
-                 *TINY)
-    for _ in range(5):
-        # The first kill is within a run; one that finds nothing left to do takes much less time.
-        latest = 1.1 if kills else 0.8
-        with started(place, *arguments) as process:
-            try:
-                process.communicate(timeout=moments.uniform(0.3, latest) * whole)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-    assert kills > 0
+def test_a_run_killed_at_random_moments_ends_bit_for_bit_where_it_would(seed, place, tmp_path):
+    moments, out = random.Random(seed), tmp_path / "run"
+    arguments = [str(argument) for argument in (
+        "train", "--data", place / "grey.npy", "--out", out, "--steps", "30", "--resume", *TINY)]
+    ends = []
+    for latest in (20, 25, 27, 29, 29):
+        moment = [str(moments.randint(3, latest)), str(moments.random())]
+        ends.append(subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(TIMED), *moment, *arguments],
+            env=ENVIRONMENT, capture_output=True, check=False).returncode)
+    assert ends[0] == -signal.SIGALRM and {*ends} <= {0, -signal.SIGALRM}
     done = refglow(place, *arguments)
     assert done.returncode == 0, done.stderr
     assert_same_run(place / "run", out)

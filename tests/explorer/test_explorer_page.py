@@ -23,10 +23,8 @@ pytestmark = pytest.mark.browser
 
 BUSY = 4  # so much slower may the machine of a test be than a reader's
 READY = "html[data-ready]"
-# Fills a field as a person does; no value: an event alone.
-FILL = """([id, value]) => { const input = document.getElementById(id); input.value = value;
-  input.dispatchEvent(new Event('input', { bubbles: true }));
-  return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))); }"""
+_ENTER = """([id, value]) => { const input = document.getElementById(id); input.value = value;
+  input.dispatchEvent(new Event('input', { bubbles: true })); }"""
 PIXELS = """() => { const c = document.getElementById('picture');
   const copy = new OffscreenCanvas(c.width, c.height)
     .getContext('2d', { willReadFrequently: true });
@@ -49,9 +47,15 @@ def seen(browser, path):
         assert found.said == [] and found.requested == []
 
 
+def enter(found, name, value):
+    """Give a field a value as a person does, and see what comes of it."""
+    found.page.evaluate(_ENTER, [name, value])
+    found.settle()
+
+
 def fill(found, **values):
     for name, value in values.items():
-        found.page.evaluate(FILL, [f"design-{name}", value])
+        enter(found, f"design-{name}", value)
 
 
 def number(found, selector):
@@ -104,7 +108,7 @@ def test_its_likelihoods_and_pictures_are_refglows(seen):
             "^Temperature")).evaluate(
             "e => { e.value = 0.5; e.dispatchEvent(new Event('input')); }")
         parts[k] = parts[k] * 0.5
-    seen.page.wait_for_timeout(100)
+    seen.settle()
     latents = glow.merge_latents(parts)
     y, fldj = glow.forward_and_log_det(latents)
     expected = -0.5 * (latents**2).sum() - x[0].size / 2 * np.log(2 * np.pi) - fldj
@@ -133,7 +137,7 @@ def test_other_models_run_in_it(shape, network, options, browser, tmp_path):
         assert abs(number(found, "#log-prob") - log_prob[0]) < 0.0051
         assert found.texts("#picture-caption") == ["One & only"]
         for k in range(int(found.page.locator("#layer").get_attribute("max")) + 1):
-            found.page.evaluate(FILL, ["layer", k])
+            enter(found, "layer", k)
         found.page.get_by_role("button", name=re.compile("^Draw new: ")).first.click()
         found.page.wait_for_timeout(500)
         assert found.said == [] and found.requested == [] and found.overflow() <= 0
@@ -145,7 +149,7 @@ def test_its_layers_are_refglows(seen):
     assert last == 3 + 3 * 8 * 3 + 2 - 1
     titles = set()
     for k in range(last + 1):
-        seen.page.evaluate(FILL, ["layer", k])
+        enter(seen, "layer", k)
         titles.add(seen.page.locator("#layer-title").inner_text())
         assert seen.page.locator("#layer-panel figure").count() >= 1
     assert len(titles) == last + 1
@@ -230,7 +234,7 @@ def test_a_dot_can_be_dragged_smoothly(seen, capsys):
     for k in range(20):
         seen.page.mouse.move(middle[0] + 2 * k, middle[1] - k)
     seen.page.mouse.up()
-    seen.page.wait_for_timeout(100)
+    seen.settle()
     frame = np.median(seen.page.evaluate("frames_"))
     with capsys.disabled():
         print(f"\nexplorer page: {frame:.0f} ms from frame to frame while a dot is dragged")
@@ -250,8 +254,7 @@ def test_on_a_phone_the_picture_stays_in_sight(seen):
     mini = seen.page.locator("#mini")
     for selector, is_there in (("h1", False), (".scale >> nth=2", True), ("#design", False)):
         seen.page.locator(selector).evaluate("e => e.scrollIntoView()")
-        seen.page.wait_for_timeout(150)
-        assert mini.is_visible() == is_there, selector
+        mini.wait_for(state="visible" if is_there else "hidden")
     assert abs(number(seen, "#mini span") - number(seen, "#bits")) < 0.0051
 
 
@@ -286,7 +289,7 @@ def test_the_keyboard_moves_everything(seen):
         page.get_by_label(label).focus()
         for _ in range(12):
             page.keyboard.press("ArrowUp")
-        page.wait_for_timeout(80)
+        seen.settle()
         assert page.evaluate(PIXELS) != before, label
     page.locator("#samples button").nth(2).focus()
     page.keyboard.press("Enter")
@@ -296,10 +299,10 @@ def test_the_keyboard_moves_everything(seen):
     assert page.locator("#picture-caption").inner_text() == "Finest scale drawn anew"
     page.locator("#layer").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(80)
+    seen.settle()
     assert page.locator("#layer-title").inner_text() == "ActNorm block2.step7.actnorm"
     page.keyboard.press("End")
-    page.wait_for_timeout(80)
+    seen.settle()
     assert page.locator("#layer-title").inner_text() == "Coupling block0.step0.coupling"
     page.locator("#theme").focus()
     page.keyboard.press("Enter")
@@ -322,8 +325,8 @@ def test_the_squeeze_plays_pauses_and_respects_reduced_motion(seen, browser, pat
     seen.page.keyboard.press("ArrowRight")
     assert seen.page.evaluate(how_far) > paused
     seen.page.emulate_media(reduced_motion="reduce")
-    seen.page.evaluate(FILL, ["layer", 1])
-    seen.page.evaluate(FILL, ["layer", 0])
+    enter(seen, "layer", 1)
+    enter(seen, "layer", 0)
     seen.page.wait_for_timeout(200)
     assert seen.page.evaluate(how_far) == 0 and button.inner_text() == "Play"
 
@@ -335,7 +338,7 @@ def test_it_fits_and_can_be_read_in_light_and_dark_on_a_phone_and_a_screen(seen)
     for scheme, width in product(SCHEMES, WIDTHS):
         seen.look(scheme, width, unfolded=True)
         for layer in (0, 1, 2, 3, 25):
-            seen.page.evaluate(FILL, ["layer", layer])
+            enter(seen, "layer", layer)
             assert seen.overflow() <= 0, (scheme, width, layer)
         contrasts = seen.contrasts()
         assert len(contrasts) > 100
