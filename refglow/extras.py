@@ -1,4 +1,8 @@
-"""The packages that only training needs: `pip install "refglow[train]"` brings them."""
+"""Packages that only some users need, by the extra that brings them.
+
+with from_extra("train", "Plots"):
+import matplotlib
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def install_command(extra: str) -> str:
+    """The command that installs refglow with an extra."""
+    return f'pip install "refglow[{extra}]"'
+
+
 @contextmanager
-def train_extra(what: str) -> Iterator[None]:
+def from_extra(extra: str, what: str) -> Iterator[None]:
     """Inside it, a package that cannot be imported is reported with how to install it.
 
     Args:
+      extra: the one that brings the package.
       what: who needs the package; begins the message.
 
     Raises:
@@ -20,4 +30,4 @@ def train_extra(what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise ImportError(f"{what} cannot be had without {error.name or error}: "
-                          'pip install "refglow[train]".', name=error.name) from error
+                          f"{install_command(extra)}.", name=error.name) from error

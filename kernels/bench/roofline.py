@@ -16,6 +16,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from refglow.extras import from_extra
 from refglow.kernels.bench.roofline_axes import (
     Styles,
     draw_bars,
@@ -39,12 +40,8 @@ _KEY_COLUMNS = 3
 
 def require_matplotlib() -> None:
     """Raises: ImportError if matplotlib is missing; says how to install it."""
-    try:
+    with from_extra("train", "The roofline plot"):
         import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ImportError("The roofline plot cannot be drawn without "
-                          f"{error.name or error}: pip install \"refglow[train]\".",
-                          name=error.name) from error
 
 
 def roofline_figure(points: Sequence[Point], ceiling: Ceiling, title: str) -> Figure:

@@ -13,7 +13,9 @@ import importlib.util
 from types import ModuleType
 from typing import Any
 
-INSTALL = "pip install 'refglow[cuda]'"
+from refglow.extras import install_command
+
+INSTALL = install_command("cuda")
 LEAST_COMPUTE_CAPABILITY = (7, 5)  # CUDA 13 compiles for nothing older
 _DRIVERS = "https://www.nvidia.com/drivers"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refglow.cli.json_report import is_standard_output, require_writable, write_json
+from refglow.cli.progress import tracked
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,14 +48,11 @@ def errata(
 
 
 def _run(live: bool) -> list[dict[str, Any]]:
-    from rich.progress import track
-
     from refglow.backend import use_backend
     from refglow.validation.errata import ERRATA
-    from refglow.validation.table import stderr_console
 
     entries = []
-    for erratum in track(ERRATA, description="errata", console=stderr_console(), transient=True):
+    for erratum in tracked(ERRATA, len(ERRATA), "errata"):
         with use_backend("spec"):
             ours = erratum.check()
         theirs = erratum.reproduce() if live else None

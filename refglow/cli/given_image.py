@@ -73,10 +73,10 @@ def _from_file(path: Path, trained: Trained, fit: str | None, offer: bool) -> Ar
     """A picture's levels."""
     import numpy as np
 
+    from refglow.extras import from_extra
     from refglow.training.decode import broken_because, decoded
-    from refglow.training.extra import train_extra
 
-    with train_extra("Image files"):
+    with from_extra("train", "Image files"):
         import PIL  # noqa: F401
     try:
         pixels = decoded(path)

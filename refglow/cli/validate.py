@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refglow.cli.choices import require_choice
+from refglow.cli.progress import tracked
 from refglow.cli.report_files import ReportFiles
 from refglow.cli.validate_implementation import DTYPE, Choices, require_dtype
 
@@ -137,20 +138,16 @@ def _require_fitting(live: str | None, others: dict[str, Any], implementation: s
 
 
 def _run_golden(only: str | None) -> Report:
-    from rich.progress import track
-
     from refglow.validation.against_golden import golden_cases, golden_rows
     from refglow.validation.golden import Golden
     from refglow.validation.report.making import report_of_golden
     from refglow.validation.row import worst_of
-    from refglow.validation.table import stderr_console
 
     started = time.perf_counter()
     cases = golden_cases(only)
     bijectors: list[Row] = []
     photographs: list[Row] = []
-    for case, rows in track(golden_rows(cases), total=len(cases), description="golden files",
-                            console=stderr_console(), transient=True):
+    for case, rows in tracked(golden_rows(cases), len(cases), "golden files"):
         if case.photographs:
             photographs += rows
         elif only is None:  # one line for each class: its worst case
@@ -165,11 +162,8 @@ def _run_golden(only: str | None) -> Report:
 
 
 def _run_live(configs: int, seed: int, only: str | None) -> Report:
-    from rich.progress import track
-
     from refglow.validation.live import by_property, live_configurations, sections_of
     from refglow.validation.report.making import report_of_live
-    from refglow.validation.table import stderr_console
     from refglow.validation.tfp.framework import tfp_version
 
     started = time.perf_counter()
@@ -177,8 +171,7 @@ def _run_live(configs: int, seed: int, only: str | None) -> Report:
     whole: list[Row] = []
     layers: list[Row] = []
     ratios: list[dict[str, float]] = []
-    for found in track(live_configurations(configs, seed), total=configs, console=stderr_console(),
-                       description="random Glows, TFP live", transient=True):
+    for found in tracked(live_configurations(configs, seed), configs, "random Glows, TFP live"):
         whole += found.whole
         layers += found.layers
         ratios.append(found.error_ratio)

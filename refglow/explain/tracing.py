@@ -27,6 +27,7 @@ from refglow.distributions import Normal, Sample
 from refglow.dtypes import Array
 from refglow.explain.record import Running, Stage, Trace
 from refglow.explain.wording import KINDS, coupled, wording
+from refglow.layer_name import block_of
 
 if TYPE_CHECKING:
     from refglow.validation.layers import Layer
@@ -137,7 +138,7 @@ def _described(glow: Glow, layer: Any, h: Array, y: Array, to_latent: bool) -> d
 
     kind, sizes, form, active = KINDS[layer.kind], (0, 0), "", y.shape[-1]
     if layer.name != "reshape":
-        leave, grab, passed = glow.blockwise_splits[int(layer.name[5:].partition(".")[0])]
+        leave, grab, passed = glow.blockwise_splits[block_of(layer.name)]
         sizes = leave, grab
         expanded = kind == "squeeze" and not to_latent
         active = y.shape[-1] - passed // 4 if expanded else leave + grab

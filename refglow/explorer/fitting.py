@@ -9,6 +9,7 @@ import numpy as np
 
 from refglow.bijectors.architecture import networks_of
 from refglow.bijectors.glow import Glow
+from refglow.layer_name import block_of
 from refglow.networks import Conv2D, ReLU, Sequential
 
 MOST_BYTES = 1_900_000  # of weights: written as text they take four thirds, and the page has 3 MB
@@ -43,7 +44,7 @@ def operations_of(glow: Glow) -> int:
     blocks = len(glow.blockwise_splits)
     total = 0
     for variable in glow.variables:
-        block = int(variable.name.partition(".")[0].removeprefix("block"))
+        block = block_of(variable.name)
         pixels = height * width // 4**(blocks - block)
         if variable.name.endswith((".kernel", ".lower_upper")):
             total += 2 * pixels * math.prod(variable.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
+from refglow.layer_name import kind_of
 from refglow.plot.images import images_of
 from refglow.plot.style import (
     GREY,
@@ -15,7 +16,6 @@ from refglow.plot.style import (
     LAYER_NAMES,
     axes_for,
     ink,
-    kind_of,
     mark_blocks,
     plain,
     require_glow,

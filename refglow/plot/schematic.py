@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refglow.bijectors.glow import Glow
+from refglow.layer_name import block_of
 from refglow.plot.style import (
     BLUE,
     FAINT,
@@ -63,7 +64,7 @@ def stages_of(glow: Glow) -> list[Stage]:
     for layer in layers:
         if layer.kind != "Expand":
             continue
-        block = int(layer.name.removeprefix("block").partition(".")[0])
+        block = block_of(layer.name)
         shape = tuple(layer.bijector.inverse_event_shape(shape))
         leave, grab, _ = glow.blockwise_splits[block]
         active = (shape[0], shape[1], leave + grab)

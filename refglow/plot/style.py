@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from refglow.bijectors.glow import Glow
-from refglow.training.extra import train_extra
+from refglow.extras import from_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"
 FAINT = 0.3  # opacity of areas that text or lines lie on
 
+# The explorer page gives each kind the same hue (explorer/page.css).
 LAYER_COLOURS = {"actnorm": BLUE, "conv": GREEN, "coupling": PURPLE, "exit": VERMILION}
 LAYER_NAMES = {"actnorm": "ActNorm", "conv": "1x1 convolution", "coupling": "coupling",
                "exit": "exit"}
@@ -35,7 +36,7 @@ def axes_for(ax: Axes | None, size: tuple[float, float]) -> Axes:
       ImportError: if matplotlib is missing; says how to install it.
       TypeError: if `ax` is no Axes with two straight axes.
     """
-    with train_extra("Plots"):
+    with from_extra("train", "Plots"):
         from matplotlib.axes import Axes
     if ax is None:
         import matplotlib.pyplot as plt
@@ -54,11 +55,6 @@ def ink(ax: Axes) -> Any:
 def plain(ax: Axes) -> None:
     """Leave away the upper and the right side of the box."""
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def kind_of(layer: str) -> str:
-    """The kind of a layer by its name: "conv" for "block1.step0.conv"."""
-    return layer.rpartition(".")[2]
 
 
 def require_glow(glow: Any, what: str) -> Glow:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.dtypes import Array
-from refglow.training.extra import train_extra
+from refglow.extras import from_extra
 from refglow.training.image_data import ArrayImages, ImageData
 
 _DIGITS_SPLIT_SEED = 0
@@ -55,7 +55,7 @@ def open_photographs(image_size: int = 32) -> tuple[ImageData, ImageData]:
       ImportError: if scikit-learn or Pillow is missing.
       ValueError: if a patch does not fit into the test region.
     """
-    with train_extra("The photographs"):
+    with from_extra("train", "The photographs"):
         importlib.import_module("PIL")
     photographs: list[Array] = _datasets("The photographs").load_sample_images().images
     pixels = np.stack(photographs)
@@ -91,5 +91,5 @@ class _Patches(ImageData):
 
 def _datasets(what: str) -> Any:
     """sklearn.datasets (which has no type hints)."""
-    with train_extra(what):
+    with from_extra("train", what):
         return importlib.import_module("sklearn.datasets")

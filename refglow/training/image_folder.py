@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 from refglow.training.decode import UnsupportedImageError, broken_because, decoded
-from refglow.training.extra import train_extra
 from refglow.training.image_data import ImageData
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -42,7 +42,7 @@ def open_image_folder(folder: Path) -> tuple[ImageData, ImageData]:
       ValueError: if there is no image to train on or none to test with, the sizes differ, or a
         file holds what cannot be used without changing it; names the files.
     """
-    with train_extra("Image folders"):
+    with from_extra("train", "Image folders"):
         import PIL  # noqa: F401
     halves = [folder / "train", folder / "test"]
     present = [half.name for half in halves if half.is_dir()]

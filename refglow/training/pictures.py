@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from refglow.atomic_file import AnyPath, write_atomically
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 from refglow.image_grid import side_by_side, square_columns
-from refglow.training.extra import train_extra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def save_grid(path: AnyPath, images: npt.ArrayLike, columns: int | None = None) 
         raise ValueError(f"A grid needs at least 1 column; got {columns}.")
     number, height, width, _ = array.shape
     columns = min(columns or square_columns(number, height, width), number)
-    with train_extra("PNG files"):
+    with from_extra("train", "PNG files"):
         from PIL import Image
 
     grid = _grid(array, columns)
@@ -108,7 +108,7 @@ def save_loss_curve(path: AnyPath, steps: npt.ArrayLike, losses: npt.ArrayLike,
       OSError: if the file cannot be written.
       ValueError: if the lengths differ or there is no step.
     """
-    with train_extra("The loss curve"):
+    with from_extra("train", "The loss curve"):
         from matplotlib.figure import Figure
 
     step, loss, bpd = _series("steps, losses and bits_per_dim", steps, losses, bits_per_dim)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from refglow.extras import from_extra
 from refglow.model_file import save
 from refglow.training.checkpoint import save_checkpoint
 from refglow.training.divergence import DivergedError
-from refglow.training.extra import train_extra
 from refglow.training.interrupts import held_interrupts
 from refglow.training.run_folder import RunFolder
 from refglow.training.trainer import StepReport, Trainer
@@ -128,7 +128,7 @@ def save_curve(folder: RunFolder) -> None:
 
 def _require_packages() -> None:
     """Fail before the work rather than after it."""
-    with train_extra("The loss curve and the samples"):
+    with from_extra("train", "The loss curve and the samples"):
         for package in ("matplotlib", "PIL"):
             if find_spec(package) is None:
                 raise ImportError(name=package)

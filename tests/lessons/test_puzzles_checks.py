@@ -109,7 +109,7 @@ def test_lines_are_quoted():
 def test_without_the_compiler_the_simulator_judges(monkeypatch):
     monkeypatch.setattr(interpreted, "compiler_is_there", lambda: False)
     verdict = SHIFT.check(SHIFT.solution)
-    assert verdict.right and "pip install 'refglow[cuda]'" in verdict.message
+    assert verdict.right and 'pip install "refglow[cuda]"' in verdict.message
 
 
 def test_numba_alone_is_enough(tmp_path):

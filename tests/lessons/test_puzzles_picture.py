@@ -4,6 +4,7 @@ import sys
 
 import matplotlib
 import pytest
+from matplotlib import pyplot
 from numba import cuda, float32
 
 from refglow.lessons.puzzles import CHANNEL_SHIFT, LOG_DET, SHIFT_BAR, SQUEEZE, TRANSPOSE
@@ -14,7 +15,7 @@ from refglow.lessons.puzzles.picture import bank_passes, reads_and_writes, reque
 def _without_a_window():
     matplotlib.use("Agg")
     yield
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
 
 
 def texts(axes):
@@ -65,5 +66,5 @@ def test_banks():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"pip install 'refglow\[train\]'"):
+    with pytest.raises(ImportError, match=r'pip install "refglow\[train\]"'):
         reads_and_writes(LOG_DET.record())

@@ -313,7 +313,7 @@ def test_without_flint_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(truth_module.importlib.util, "find_spec", lambda name: None)
     found = audit(model(), images(1))
     assert found.truths[0].method in ("long double", "float64")
-    assert "pip install 'refglow[certify]'" in found.truths[0].why
+    assert 'pip install "refglow[certify]"' in found.truths[0].why
 
 
 def test_too_large_a_model_is_not_held_against_balls():

@@ -355,4 +355,4 @@ def test_without_python_flint_it_says_what_to_install(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     done = CliRunner().invoke(app, ["vectors", "certify", "--only", "Tanh"])
     assert isinstance(done.exception, ImportError)
-    assert "pip install 'refglow[certify]'" in str(done.exception)
+    assert 'pip install "refglow[certify]"' in str(done.exception)

@@ -15,7 +15,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.dialects.conversion import NotRepresentableError
 from refglow.validation.dialects.networks import NetworkConventions, network_output
-from refglow.validation.vectors.stranger import shown
+from refglow.validation.strangers.text import shown
 
 
 class Checkpoint:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 from refglow.regular_file import require_regular
 from refglow.safetensors_file import naming, open_safetensors
 from refglow.validation.adapters.npz_file import arrays_of_npz
-from refglow.validation.vectors.stranger import one_line, shown
+from refglow.validation.strangers.text import one_line, shown
 
 _MOST_VALUES = 100_000
 _MOST_DEPTH = 100  # of containers in one another
@@ -65,11 +66,8 @@ def _of_npz(path: str) -> dict[str, Array]:
 
 
 def _loaded(path: str) -> Any:
-    try:
+    with from_extra("torch", f"What is in {path}"):
         import torch
-    except ImportError as error:
-        raise ImportError(f"Reading {path} needs PyTorch, but {error}. "
-                          'Install it with: pip install "refglow[torch]"') from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -19,12 +19,14 @@ import numpy as np
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
+from refglow.extras import install_command
+from refglow.layer_name import block_of
 from refglow.validation.audit.channels import coupling_of
 from refglow.validation.audit.walk import trajectory
 from refglow.validation.compare import difference
 from refglow.validation.layers import Layer, layers_towards_latent
 
-INSTALL = "ball arithmetic needs python-flint: pip install 'refglow[certify]'"
+INSTALL = f"ball arithmetic needs python-flint: {install_command('certify')}"
 _PROBE = 64  # the side of the matrices by whose product ball arithmetic is timed
 _SECONDS_PER_NUMBER = 5e-5  # rounding a ball and everything that is not a product, twice over
 
@@ -149,7 +151,7 @@ def multiplications(layers: Sequence[Layer], glow: Glow) -> int:
         if coupling is None:
             continue
         network: Any = getattr(coupling._bijector_fn, "network", None)
-        block = int(layer.name.split(".")[0].removeprefix("block"))
+        block = block_of(layer.name)
         pixels = height * width // 4**(blocks - block)
         total += pixels * sum(math.prod(variable.shape) for _, variable in
                               getattr(network, "named_variables", tuple)())

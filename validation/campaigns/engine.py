@@ -12,7 +12,7 @@ from refglow.validation.campaigns.campaign import Campaign, Outcome, settings_of
 from refglow.validation.campaigns.workers import WORKER_SECONDS
 from refglow.validation.campaigns.working import worked
 from refglow.validation.implementations.calls import reason_of
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 _IN_FLIGHT = 2  # items for each thread of a worker: one that runs and one that waits
 _LOOK = 1.0  # seconds between two looks at whether there are workers

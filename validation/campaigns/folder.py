@@ -19,8 +19,8 @@ from refglow.atomic_file import can_write_in, write_atomically
 from refglow.held_folder import held_folder
 from refglow.validation.campaigns.campaign import Campaign, Json, Outcome, report_of, settings_of
 from refglow.validation.campaigns.results_file import ResultsFile
-from refglow.validation.vectors.stranger import shown
-from refglow.validation.vectors.stranger_files import parsed_json
+from refglow.validation.strangers.files import parsed_json
+from refglow.validation.strangers.text import shown
 
 _ABSENT = object()
 

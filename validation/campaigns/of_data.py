@@ -27,7 +27,7 @@ from refglow.training.image_data import ImageData
 from refglow.training.run_folder import RunFolder
 from refglow.training.trained import Trained, load_trained
 from refglow.validation.campaigns.campaign import Json
-from refglow.validation.vectors.stranger_files import sha256_of
+from refglow.validation.strangers.files import sha256_of
 
 
 @dataclass(frozen=True)

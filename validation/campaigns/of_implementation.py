@@ -28,7 +28,7 @@ from refglow.validation.implementations.references import references
 from refglow.validation.implementations.source import Source, source_of
 from refglow.validation.live import random_glow
 from refglow.validation.random_models import random_architecture
-from refglow.validation.vectors.stranger_files import sha256_of
+from refglow.validation.strangers.files import sha256_of
 
 _MOST_WRONG = 8  # names of results that differ, for each number type
 

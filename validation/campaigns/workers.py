@@ -11,8 +11,9 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import refglow
+from refglow.extras import from_extra
 from refglow.validation.campaigns import working
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 CONNECT_SECONDS = 15.0  # for a scheduler to answer
 WORKER_SECONDS = 60.0  # for a cluster to have a worker
@@ -83,13 +84,10 @@ def cluster_at(address: str) -> Iterator[Any]:
 
 
 def _dask() -> tuple[Any, Any]:
-    try:
+    with from_extra("distributed", "A campaign"):
         import dask
         import dask.system
         import distributed
-    except ImportError as error:
-        raise ImportError(f"A campaign runs on Dask, but {error}. Install it with: "
-                          'pip install "refglow[distributed]"') from error
     return dask, distributed
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import refglow
 from refglow.validation.campaigns.campaign import Campaign, campaign_of
 from refglow.validation.implementations.calls import reason_of
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 
 def version() -> str:

@@ -27,12 +27,10 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 
-try:
+with from_extra("certify", "Certified values"):
     from flint import arb, arb_mat, ctx
-except ImportError as error:
-    raise ImportError("Certified values need python-flint: pip install 'refglow[certify]'."
-                      ) from error
 
 
 class UndecidedError(ArithmeticError):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.layer_name import kind_of
 from refglow.validation.diagnosis.candidates import one_answer
 from refglow.validation.diagnosis.closeness import conditions, relative_error
 from refglow.validation.diagnosis.finding import Finding
@@ -18,7 +19,6 @@ from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.log_dets import BITS_PER_DIM, DENSITIES, ONLY_COARSEST
 from refglow.validation.dialects.stages import start_of_actnorm
-from refglow.validation.dialects.structure import kind_of
 
 _ROUNDINGS = 16  # L of a sum and a few products
 _CONDITION_OF_DEVIATIONS = 100.0  # of a batch's mean and deviation, whose sums may cancel

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.layer_name import block_of, kind_of
 from refglow.validation.conditioning import DRAWS
 from refglow.validation.diagnosis.closeness import (
     LAYERS_OF_A_COUPLING,
@@ -22,7 +23,6 @@ from refglow.validation.diagnosis.closeness import (
 from refglow.validation.diagnosis.observed import Observed, ObservedLayer
 from refglow.validation.dialects.dialect import STEP_ORDERS, Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
-from refglow.validation.dialects.structure import block_of, kind_of
 
 Dialects = Mapping[str, Dialect]  # by kind of layer
 

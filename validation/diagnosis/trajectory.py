@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.layer_name import kind_of
 from refglow.validation.diagnosis.segments import Dialects, Segment
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult
-from refglow.validation.dialects.structure import kind_of
 
 
 def trajectory(reference: DialectGlow, segments: list[Segment], images: Array,

@@ -17,6 +17,7 @@ import numpy as np
 
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
+from refglow.layer_name import block_of, kind_of
 from refglow.validation.dialects import stages
 from refglow.validation.dialects.dialect import SIDES, Dialect
 from refglow.validation.dialects.images import READINGS
@@ -37,7 +38,7 @@ from refglow.validation.dialects.networks import (
     network_output,
 )
 from refglow.validation.dialects.squeezes import SQUEEZES
-from refglow.validation.dialects.structure import Structure, block_of, kind_of
+from refglow.validation.dialects.structure import Structure
 
 # As NetworkFunction, and what is done to the operands of products.
 WithOperands = Callable[[Array, Layers, NetworkConventions, Operands], Array]

@@ -8,16 +8,6 @@ from refglow.bijectors import Glow
 from refglow.bijectors.glow_shapes import Splits, scale_shapes
 
 
-def block_of(name: str) -> int:
-    """The block i of a layer "block{i}....", by its name."""
-    return int(name.split(".")[0].removeprefix("block"))
-
-
-def kind_of(name: str) -> str:
-    """"squeeze", "actnorm", "conv", "coupling", "exit" or "top", of a layer by its name."""
-    return name.rpartition(".")[2]
-
-
 @dataclass(frozen=True)
 class Structure:
     """What a Glow is apart from its numbers and conventions.

@@ -16,6 +16,7 @@ import numpy as np
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array, DType
+from refglow.layer_name import block_of
 from refglow.validation.layers import Layer, layer_roundings, layers_towards_latent
 from refglow.validation.tolerances import Tolerance, log_det_agreement
 
@@ -87,7 +88,7 @@ def active_layers(glow: Glow) -> list[ActiveLayer]:
     for layer in layers_towards_latent(glow):
         if layer.name == "reshape":
             continue
-        block = int(layer.name.removeprefix("block").split(".")[0])
+        block = block_of(layer.name)
         leave, grab, passed = splits[block]
         active = leave + grab
         if layer.kind == "Expand":

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from refglow.dtypes import Array
 from refglow.validation.implementations.found import Found, NotAResultError, read
 from refglow.validation.implementations.offerings import offered
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 
 class CallFailedError(Exception):

@@ -15,7 +15,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.implementations.offerings import RESULTS
-from refglow.validation.vectors.stranger import shown
+from refglow.validation.strangers.text import shown
 
 MOST_BYTES = 2**30  # of one result
 _MOST_ARRAYS = 100_000  # in one result: a generator may never end

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 _CHILD = "refglow.validation.implementations.child"
 _LAST_WORDS = 0.5  # seconds to read what an ended process had printed

@@ -13,8 +13,8 @@ from refglow.dtypes import Array
 from refglow.validation.implementations.found import Found
 from refglow.validation.implementations.reference import Reference
 from refglow.validation.row import Row, compared
+from refglow.validation.strangers.text import one_line, shown
 from refglow.validation.tolerances import LARGEST_USEFUL, Tolerance
-from refglow.validation.vectors.stranger import one_line, shown
 
 _MOST_NAMES = 6  # in a message
 

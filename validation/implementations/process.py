@@ -22,7 +22,7 @@ from refglow.validation.implementations.interpreter import (
 )
 from refglow.validation.implementations.offerings import OFFERINGS
 from refglow.validation.implementations.source import Source
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 START_LIMIT = 60.0  # seconds for Python and refglow themselves, before a stranger's code runs
 

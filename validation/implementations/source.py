@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from refglow.validation.vectors.stranger import shown
+from refglow.validation.strangers.text import shown
 
 _MOST_NAMES = 20  # in a message
 

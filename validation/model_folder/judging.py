@@ -12,7 +12,7 @@ from refglow.validation.implementations.references import references
 from refglow.validation.model_folder.folder_calls import FolderCalls
 from refglow.validation.model_folder.reading import ModelFolder
 from refglow.validation.model_folder.results import Results
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 
 def dtypes_of(results: Results) -> list[str]:

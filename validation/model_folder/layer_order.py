@@ -14,6 +14,7 @@ import numpy as np
 
 from refglow.backend import use_backend
 from refglow.dtypes import Array
+from refglow.layer_name import kind_of
 from refglow.validation.compare import difference
 from refglow.validation.implementations.active_layers import ActiveLayer
 from refglow.validation.implementations.reference import Reference
@@ -49,7 +50,7 @@ def _step(layer: ActiveLayer) -> str:
 
 
 def _kind(layer: ActiveLayer) -> str:
-    return layer.name.rpartition(".")[2]
+    return kind_of(layer.name)
 
 
 def _arranged(step: list[ActiveLayer], order: Sequence[str]) -> list[ActiveLayer]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from refglow.bijectors.glow import Glow
 from refglow.dtypes import Array
+from refglow.layer_name import block_of
 from refglow.validation.implementations.active_layers import ActiveLayer, active_layers
 from refglow.validation.implementations.model import architecture_of, parameters_of
 from refglow.validation.model_folder.formulas import FORMULAS, MEANINGS
@@ -62,8 +63,7 @@ def _results(glow: Glow, layers: list[ActiveLayer], x: tuple[int, ...],
     yield "log_prob", "x", (batch,)
     yield "bits_per_dim", "x", (batch,)
     for layer in layers:
-        halvings = (int(glow.parameters["num_glow_blocks"])
-                    - int(layer.name.removeprefix("block").split(".")[0]))
+        halvings = int(glow.parameters["num_glow_blocks"]) - block_of(layer.name)
         yield (f"layers/{layer.name}/output", "x",
                (batch, event[0] >> halvings, event[1] >> halvings, layer.gives))
         yield f"layers/{layer.name}/log_det", "x", (batch,)

@@ -24,8 +24,8 @@ from refglow.validation.model_folder.manifest import (
     manifest_schema,
 )
 from refglow.validation.schemas import misfits
-from refglow.validation.vectors.stranger import one_line
-from refglow.validation.vectors.stranger_files import json_bytes, parsed_json, sha256_of
+from refglow.validation.strangers.files import json_bytes, parsed_json, sha256_of
+from refglow.validation.strangers.text import one_line
 
 _MOST_TOLD = 3  # of what the schema finds
 

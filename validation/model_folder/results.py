@@ -16,7 +16,7 @@ from refglow.safetensors_file import ArrayKind, SafetensorsFile, open_safetensor
 from refglow.validation.golden import DTYPES
 from refglow.validation.model_folder.reading import ModelFolder, inside
 from refglow.validation.model_folder.writing import RESULTS
-from refglow.validation.vectors.stranger import one_line, shown
+from refglow.validation.strangers.text import one_line, shown
 
 _SUFFIX = ".safetensors"
 _MOST_FILES = 10_000

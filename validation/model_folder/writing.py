@@ -24,7 +24,7 @@ from refglow.validation.model_folder.manifest import (
     manifest_of,
     manifest_schema,
 )
-from refglow.validation.vectors.stranger_files import (
+from refglow.validation.strangers.files import (
     json_bytes,
     parsed_json,
     sha256_of,

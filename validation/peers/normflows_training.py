@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 
 if TYPE_CHECKING:
     import torch
@@ -123,11 +124,8 @@ def _evaluated(module: Any, images: Array) -> Array:
 
 def _glow(shape: tuple[int, int, int], levels: int, steps: int, num_hidden: int) -> Any:
     """A MultiscaleFlow; level 0 is the coarsest, next to the latent."""
-    try:
+    with from_extra("torch", "NormflowsTraining"):
         import normflows as nf
-    except ImportError as error:
-        raise ImportError(f"NormflowsTraining needs normflows, but {error}. "
-                          'Install it with: pip install "refglow[torch]"') from error
     height, width, channels = shape
     bases, merges, flows = [], [], []
     for i in range(levels):

@@ -6,6 +6,8 @@ import importlib
 import os
 from typing import Any
 
+from refglow.extras import from_extra
+
 
 def tensorflow() -> Any:
     """The module `tensorflow`.
@@ -48,11 +50,8 @@ def tfp_keras() -> Any:
 
 def _module(name: str) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read once, when TensorFlow is loaded
-    try:
+    with from_extra("tfp", "TensorFlow Probability's side"):
         return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"refglow.validation.tfp needs TensorFlow Probability, but {error}. "
-                          'Install it with: pip install "refglow[tfp]"') from error
 
 
 def tfp_kind(bijector: Any) -> str | None:

@@ -15,17 +15,17 @@ from refglow.atomic_file import write_atomically
 from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.schemas import misfits
-from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
-from refglow.validation.vectors.kept import KeptVectors
-from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
-from refglow.validation.vectors.operations import OPERATIONS
-from refglow.validation.vectors.stranger import one_line, shown
-from refglow.validation.vectors.stranger_files import (
+from refglow.validation.strangers.files import (
     json_bytes,
     parsed_json,
     sha256_of,
     small_content,
 )
+from refglow.validation.strangers.text import one_line, shown
+from refglow.validation.vectors.catalogue import BY_NAME, VECTORS
+from refglow.validation.vectors.kept import KeptVectors
+from refglow.validation.vectors.manifest import Exported, exported, manifest_schema
+from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.vector import Vector
 
 _MOST_TOLD = 5  # differences of one vector

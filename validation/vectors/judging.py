@@ -21,13 +21,13 @@ from refglow.dtypes import Array
 from refglow.safetensors_file import open_safetensors
 from refglow.validation.golden import DTYPES
 from refglow.validation.row import Row, compared, compared_by_element
+from refglow.validation.strangers.text import one_line, shown
 from refglow.validation.tolerances import LARGEST_USEFUL
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.conditions import layers_of_vector, rule_of
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.sampling import Sample, samples_of
-from refglow.validation.vectors.stranger import one_line, shown
 from refglow.validation.vectors.vector import Vector
 
 Judge = Callable[[str, Array, Array], Row | None]

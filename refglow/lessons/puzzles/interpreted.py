@@ -1,7 +1,7 @@
 """A kernel compiled to PTX and interpreted, where its compiler is installed.
 
 The simulator runs the kernel's Python; this runs what a GPU would be given. It needs NVIDIA's
-compiler (`pip install 'refglow[cuda]'`) but no GPU.
+compiler (`pip install "refglow[cuda]"`) but no GPU.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from refglow.extras import install_command
 from refglow.kernels.ptx import Counts, Program, PtxError, compile_kernel, examine
 
 NOT_INSTALLED = ("Not compiled: that needs numba-cuda and NVIDIA's compiler, "
-                 "pip install 'refglow[cuda]'.")
+                 f"{install_command('cuda')}.")
 DEVICE_FUNCTION = ("Not compiled: without a GPU's driver, Numba compiles a device function only "
                    'where it is @cuda.jit(device=True, inline="always").')
 _STEPS = 200_000  # instructions one after the other: a kernel of these sizes needs some hundreds

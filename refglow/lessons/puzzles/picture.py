@@ -4,7 +4,7 @@
     requests(recording)             each request of the first warps, over the sectors of memory
     bank_passes(recording)          the same for the banks of shared memory
 
-They need matplotlib (`pip install 'refglow[train]'`).
+They need matplotlib (`pip install "refglow[train]"`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from refglow.extras import from_extra
 from refglow.kernels.ptx.patterns import BANKS, SECTOR_BYTES, WARP
 from refglow.lessons.puzzles.recording import ATOMIC, READ, WRITE, Recording
 from refglow.lessons.puzzles.traffic import request_of
@@ -204,9 +205,6 @@ def _as_rows(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _pyplot() -> Any:
-    try:
+    with from_extra("train", "Pictures of puzzles"):
         from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError("Pictures of puzzles need matplotlib: pip install 'refglow[train]'."
-                          ) from error
     return pyplot

@@ -23,7 +23,7 @@ from refglow.validation.implementations.interpreter import (
     Interpreter,
     TooLateError,
 )
-from refglow.validation.vectors.stranger import one_line
+from refglow.validation.strangers.text import one_line
 
 _WORKER = "refglow.lessons.puzzles.worker"
 START_LIMIT = 60.0  # seconds

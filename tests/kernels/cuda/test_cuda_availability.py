@@ -64,7 +64,7 @@ def test_a_missing_package_is_named(monkeypatch, package, said):
     monkeypatch.setattr(importlib.util, "find_spec",
                         lambda name, *rest: None if name == package else find(name, *rest))
     reason = cuda_unavailable_reason()
-    assert said in reason and reason.endswith("pip install 'refglow[cuda]'")
+    assert said in reason and reason.endswith('pip install "refglow[cuda]"')
 
 
 def test_a_cupy_that_cannot_be_imported_says_why(monkeypatch):

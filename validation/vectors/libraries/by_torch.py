@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.extras import from_extra
 from refglow.validation import torch_oracle as oracle
 from refglow.validation.vectors.libraries.lacking_error import LackingError
 from refglow.validation.vectors.operations import is_function
@@ -38,11 +39,8 @@ def results_of(vector: Vector, inputs: Mapping[str, Array]) -> Arrays:
       ImportError: if PyTorch is not installed.
       LackingError: if it has no such map.
     """
-    try:
+    with from_extra("torch", "PyTorch's errors"):
         import torch
-    except ImportError as error:
-        raise ImportError(f"PyTorch's errors need PyTorch, but {error}. Install it with: "
-                          "pip install torch") from error
     if vector.operation not in _MAPS:
         raise LackingError("not in torch.distributions nor in the oracle of Glow")
     subject = vector.build(np.float32)
