@@ -62,15 +62,13 @@ def audit(
 
 
 def _images(trained: Trained, source: str, size: int | None, count: int, seed: int) -> Array:
-    """Test images as the model takes them; photographs of its size unless another one is given."""
+    """Test images as the model takes them."""
     import numpy as np
 
     from refglow.dtypes import DEFAULT_FLOAT
     from refglow.training.data import open_data
     from refglow.training.dequantize import dequantize
 
-    if size is None and source == "photographs":
-        size = trained.glow.parameters["output_shape"][0]
     with warnings_as_lines():
         part = open_data(source, image_size=size)[1]
     trained.require_fit(part)

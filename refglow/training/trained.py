@@ -47,12 +47,12 @@ class Trained:
         Raises:
           ValueError: if nothing is asked for and a model file does not say.
         """
-        if self.settings is None:
-            if data is None:
-                raise ValueError("A model file does not say what it was trained on: give --data.")
-            return data, None
-        source = data or self.settings.data
-        return source, self.settings.image_size if source == self.settings.data else None
+        if self.settings is not None and data in (None, self.settings.data):
+            return self.settings.data, self.settings.image_size
+        if data is None:
+            raise ValueError("A model file does not say what it was trained on: give --data.")
+        # Photographs are cut into patches of any size: those that the model takes.
+        return data, self.glow.parameters["output_shape"][0] if data == "photographs" else None
 
     def require_fit(self, images: ImageData) -> None:
         """Check that the model takes such images.

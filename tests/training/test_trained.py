@@ -66,6 +66,18 @@ def test_a_run_and_its_model_file_are_one_model(folder):
                           distribution_of(rg.load(folder.model)).log_prob(x))
 
 
+def test_the_data_of_a_model(folder):
+    """A run knows its own; photographs are cut to the size that a model takes."""
+    run, file = load_trained(folder.path), load_trained(folder.model)
+    assert run.source(None) == run.source("digits") == ("digits", None)
+    assert run.source("photographs") == file.source("photographs") == ("photographs", 4)
+    assert file.source("digits") == ("digits", None)
+    with pytest.raises(ValueError, match=r"A model file does not say .*: give --data"):
+        file.source(None)
+    large = replace(run, settings=replace(SETTINGS, data="photographs", image_size=16))
+    assert large.source(None) == large.source("photographs") == ("photographs", 16)
+
+
 def test_what_is_not_a_trained_model(folder, tmp_path):
     with pytest.raises(ValueError, match=r"holds no checkpoint.safetensors; it is not the folder"):
         load_trained(tmp_path)
