@@ -233,7 +233,7 @@ def test_damage_is_named(damage, valid, tmp_path):
     path = tmp_path / "damaged.safetensors"
     path.write_bytes(change(valid))
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         with pytest.raises(ValueError, match=message) as caught:
             rg.load(path)
@@ -243,7 +243,7 @@ def test_damage_is_named(damage, valid, tmp_path):
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 20_000
     assert peak < 1e6 + 40 * path.stat().st_size  # 40 for JSON objects of a few letters each
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_undamaged(valid, tmp_path):

@@ -348,7 +348,7 @@ def test_damage_is_named(damage, valid, path):
     change, message = DAMAGES[damage]
     path.write_bytes(change(valid))
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         with pytest.raises(ValueError, match=message) as caught:
             load_checkpoint(path)
@@ -358,7 +358,7 @@ def test_damage_is_named(damage, valid, path):
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 20_000
     assert peak < 1e6 + 40 * path.stat().st_size  # 40 for JSON objects of a few letters each
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_undamaged(valid, path):
