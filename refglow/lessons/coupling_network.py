@@ -65,8 +65,8 @@ def _judge(answer: Callable[..., Any]) -> str:
             seen = []
             if _verdict(answer, _noting(wrong, seen), seed):
                 raise WrongAnswerError(f"It lets a coupling pass {mistake}. {_why(wrong, seen)}")
-    return ("It passes what is right and catches five mistakes that a zero start hides, the "
-            "network that sees the wrong half among them.")
+    return ("It passes what is right and catches seven mistakes. A zero start hides six of them, "
+            "the network that sees the wrong half among them.")
 
 
 def _verdict(answer: Callable[..., Any], coupling: Coupling, seed: int) -> bool:
@@ -97,7 +97,10 @@ def _right() -> Coupling:
 
 
 def _wrong() -> Iterator[tuple[str, Coupling]]:
-    """(what is wrong, the coupling), each of them right for an output of zeros."""
+    """(what is wrong, the coupling), each but the last right for an output of zeros.
+
+    The last two are for tests that look at some numbers only, or at their sum.
+    """
     right = _right()
     yield ("whose network sees the half that it transforms", Coupling(
         lambda x, w: _mapped(sigmoid_coupling_forward, x, _output(x[..., HALF:], w)),
@@ -114,6 +117,22 @@ def _wrong() -> Iterator[tuple[str, Coupling]]:
     yield ("that takes the shift off both halves on the way back", Coupling(
         right.forward, lambda y, w: right.inverse(y, w) - np.concatenate(
             [_shift(y, w), np.zeros_like(_shift(y, w))], axis=-1), SHAPES))
+    yield ("that forgets the shift of the last pixel on the way back", Coupling(
+        right.forward, lambda y, w: _mapped(sigmoid_coupling_inverse, y, _last_unshifted(
+            _output(y[..., :HALF], w))), SHAPES))
+    yield ("that gives the transformed half back in another order", Coupling(
+        right.forward, lambda y, w: _reordered(right.inverse(y, w)), SHAPES))
+
+
+def _last_unshifted(output: Array) -> Array:
+    output[:, -1, HALF:] = 0
+    return output
+
+
+def _reordered(x: Array) -> Array:
+    """The numbers of the transformed half from the last to the first."""
+    half = x[..., HALF:]
+    return np.concatenate([x[..., :HALF], half.ravel()[::-1].reshape(half.shape)], axis=-1)
 
 
 def _noting(coupling: Coupling, seen: list[tuple[Array, Weights]]) -> Coupling:
@@ -154,8 +173,8 @@ def _why(wrong: Coupling, seen: list[tuple[Array, Weights]]) -> str:
                 "sees.")
     error = _error(wrong, x, weights)
     if error < _ROUNDING:
-        return (f"On your weights its error is only {error:.1g}: draw them so large that the "
-                "network's output matters, and each differently.")
+        return (f"On your image and weights its error is only {error:.1g}: draw all their numbers "
+                "at random, and so large that the network's output matters.")
     return (f"On your image and weights inverse(forward(x)) is off by {error:.1g}. Compare all of "
             "it with x: every pixel, both halves, and to rounding.")
 

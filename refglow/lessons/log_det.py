@@ -62,7 +62,8 @@ def _mistakes(a: Array) -> Iterator[tuple[str, float]]:
                np.inf)
     if _meets_a_zero(a):
         yield ("A zero stood where you divide. Bring up a row from below in which no zero stands; "
-               "the largest number is the best choice (partial pivoting).", np.nan)
+               "the number largest in absolute value is the best choice (partial pivoting).",
+               np.nan)
     yield ("Something negative has no logarithm: the determinant, or a number on the diagonal. "
            "Take absolute values first.", np.nan)
 

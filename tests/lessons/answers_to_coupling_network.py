@@ -42,6 +42,16 @@ def high_half_comes_back(coupling, rng):
     return np.allclose(back[..., 2:], x[..., 2:])
 
 
+def image_of_ones(coupling, rng):
+    x, weights = np.ones((2, 4, 4)), small(coupling.shapes, rng)
+    return np.allclose(coupling.inverse(coupling.forward(x, weights), weights), x)
+
+
+def of_one_pixel(coupling, rng):
+    x, weights = rng.normal(size=(1, 1, 4)), small(coupling.shapes, rng)
+    return np.allclose(coupling.inverse(coupling.forward(x, weights), weights), x)
+
+
 def by_hand_written_loop(coupling, rng):
     """Another right one: several images, the largest error of all."""
     worst = 0.0
@@ -52,7 +62,7 @@ def by_hand_written_loop(coupling, rng):
     return worst < 1e-6
 
 
-RIGHT_ANSWERS = [exercise.solution, round_trip(small), by_hand_written_loop]
+RIGHT_ANSWERS = [exercise.solution, round_trip(small), by_hand_written_loop, of_one_pixel]
 WRONG_ANSWERS = {
     "sees the half that it transforms. Your kernel3 is zero, so the network gives the same numbers "
     "whatever it sees: this is the zero start": round_trip(zero_start),
@@ -62,7 +72,12 @@ WRONG_ANSWERS = {
     "Compare all of it with x: every pixel, both halves": first_half_passes,
     "that takes the shift off both halves on the way back. On your image": high_half_comes_back,
     "and to rounding": round_trip(small, lambda back, x: np.abs(back - x).max() < 10),
-    "On your weights its error is only 1e-16": round_trip(
+    "forgets the shift of the last pixel on the way back. On your image and weights inverse":
+        round_trip(small, lambda back, x: np.allclose(back[0, 0], x[0, 0])),
+    "gives the transformed half back in another order. On your image and weights inverse":
+        round_trip(small, lambda back, x: np.isclose(back.sum(), x.sum())),
+    "in another order. On your image and weights its error is only": image_of_ones,
+    "On your image and weights its error is only 1e-16": round_trip(
         lambda shapes, rng: {name: np.full(shape, 1e-6) for name, shape in shapes.items()}),
     "It rejects a coupling that is right. On your image and weights inverse(forward(x)) is x but "
     "for": round_trip(small, np.array_equal),
