@@ -31,6 +31,19 @@ PIXELS = """() => { const c = document.getElementById('picture');
   copy.drawImage(c, 0, 0);
   return [...copy.getImageData(0, 0, c.width, c.height).data].filter((_, k) => k % 4 === 0); }"""
 
+# [red, blue] of the pixel in which these differ most.
+_STRONGEST = """c => {
+  const copy = new OffscreenCanvas(c.width, c.height)
+    .getContext('2d', { willReadFrequently: true });
+  copy.drawImage(c, 0, 0);
+  const { data } = copy.getImageData(0, 0, c.width, c.height);
+  let most = [0, 0];
+  for (let k = 0; k < data.length; k += 4) {
+    const pair = [data[k], data[k + 2]];
+    if (Math.abs(pair[0] - pair[1]) > Math.abs(most[0] - most[1])) most = pair;
+  }
+  return most; }"""
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
@@ -115,6 +128,21 @@ def test_its_likelihoods_and_pictures_are_refglows(seen):
     assert abs(number(seen, "#log-prob") - expected) < 0.0051
     shown = ((y + 0.5) * 2.0**content.n_bits - 0.5).ravel() * 255 / content.max_level
     assert np.abs(np.clip(shown, 0, 255) - seen.page.evaluate(PIXELS)).max() <= 0.51
+
+
+@pytest.mark.usefixtures("by_the_specification")
+def test_what_the_colours_of_numbers_mean_is_said_and_so(seen):
+    for part in ("#play", "#watch"):
+        assert "Blue numbers are negative, orange ones positive." in seen.texts(part)[0]
+    content = shipped_content()
+    x = (content.levels[:1] + 0.5) / 2.0**content.n_bits - 0.5
+    pieces = content.glow.split_latents(content.glow.inverse(x.astype(content.glow.dtype)))
+    for k, scheme in product(range(len(pieces)), SCHEMES):
+        seen.turn(scheme)
+        seen.settle()
+        red, blue = seen.page.locator(".latents canvas").nth(k).evaluate(_STRONGEST)
+        z = pieces[k].ravel()
+        assert np.sign(red - blue) == np.sign(z[np.abs(z).argmax()])
 
 
 @pytest.mark.usefixtures("by_the_specification")
@@ -281,10 +309,19 @@ def test_the_keyboard_reaches_everything_and_sees_where_it_is(seen):
     assert named == 0
 
 
+def test_sliders_are_called_by_what_is_written_beside_them(seen):
+    """As whoever speaks to the browser says it."""
+    pairs = seen.page.locator("label:has(input[aria-label])").evaluate_all(
+        "all => all.map(e => [e.innerText, e.querySelector('input').getAttribute('aria-label')])")
+    assert len(pairs) == 9
+    for written, name in pairs:
+        assert name.lower().startswith(written.split("\n")[0].lower()), (written, name)
+
+
 def test_the_keyboard_moves_everything(seen):
     page = seen.page
-    for label in ("Direction 1: Coarsest scale", "Direction 2: Finest scale",
-                  "Temperature: Middle scale", "Place between the two images"):
+    for label in ("Across: Coarsest scale", "Up: Finest scale", "Temperature: Middle scale",
+                  "Place between the two images"):
         before = page.evaluate(PIXELS)
         page.get_by_label(label).focus()
         for _ in range(12):

@@ -22,9 +22,9 @@ export function latentCard(k, shapes, { changed, resample, reset, begin }) {
   const canvas = el("canvas", { role: "img",
     "aria-label": `Latents of the ${name.toLowerCase()}` });
   const pad = padOf(begin, (offset) => set({ offset }));
-  const across = slider("across", `Direction 1: ${name}`, -FAR, FAR, 0.05, signed,
+  const across = slider("across", `Across: ${name}`, -FAR, FAR, 0.05, signed,
     (u) => set({ offset: [u, settings.offset[1]] }));
-  const up = slider("up", `Direction 2: ${name}`, -FAR, FAR, 0.05, signed,
+  const up = slider("up", `Up: ${name}`, -FAR, FAR, 0.05, signed,
     (v) => set({ offset: [settings.offset[0], v] }));
   const heat = slider("Temperature", `Temperature: ${name}`, 0, 1.5, 0.01,
     (value) => value.toFixed(2), (temperature) => set({ temperature }));

@@ -33,7 +33,7 @@ const PANELS = {
   actnorm: (layer, input, { y }) => ({ close, figures: [tiles("before", input),
     channelBars("shift, by channel", layer.params.shift.data),
     channelBars("log scale, by channel", layer.params.log_scale.data), tiles("after", y)],
-  words: "Each channel is shifted and scaled, all pixels alike: (y + shift) exp(log_scale). The "
+  words: "Each channel is shifted and scaled, all pixels alike: (x + shift) exp(log_scale). The "
     + "log-det is h w times the sum of the log scales." }),
 
   conv: (layer, input, { y }) => ({ close, words: "Every pixel's channels are multiplied by one "
@@ -46,7 +46,7 @@ const PANELS = {
     "one half decides, the other is mapped", "s = sigmoid(r + 2), below 1"),
 
   exit: (layer, input, found) => coupled(layer, input, found,
-    "what stays decides how what leaves is normalised; the mapped channels are latents now",
+    "what stays decides how what exits is normalised; the mapped channels are latents now",
     "s = exp(r + 2)"),
 };
 
