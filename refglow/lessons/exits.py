@@ -16,8 +16,8 @@ from refglow.lessons.squeeze import unsqueeze
 
 TASK = """Write `two_scales(z, image_shape)` for the latent vector of one image [H, W, C] from a
 Glow of two blocks, of which half of the channels exit after the first. z has H W C numbers. Return
-`(coarse, fine)`: what went through both blocks, [H/4, W/4, 8C], and what left after the first, at
-the resolution at which it left, [H/2, W/2, 2C]."""
+`(coarse, fine)`: what went through both blocks, [H/4, W/4, 8C], and what exited after the first,
+at the resolution at which it exited, [H/2, W/2, 2C]."""
 
 Shape = tuple[int, int, int]
 

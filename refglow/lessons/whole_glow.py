@@ -167,7 +167,7 @@ _MISTAKES: dict[str, Callable[..., tuple[Array, Array]]] = {
         _mistaken, final_first=False),
     "The log-dets of the exits are missing.": partial(
         _mistaken, counted=("actnorm", "conv", "coupling")),
-    "The exits are missing: what leaves is scaled and shifted by its exit first.": partial(
+    "The exits are missing: what exits is scaled and shifted by its exit first.": partial(
         _mistaken, coupled=False),
     "The scales were laid end to end. In z each coarse pixel holds a share of every scale: squeeze "
     "what exited along, and join channels.": _end_to_end,

@@ -82,7 +82,7 @@ def schematic(glow: Any, ax: Axes | None = None) -> Axes:
 
     Widths are numbers: every row holds all H W C of them. `inverse` goes down: an Expand,
     backwards, squeezes pixels into channels; a block acts on what has not exited yet, once for
-    each line across it; an exit couples the channels that leave, on its right, to those that stay;
+    each line across it; an exit couples the channels that exit, on its right, to those that stay;
     what has left goes on down unchanged. `forward` goes up.
 
     Args:
@@ -199,15 +199,15 @@ class _Drawing:
         self.y -= _BLOCK
 
     def _exit(self, stage: Stage, width: float) -> None:
-        """What stays and what leaves, the latter hatched and remembered."""
-        leaves = float(np.prod(stage.exited)) / self.numbers
-        stays = width - leaves
+        """What stays and what exits, the latter hatched and remembered."""
+        exits = float(np.prod(stage.exited)) / self.numbers
+        stays = width - exits
         if stays > 0:
             self._box(0.0, stays, _EXIT, PURPLE, f"stays {stage.block}", FAINT)
-        self._box(stays, leaves, _EXIT, VERMILION, f"exit {stage.block}", FAINT, hatch="\\\\\\")
-        self._say(f"exit  {_text(stage.exited)} leave", self.y - _EXIT / 2)
+        self._box(stays, exits, _EXIT, VERMILION, f"exit {stage.block}", FAINT, hatch="\\\\\\")
+        self._say(f"exit  {_text(stage.exited)} to z", self.y - _EXIT / 2)
         self.y -= _EXIT
-        self.exits.append((stays, leaves, self.y, stage))
+        self.exits.append((stays, exits, self.y, stage))
 
     def _box(self, left: float, width: float, height: float, colour: str, label: str,
              alpha: float, top: float | None = None, hatch: str | None = None) -> None:

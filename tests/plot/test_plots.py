@@ -99,11 +99,13 @@ def test_the_schematic_has_the_shapes_and_widths_of_the_model():
     boxes = {patch.get_label(): patch for patch in ax.patches if hasattr(patch, "get_width")}
     widths = {label: box.get_width() for label, box in boxes.items()}
     splits = glow.blockwise_splits
+    assert "exit  [4, 2, 3] to z" in said and splits[1] == [9, 3, 0]
+    assert "leave" not in said  # in blockwise_splits that goes on to the next block
     for block, (leave, grab, passed) in enumerate(splits):
         channels = leave + grab + passed
         assert widths[f"block {block}"] == pytest.approx((leave + grab) / channels)
         assert widths[f"exit {block}"] == pytest.approx(grab / channels)
-        for label in (f"exit {block}", f"identity {block}"):  # what leaves goes on straight down
+        for label in (f"exit {block}", f"identity {block}"):  # what exits goes on straight down
             assert boxes[label].get_x() == pytest.approx(leave / channels)
     assert [stage.kind for stage in stages_of(glow)] == ["squeeze", "block", "exit"] * 2
 
