@@ -50,7 +50,8 @@ def explain(
     json: Annotated[Path | None, typer.Option(
         help="Write the results as JSON to this file ('-': standard output).")] = None,
     fit: Annotated[str | None, typer.Option(
-        help="What to do with an image of another size: crop or resize.",
+        help="What to do with an image of another size, which is turned upright first: crop or "
+        "resize.",
         show_default="refuse it")] = None,
     conditions: Annotated[bool, typer.Option(
         help="Measure condition numbers, which takes minutes for a large model.")] = True,

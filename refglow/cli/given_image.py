@@ -20,7 +20,8 @@ def given_image(place: str, trained: Trained, data: str | None, fit: str | None 
       place: a PNG or JPEG file, or the number of a test image.
       trained: the model.
       data: where numbered images come from; None: what the model was trained on.
-      fit: how a file of another size is made to fit, one of FITS; None: it is refused.
+      fit: how a file of another size, turned upright as its EXIF data say, is made to fit, one of
+        FITS; None: it is refused.
       offer: whether to say in the refusal what `--fit` would do.
 
     Raises:
@@ -78,11 +79,13 @@ def _from_file(path: Path, trained: Trained, fit: str | None, offer: bool) -> Ar
 
     with from_extra("train", "Image files"):
         import PIL  # noqa: F401
+    shape: Any = tuple(trained.glow.parameters["output_shape"])
     try:
         pixels = decoded(path)
+        if pixels.shape[:2] != shape[:2]:  # not the model's data, but a photograph as it is seen
+            pixels = decoded(path, upright=True)
     except Exception as error:  # Pillow raises many kinds on a damaged file
         raise ValueError(f"{path}: {broken_because(error)}.") from error
-    shape: Any = tuple(trained.glow.parameters["output_shape"])
     found = pixels.shape
     if fit and found != shape and found != (*shape[:2], 1) and shape[2] in (1, 3):
         pixels = _fitted(pixels, shape, fit)

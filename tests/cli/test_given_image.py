@@ -26,6 +26,32 @@ def test_a_pictures_levels_are_those_that_it_shows(n_bits, max_level):
     assert np.allclose(2.0**n_bits * (x + 0.5) % 1, 0.5, atol=1e-3)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_taken_as_viewers_show_it(orientation, tmp_path):
+    """Phones store what the sensor has, and in EXIF data how the phone was held."""
+    image = pytest.importorskip("PIL.Image")
+    seen = np.kron(np.random.default_rng(0).integers(0, 256, (8, 4, 3)), np.ones((5, 5, 1)))
+    of_seen = {1: seen, 2: seen[:, ::-1], 3: seen[::-1, ::-1], 4: seen[::-1]}
+    turned = seen.transpose(1, 0, 2)                    # 5: rows are columns
+    of_seen |= {5: turned, 6: turned[::-1], 7: turned[::-1, ::-1], 8: turned[:, ::-1]}
+    exif = image.Exif()
+    exif[0x0112] = orientation
+    image.fromarray(of_seen[orientation].astype(np.uint8)).save(tmp_path / "a.png", exif=exif)
+    x = given_image(str(tmp_path / "a.png"), trained(8, 255), None, "resize")
+    kept = image.fromarray(seen.astype(np.uint8)).resize((4, 8), image.Resampling.LANCZOS)
+    assert np.array_equal(quantize(x, 8), np.asarray(kept))
+
+
+def test_an_image_of_the_models_size_is_taken_as_stored_as_in_training(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    exif = image.Exif()
+    exif[0x0112] = 3
+    stored = np.random.default_rng(0).integers(0, 256, (8, 4, 3), dtype=np.uint8)
+    image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    x = given_image(str(tmp_path / "a.png"), trained(8, 255), None, "crop")
+    assert np.array_equal(quantize(x, 8), stored)
+
+
 @pytest.mark.parametrize("n_bits", [8, 5])
 def test_a_numbered_image_is_reduced_to_the_models_bits(n_bits, tmp_path):
     np.save(tmp_path / "images.npy",
