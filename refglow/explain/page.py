@@ -26,7 +26,7 @@ from refglow.explain.picture import colours_of, picture_of
 from refglow.explain.pixel import worked
 from refglow.explain.record import Running, Stage, Trace
 from refglow.explain.statistics import Statistics, statistics_of
-from refglow.explain.text import condition, figure, shape
+from refglow.explain.text import carried, condition, figure, shape
 from refglow.inline_script import json_in_script, policy_source
 from refglow.validation.report.html import visible
 
@@ -126,12 +126,11 @@ def _steps(trace: Trace, pixel: tuple[int | None, int | None], example: int,
 
 
 def _step(stage: Stage, example: int) -> dict[str, Any]:
-    carried = stage.shape_out[-1] - stage.active if len(stage.shape_out) == 3 else 0
     return {
         "name": stage.name, "title": stage.title, "words": visible(stage.words),
         "maths": visible(stage.maths), "log_det_maths": visible(stage.log_det_maths),
         "shape": f"{shape(stage.shape_in)} \u2192 {shape(stage.shape_out)}",
-        "carried": f"{carried} of the channels have exited before" if carried else "",
+        "carried": carried(stage),
         "log_det": _nats(stage.log_det[example]), **_bits(stage.running, example),
         "condition": condition(stage.condition[example:example + 1]),
         "condition_how": stage.condition_how,

@@ -8,7 +8,7 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.explain.picture import NOT_FINITE, TOP, ZERO, Picture, grid, picture_of
-from refglow.explain.text import condition, figure, shape
+from refglow.explain.text import carried, condition, figure, shape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,12 +83,11 @@ def _signed(value: float) -> str:
 def stage_lines(stage: Stage) -> list[str]:
     """One stage in full, as lines of text."""
     found, running = stage.statistics, stage.running
-    carried = stage.shape_out[-1] - stage.active
-    channels = (f"; {carried} of its channels have exited before and are carried along"
-                if len(stage.shape_out) == 3 and carried else "")
+    others = f"; {carried(stage)} and are carried along" if carried(stage) else ""
+    how = "" if stage.log_det_maths == "0" else f", {stage.log_det_maths}"
     return [f"{stage.name}: {stage.title}", stage.words, f"  {stage.maths}",
-            f"  shape      {shape(stage.shape_in)} -> {shape(stage.shape_out)}{channels}",
-            f"  log-det    {figure(float(np.mean(stage.log_det)))} nats, {stage.log_det_maths}",
+            f"  shape      {shape(stage.shape_in)} -> {shape(stage.shape_out)}{others}",
+            f"  log-det    {figure(float(np.mean(stage.log_det)))} nats{how}",
             f"  bits/dim   {np.mean(running.total):.4f} so far: prior "
             f"{np.mean(running.prior):.4f}, log-dets {np.mean(running.log_dets):.4f}",
             f"  condition  {condition(stage.condition)} ({stage.condition_how})",

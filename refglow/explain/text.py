@@ -10,7 +10,7 @@ import numpy as np
 from refglow.dtypes import Array
 
 if TYPE_CHECKING:
-    from refglow.explain.record import Trace
+    from refglow.explain.record import Stage, Trace
 
 _MOST_LINES = 24  # of the short table
 
@@ -32,6 +32,12 @@ def condition(values: Array) -> str:
     if math.isnan(largest):
         return "-"
     return "inf" if math.isinf(largest) else f"{largest:.3g}"
+
+
+def carried(stage: Stage) -> str:
+    """How many of a stage's channels it leaves alone, in words; "" if none."""
+    channels = stage.shape_out[-1] - stage.active if len(stage.shape_out) == 3 else 0
+    return f"{channels} of the channels belong to finer scales" if channels else ""
 
 
 def shape(sizes: tuple[int, ...]) -> str:

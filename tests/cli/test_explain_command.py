@@ -134,6 +134,16 @@ def test_a_stage_is_zoomed_in_on(explained):
     assert re.search(r"^[cba.123]{2} [cba.123]{2} ", out, re.MULTILINE)  # the picture
 
 
+@pytest.mark.parametrize("direction", ["inverse", "forward"])
+def test_channels_that_a_stage_leaves_alone_are_said_of_both_directions(explained, direction):
+    """On the way to the image none of them has exited before."""
+    out = explained("model.safetensors", "--at", "block0.step0.conv", "--direction", direction)[1]
+    assert ("2x1x48 -> 2x1x48; 24 of the channels belong to finer scales and are carried along\n"
+            in out) and "exited before" not in out
+    out = explained("model.safetensors", "--at", "block1.squeeze", "--direction", direction)[1]
+    assert "finer scales" not in out and "log-det    0 nats\n" in out  # not "0 nats, 0"
+
+
 def test_json_on_standard_output_is_only_json(explained):
     code, out, err = explained("model.safetensors", "--json", "-", "--at", "latents",
                                "--no-conditions")
