@@ -65,7 +65,8 @@ def trace(glow: Glow, x: Any, direction: str = "inverse", *, n_bits: int = 8,
     Raises:
       ValueError: if the direction is neither, ActNorms are not initialised, x is of another shape,
         or a matrix is singular.
-      TypeError: if x is of another number type, or the model's is not real and floating.
+      TypeError: if the model is no Glow of refglow, x is of another number type, or the model's is
+        not real and floating.
 
     Source: none (refglow's own).
     """
@@ -104,6 +105,8 @@ def stage_names(glow: Glow) -> list[str]:
 
 def _batch(glow: Glow, x: Any, to_latent: bool) -> Array:
     """What goes in, checked, with a batch dimension."""
+    if not isinstance(glow, Glow):
+        raise TypeError(f"A trace is of a Glow of refglow; got {type(glow).__name__}.")
     require_initialized(glow, "a trace")
     array = to_host(glow._convert(x, "images" if to_latent else "x", 3 if to_latent else 1))
     if array.dtype.kind != "f":

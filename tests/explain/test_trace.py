@@ -6,7 +6,8 @@ from glows import OPTIONS, glow_of, images_of, start_of
 
 import refglow as rg
 from refglow.backend import use_backend
-from refglow.bijectors import Glow
+from refglow.bijectors import Glow, Scale
+from refglow.distributions import Normal
 from refglow.explain import trace
 from refglow.explain.conditions import EXACT, NO_DERIVATIVES, WHERE_FINITE
 from refglow.training.dequantize import bits_per_dim
@@ -282,6 +283,12 @@ def test_names_of_the_audit_are_understood():
 def test_what_cannot_be_traced_is_refused(x, direction, kind, message):
     with pytest.raises(kind, match=message):
         trace(glow_of("default"), x, direction)
+
+
+@pytest.mark.parametrize("other", ["model.safetensors", Scale(2.0), Normal(0.0, 1.0)])
+def test_only_a_glow_can_be_traced(other):
+    with pytest.raises(TypeError, match=f"a Glow of refglow; got {type(other).__name__}"):
+        trace(other, np.zeros((8, 4, 2)))
 
 
 def test_actnorms_must_have_been_initialised():
