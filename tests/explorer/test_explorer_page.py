@@ -171,6 +171,23 @@ def test_other_models_run_in_it(shape, network, options, browser, tmp_path):
         assert found.said == [] and found.requested == [] and found.overflow() <= 0
 
 
+@pytest.mark.parametrize(("gain", "says"), [
+    (2, r"^All 3 test images come back .*10⁻¹[³⁴⁵]: nothing is lost on the way\.$"),
+    (3, "^The 3 test images come back from their latents only to .*, and half a level is 2 . 10⁻³: "
+        r"digits are lost on the way, in layers that are hard to undo\.$"),
+    (40, r"^Not all test images come back from their latents: numbers overflow on the way\.$")],
+    ids=["nothing", "digits", "all"])
+def test_what_is_lost_between_image_and_latents_is_said(gain, says, browser, tmp_path):
+    glow = rg.bijectors.Glow((4, 4, 1), 1, 2, affine_network(2), seed=0, dtype=np.float64)
+    randomize_weights(glow, np.random.default_rng(0), gain)
+    levels = np.random.default_rng(1).integers(0, 256, (3, 4, 4, 1))
+    write_explorer(tmp_path / "page.html", Content(glow, levels, ("a", "b", "c"), 8, 255, "About"))
+    with opened(browser, tmp_path / "page.html") as found:
+        found.page.wait_for_selector("#round-trip:not(:empty)")
+        assert re.match(says, found.texts("#round-trip")[0]), found.texts("#round-trip")
+        assert found.said == []
+
+
 def test_its_layers_are_refglows(seen):
     """The last layer's running log-det is the whole log-det; every layer has a panel."""
     last = int(seen.page.locator("#layer").get_attribute("max"))

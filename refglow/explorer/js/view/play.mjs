@@ -55,7 +55,7 @@ export function play({ glow, images, nBits, maxLevel }, seen) {
   byId("resample-all").addEventListener("click", drawSamples);
   drawSamples();
   followSight(byId("mini"), byId("picture"), byId("play"));
-  tellRoundTrip(glow, images);
+  tellRoundTrip(glow, images, range.nBits);
   started(images[0].name, byId("images").firstChild);
   return { redraw: draw };
 }

@@ -19,15 +19,25 @@ export function showPlace(place, range, caption) {
 }
 
 // Sends all images to their latents and back, when there is time, and says how exactly they return.
-export function tellRoundTrip(glow, images) {
+export function tellRoundTrip(glow, images, nBits) {
   let worst = 0;
   images.forEach(({ x }) => later(() => {
     worst = Math.max(worst, largestDifference(x, forward(glow, inverse(glow, x).latents).x));
   }));
   later(() => {
-    byId("round-trip").textContent = `All ${images.length} test images come back from their `
-      + `latents to ${scientific(worst)}: nothing is lost on the way.`;
+    byId("round-trip").textContent = returned(images.length, worst, 0.5 / 2 ** nBits);
   });
+}
+
+// What errors of at most `worst` mean, where half a level is `half`.
+function returned(count, worst, half) {
+  if (!Number.isFinite(worst))
+    return "Not all test images come back from their latents: numbers overflow on the way.";
+  if (worst < half) return `All ${count} test images come back from their latents to `
+    + `${scientific(worst)}: nothing is lost on the way.`;
+  return `The ${count} test images come back from their latents only to ${scientific(worst)}, and `
+    + `half a level is ${scientific(half)}: digits are lost on the way, in layers that are hard to `
+    + "undo.";
 }
 
 // Shows the small picture while the large one is out of sight, but the part it is in is not.
