@@ -73,7 +73,17 @@ def summary_of(trace: Trace) -> str:
     return (f"{end:.4f} bits/dim = {trace.n_bits} bits {_signed(float(np.mean(last.prior)))} of "
             f"the prior {_signed(float(np.mean(last.log_dets)))} of the log-dets, which are "
             f"{log_det:.6g} nats in all. bits/dim so far: {so_far}. cond: the condition number of "
-            "the stage's Jacobian at this input.")
+            f"the stage's Jacobian at this input.{_first_not_finite(trace)}")
+
+
+def _first_not_finite(trace: Trace) -> str:
+    """Where numbers begin that the columns leave out; "" if all are finite."""
+    for stage in trace.stages:
+        count = stage.statistics.not_finite
+        if count:
+            return (f" The first numbers that are not finite come out of {stage.name}: {count} of "
+                    f"{stage.active_output.size}.")
+    return ""
 
 
 def _signed(value: float) -> str:

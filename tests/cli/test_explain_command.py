@@ -123,6 +123,20 @@ def test_bits_are_counted_of_the_levels_that_are_asked_for(explained, files, arg
     assert found[8]["prior"] != found[5]["prior"]  # the levels are others too
 
 
+@pytest.mark.parametrize(("direction", "raw_scale"), [("inverse", 1000), ("forward", -1000)])
+def test_where_numbers_stop_being_finite_is_said(explained, files, direction, raw_scale):
+    """The table's columns are of the others: nobody sees there that some are lost."""
+    arguments = ("--direction", direction, "--no-conditions")
+    assert "not finite" not in explained("model.safetensors", *arguments)[1]
+    glow = rg.load(files / "model.safetensors")
+    bias = np.where(np.arange(12) == 0, raw_scale, 0).astype(np.float32)
+    glow.load_state_dict(glow.state_dict() | {"block1.exit.conv1.bias": bias})
+    rg.save(files / "overflowing.safetensors", glow)
+    _, out, _ = explained("overflowing.safetensors", *arguments)
+    assert ("The first numbers that are not finite come out of block1.exit: 8 of 96."
+            in " ".join(out.split()))
+
+
 def test_a_stage_is_zoomed_in_on(explained):
     code, out, _ = explained("model.safetensors", "--at", "block1.step0.coupling", "--pixel", "3,2",
                              "--json", "zoom.json")
