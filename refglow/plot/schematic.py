@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BAR, _SQUEEZE, _EXIT, _BLOCK = 0.35, 0.7, 0.6, 2.0  # heights
+_FALL = 0.6  # down to the latents: room for a whole arrow
 _PINCH = 0.04  # of the whole width: how far a squeeze is drawn in at its waist
 _MOST_LINES = 16  # of the steps in a block
 
@@ -83,7 +84,7 @@ def schematic(glow: Any, ax: Axes | None = None) -> Axes:
     Widths are numbers: every row holds all H W C of them. `inverse` goes down: an Expand,
     backwards, squeezes pixels into channels; a block acts on what has not exited yet, once for
     each line across it; an exit couples the channels that exit, on its right, to those that stay;
-    what has left goes on down unchanged. `forward` goes up.
+    what has exited goes on down unchanged. `forward` goes up.
 
     Args:
       glow: the model. Nothing is computed with it.
@@ -146,12 +147,12 @@ class _Drawing:
         h, w, active = last.shape
         stays = (h, w, active - last.exited[2])
         for left, width, top, stage in self.exits:
-            self._box(left, width, top - self.y + 0.35, GREY, f"identity {stage.block}", 0.12, top)
-            self._column_line(left + width / 2, top - 0.1, self.y - 0.25)
+            self._box(left, width, top - self.y + _FALL, GREY, f"identity {stage.block}", 0.12, top)
+            self._column_line(left + width / 2, top - 0.1, self.y - _FALL + 0.1)
         kept = float(np.prod(stays)) / self.numbers
         if kept:
-            self._column_line(kept / 2, self.y, self.y - 0.25)
-        self.y -= 0.35
+            self._column_line(kept / 2, self.y, self.y - _FALL + 0.1)
+        self.y -= _FALL
         self.bar("latent", GREEN, f"latent z  [{self.numbers}]")
         pieces = [(0.0, kept, stays)] if kept else []
         pieces += [(left, width, stage.exited) for left, width, _, stage in reversed(self.exits)]
