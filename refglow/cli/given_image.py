@@ -75,7 +75,7 @@ def _from_file(path: Path, trained: Trained, fit: str | None, offer: bool) -> Ar
     import numpy as np
 
     from refglow.extras import from_extra
-    from refglow.training.decode import broken_because, decoded
+    from refglow.training.decode import broken_because, decoded, decoded_upright
 
     with from_extra("train", "Image files"):
         import PIL  # noqa: F401
@@ -83,7 +83,7 @@ def _from_file(path: Path, trained: Trained, fit: str | None, offer: bool) -> Ar
     try:
         pixels = decoded(path)
         if pixels.shape[:2] != shape[:2]:  # not the model's data, but a photograph as it is seen
-            pixels = decoded(path, upright=True)
+            pixels = decoded_upright(path)
     except Exception as error:  # Pillow raises many kinds on a damaged file
         raise ValueError(f"{path}: {broken_because(error)}.") from error
     found = pixels.shape

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +23,11 @@ class UnsupportedImageError(ValueError):
     """A whole image, of a kind that has no faithful form as 8-bit grey or RGB."""
 
 
-def decoded(path: Path, upright: bool = False) -> Array:
+def decoded(path: Path) -> Array:
     """The pixels of a PNG or JPEG file, uint8 [H, W, C] with C = 1 (grey) or 3 (RGB), as stored.
 
     Palette images become RGB, black-and-white ones grey; an alpha channel is dropped if it is
-    opaque everywhere.
-
-    Args:
-      path: the file.
-      upright: whether to turn the picture as the orientation in its EXIF data says. Data to train
-        on are taken as stored.
+    opaque everywhere. An orientation in EXIF data is not applied.
 
     Raises:
       UnsupportedImageError: if a pixel is transparent, a channel has 16 bits, or the colours are
@@ -38,7 +35,22 @@ def decoded(path: Path, upright: bool = False) -> Array:
       Exception: of whatever kind Pillow raises if the file is damaged, cut short, something else
         than its name says, or would fill the memory (a decompression bomb).
     """
-    from PIL import Image, ImageOps
+    with _opened(path) as (image, wide):
+        return _pixels(image, wide)
+
+
+def decoded_upright(path: Path) -> Array:
+    """As `decoded`, turned as the orientation in its EXIF data says: as people see the picture."""
+    from PIL import ImageOps
+
+    with _opened(path) as (image, wide):
+        return _pixels(ImageOps.exif_transpose(image), wide)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Image, bool]]:
+    """The picture, checked and in memory, and whether it has more than 8 bits per channel."""
+    from PIL import Image
 
     with warnings.catch_warnings():
         # Remarks on metadata do not matter here. A bomb is only warned of up to twice the limit.
@@ -50,7 +62,7 @@ def decoded(path: Path, upright: bool = False) -> Array:
             # Pillow halves 16-bit colours without a word; only the decoder's arguments tell.
             wide = image.mode.startswith(("I", "F")) or ";16" in str(image.tile)
             image.load()
-            return _pixels(ImageOps.exif_transpose(image) if upright else image, wide)
+            yield image, wide
 
 
 def broken_because(error: Exception) -> str:
