@@ -33,6 +33,7 @@ from refglow.kernels.cuda.launch_shape import (
 )
 from refglow.kernels.cuda.layout import example_numbers, flat, lanes_in_vector
 from refglow.kernels.cuda.reduction import sums_of_rows
+from refglow.kernels.operation_counts import COUPLING_OPERATIONS
 
 _MAP_ELEMENTS: dict[str, Callable[..., Any]] = {
     "sigmoid_coupling_forward": elements.sigmoid_forward,
@@ -208,14 +209,6 @@ def _checked(op: str, variant: str, operands: CouplingOperands, *arrays: Any) ->
 
 # ---- records ----------------------------------------------------------------------------------
 
-# Operations for each mapped number; an exponential, a logarithm and a quotient count as one each.
-# A sigmoid and its logarithm share exp(-|r + 2|): r + 2, exp, 1 + e, quotient; log1p, difference.
-_OPERATIONS = {
-    "sigmoid_coupling_forward": 9, "sigmoid_coupling_inverse": 9,
-    "exp_coupling_forward": 5, "exp_coupling_inverse": 5,
-    "shift_coupling_forward": 1, "shift_coupling_inverse": 1,
-    "sigmoid_coupling_forward_vjp": 9, "sigmoid_coupling_inverse_vjp": 9,
-    "exp_coupling_forward_vjp": 5, "exp_coupling_inverse_vjp": 5}
 _IDEAS = {
     "naive": "a thread for each pixel",
     "coalesced": "a thread for each number, neighbours at neighbouring addresses",
@@ -258,7 +251,7 @@ def _variant(op: str, variant: str) -> Variant:
     run = run_vjp if op in _VJP_ELEMENTS else run_map
 
     def operations(x: Any, output: Any, deciding: int, *bars: Any) -> int:
-        return int(x.size // x.shape[-1]) * (int(x.shape[-1]) - deciding) * _OPERATIONS[op]
+        return int(x.size // x.shape[-1]) * (int(x.shape[-1]) - deciding) * COUPLING_OPERATIONS[op]
 
     return Variant(
         op=op, name=variant, idea=_IDEAS[variant], run=partial(run, op, variant),
