@@ -57,8 +57,10 @@ def latents(glow: Any, x: Any, ax: Axes | None = None) -> Axes:
     if not all(np.isfinite(piece).all() for piece in pieces):
         raise ValueError("Some latents of these images are not finite. `refglow audit` says where "
                          "a model loses its numbers.")
-    axes = axes_for(ax, (9.0, 0.9 + 2.6 * len(images)))
-    _draw(axes, pieces)
+    grids = [[tiles(one) for one in piece] for piece in pieces]
+    width = sum(_width(column[0]) + _GAP for column in grids)  # in heights of a row
+    axes = axes_for(ax, (min(9.0, 1.6 + 2.3 * width), 0.9 + 2.6 * len(images)))
+    _draw(axes, pieces, grids)
     return axes
 
 
@@ -79,15 +81,19 @@ def tiles(piece: Array) -> Array:
     return side_by_side(large, math.ceil(math.sqrt(len(large))), margin, np.nan)
 
 
-def _draw(axes: Axes, pieces: list[Array]) -> None:
+def _width(grid: Array) -> float:
+    """That of a grid of height 1."""
+    return float(grid.shape[1] / grid.shape[0])
+
+
+def _draw(axes: Axes, pieces: list[Array], grids: list[list[Array]]) -> None:
     """Every piece of every image, one unit of data high, and what is said of each column."""
     import matplotlib
     colours = matplotlib.colormaps[_COLOURS].with_extremes(bad=GREY)  # around the tiles
     left, number = 0.0, len(pieces[0])
-    for piece in pieces:
-        grids = [tiles(one) for one in piece]
-        width = grids[0].shape[1] / grids[0].shape[0]
-        for row, grid in enumerate(grids):
+    for piece, column in zip(pieces, grids, strict=True):
+        width = _width(column[0])
+        for row, grid in enumerate(column):
             top = row * (1 + _GAP)
             picture = axes.imshow(grid, cmap=colours, vmin=-_RANGE, vmax=_RANGE,
                                   extent=(left, left + width, top + 1, top),
