@@ -323,6 +323,21 @@ def test_layers_in_another_order_or_of_another_form():
     assert as_dict.passed and any("log_det" in text for text in as_dict.skipped)
 
 
+def _in_place(x):
+    """Right layers whose outputs are one array, changed from layer to layer where shapes allow."""
+    kept = None
+    for name, y, log_det in implementation().layers(x):
+        if kept is not None and kept.shape == y.shape:
+            kept[...] = y
+        else:
+            kept = y.copy()
+        yield name, kept, log_det
+
+
+def test_a_generator_may_change_a_layer_in_place_once_it_was_taken():
+    assert compared(spoilt(layers=_in_place)).passed
+
+
 # ---- offering little -----------------------------------------------------------------------------
 
 

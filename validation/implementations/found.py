@@ -1,13 +1,14 @@
 """What a stranger's function returned, as named arrays of floating-point numbers.
 
 Shapes and values are judged later; here it is only made sure that there are arrays, and copies of
-them: an implementation may write into the same memory at its next call.
+them: an implementation may write into the same memory at its next call, and a generator of layers
+at its next layer, so each array is copied as it comes.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +57,15 @@ def read(offering: str, value: Any) -> Found:
     if offering == "layers":
         return _layers(value)
     if offering in RESULTS:
-        return _arrays(list(_unnamed(offering, value)))
+        values = list(_unnamed(offering, value))
+        return _arrays(values, len(values))
     if not isinstance(value, Mapping):
         raise NotAResultError(f"returned {_kind(value)}; expected a dict of arrays by name")
     for name in itertools.islice(value, _MOST_ARRAYS):
         if not isinstance(name, str):
             raise NotAResultError(f"returned a dict with {_kind(name)} among its names")
-    return _arrays([(f"{offering}/{name}", array)
-                    for name, array in itertools.islice(value.items(), _MOST_ARRAYS)])
+    return _arrays(((f"{offering}/{name}", array)
+                    for name, array in itertools.islice(value.items(), _MOST_ARRAYS)), len(value))
 
 
 def _unnamed(offering: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -82,7 +84,12 @@ def _layers(value: Any) -> Found:
         raise NotAResultError(f"returned {_kind(value)}; expected (name, output) or (name, output, "
                               "log_det) for each layer, or a dict")
     names: list[str] = []
-    named: list[tuple[str, Any]] = []
+    found = _arrays(_of_layers(entries, names), _MOST_ARRAYS)
+    return Found(found.arrays, found.dtypes, tuple(names))
+
+
+def _of_layers(entries: Any, names: list[str]) -> Iterator[tuple[str, Any]]:
+    """The arrays of layers by name as they come; adds each layer's name to `names`."""
     for entry in entries:
         if len(names) == _MOST_ARRAYS:
             raise NotAResultError(f"gives more than {_MOST_ARRAYS} layers")
@@ -93,20 +100,22 @@ def _layers(value: Any) -> Found:
         name, output, *rest = entry
         if isinstance(output, (tuple, list)) and not rest:
             output, *rest = output if len(output) == 2 else (output,)
-        if name not in names:
-            named.append((f"layers/{name}/output", output))
-            named += [(f"layers/{name}/log_det", log_det) for log_det in rest]
+        known = name in names
         names.append(name)
-    found = _arrays(named)
-    return Found(found.arrays, found.dtypes, tuple(names))
+        if not known:
+            yield f"layers/{name}/output", output
+            yield from ((f"layers/{name}/log_det", log_det) for log_det in rest)
 
 
-def _arrays(named: list[tuple[str, Any]]) -> Found:
+def _arrays(named: Iterable[tuple[str, Any]], number: int) -> Found:
+    """The arrays, each copied before the next one is asked for; `number`: how many at most."""
     arrays: dict[str, Array] = {}
     dtypes: dict[str, str] = {}
+    size = 0
     for name, value in named:
-        arrays[name], dtypes[name] = _floats(value, "" if len(named) == 1 else f"{shown(name)}: ")
-        if sum(array.nbytes for array in arrays.values()) > MOST_BYTES:
+        arrays[name], dtypes[name] = _floats(value, "" if number == 1 else f"{shown(name)}: ")
+        size += arrays[name].nbytes
+        if size > MOST_BYTES:
             raise NotAResultError(f"returned more than {MOST_BYTES} bytes")
     return Found(arrays, dtypes)
 
