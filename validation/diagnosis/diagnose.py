@@ -23,12 +23,13 @@ from refglow.backend import use_backend
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Diagnosis, Finding
 from refglow.validation.diagnosis.forward_search import search_forward
 from refglow.validation.diagnosis.gradient_search import search_gradients
 from refglow.validation.diagnosis.latent_search import search_latents
-from refglow.validation.diagnosis.layer_search import Explained, search_layers
-from refglow.validation.diagnosis.log_det_search import search_layer_log_dets, search_total
+from refglow.validation.diagnosis.layer_search import search_layers
+from refglow.validation.diagnosis.log_det_search import search_layer_log_dets
 from refglow.validation.diagnosis.observed import Observed
 from refglow.validation.diagnosis.remembering import RememberedNetworks
 from refglow.validation.diagnosis.rest_search import (
@@ -38,6 +39,7 @@ from refglow.validation.diagnosis.rest_search import (
 )
 from refglow.validation.diagnosis.searching import Deadline, TimeOverError
 from refglow.validation.diagnosis.segments import Segment, errors, segments_of, step_order_of
+from refglow.validation.diagnosis.total_search import search_total
 from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.diagnosis.usable import usable
 from refglow.validation.dialects.dialect import Dialect

@@ -21,6 +21,9 @@ class Finding:
       others: other explanations that give the same numbers for these data.
       error_before, error_after: the largest relative error, as it is and with the explanation.
       explained: how many places the explanation was tried on, all of which agree with it.
+      only: the names of the places that differ, where others of their kind agree: the explanation
+        holds there alone. Empty if it holds at all of them.
+      out_of: how many places of the kind there are, where `only` names some.
       of_seen_values: whether the values from which it comes were seen: a log-det or density alone
         does not tell what layers compute, and their conventions are not tried on it.
     """
@@ -33,11 +36,18 @@ class Finding:
     error_after: float = float("nan")
     explained: int = 1
     of_seen_values: bool = True
+    only: tuple[str, ...] = ()
+    out_of: int = 0
 
     @property
     def is_explained(self) -> bool:
         """Whether something reproduces it."""
         return bool(self.explanation)
+
+    @property
+    def is_convention(self) -> bool:
+        """Whether something reproduces it that holds at all places of its kind."""
+        return self.is_explained and not self.only
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,6 @@ class Diagnosis:
 
     @property
     def answers(self) -> dict[str, str]:
-        """All explanations as one."""
-        return {question: answer for finding in self.findings
+        """All explanations that hold at all places of their kind, as one."""
+        return {question: answer for finding in self.findings if finding.is_convention
                 for question, answer in finding.explanation.items()}

@@ -9,18 +9,18 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, one_answer
 from refglow.validation.diagnosis.closeness import conditions, log_det_error, relative_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.latent_search import WHOLE_QUESTIONS, framed
-from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.limit import Limit
 from refglow.validation.diagnosis.log_det_search import (
     FEWEST_NUMBERS,
     TERM_OF,
     as_given,
-    total_questions,
 )
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import Answers, Deadline, Judge, explanations, pairs
+from refglow.validation.diagnosis.total_search import total_questions
 from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow, LayerResult

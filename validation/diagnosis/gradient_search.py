@@ -10,8 +10,8 @@ import numpy as np
 from refglow.bijectors import Glow
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
-from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.searching import Deadline, TimeOverError
 
 _CONDITION = 1e4  # of a gradient: sums over images and pixels that cancel

@@ -7,8 +7,8 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
 from refglow.validation.diagnosis.closeness import conditions, relative_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
-from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.limit import Limit
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
 from refglow.validation.diagnosis.segments import Dialects, Segment

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import relative_error, tolerance
+from refglow.validation.diagnosis.closeness import relative_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.precision import EPS, explained_by_precision
@@ -29,73 +29,6 @@ from refglow.validation.dialects.dialect_glow import DialectGlow
 
 _NEAR = 1e-2  # a relative error from which on the limit of the very map is asked for
 _SHARE_OF_TIME = 0.6  # of what is left, for a kind of layer that nothing explains
-
-
-@dataclass
-class Explained:
-    """What is known so far of an implementation's dialect, kind by kind.
-
-    Attributes:
-      dialects: for each kind of layer the dialect that explains it (or TFP's where none does).
-      dtype: the number type of the images.
-      frame: the dialect's order of layers and which steps there are, which have no kind.
-      findings: in the order in which they were made.
-      eps_grown: how much coarser than its number type the implementation's roundings are known
-        to be.
-    """
-
-    dialects: dict[str, Dialect]
-    dtype: np.dtype[Any]
-    frame: Dialect = field(default_factory=Dialect)
-    findings: list[Finding] = field(default_factory=list)
-    eps_grown: float = 1.0
-
-    def with_nothing(self) -> Explained:
-        """As if no convention differed; the roundings that are known stay known."""
-        return Explained({kind: Dialect() for kind in self.dialects}, self.dtype,
-                         eps_grown=self.eps_grown)
-
-    def add(self, finding: Finding) -> None:
-        """Keep a finding, unless all that it says was said of another layer already."""
-        said = self.known_answers().items()
-        if not finding.explanation or not finding.explanation.items() <= said:
-            self.findings.append(finding)
-
-    @property
-    def values_are_known(self) -> bool:
-        """Whether every difference of values was explained, so that the rest can be judged."""
-        return all(finding.is_explained for finding in self.findings
-                   if finding.subject in (*QUESTIONS, "latents"))
-
-    def number_type(self, seen: Array) -> np.dtype[Any]:
-        """The coarser of the images' number type and that of a result."""
-        return max(self.dtype, np.dtype(seen.dtype), key=lambda dtype: np.finfo(dtype).eps)
-
-    def limit(self, seen: Array, layers: int, condition: float) -> float:
-        """The largest relative error of a result that is rounding.
-
-        Args:
-          seen: the result.
-          layers: how many layers round on the way to it.
-          condition: its kappa.
-        """
-        return self.widened(tolerance(self.number_type(seen), layers, condition))
-
-    def widened(self, limit: float) -> float:
-        """A limit of errors for the roundings that the implementation is known to have."""
-        return limit * self.eps_grown
-
-    def with_answers(self, kinds: tuple[str, ...], answers: Answers) -> dict[str, Dialect]:
-        """The dialects, with other answers for these kinds where the questions concern them."""
-        return self.dialects | {
-            kind: self.dialects[kind].but(**{
-                question: answer for question, answer in answers.items()
-                if question in QUESTIONS[kind]}) for kind in set(kinds)}
-
-    def known_answers(self) -> Answers:
-        """All answers found, to try first on the next kind."""
-        return {question: answer for finding in self.findings
-                for question, answer in finding.explanation.items()}
 
 
 def search_layers(reference: DialectGlow, segments: list[Segment], explained: Explained,
@@ -122,14 +55,14 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     questions = tuple(dict.fromkeys(q for kind in kinds for q in QUESTIONS[kind]))
     base = explained.dialects[kinds[-1]]
     known = {q: a for q, a in explained.known_answers().items() if q in questions}
-    ones = [*([known] if known else []), *one_answer(base, questions)]
-    found = explanations(shares, ones, pairs(one_answer(base, questions)),
+    singles = list(one_answer(base, questions))
+    found = explanations(shares, [*([known] if known else []), *singles], pairs(singles),
                          deadline.part(_SHARE_OF_TIME))
     if not found:
         with suppress(TimeOverError):
             found = explained_by_precision(reference, group, explained.dialects, shares.limit)
     if not found:
-        explained.add(Finding(kinds[-1], first.names[-1], {}, error_before=before))
+        explained.add(_at_some_places(shares, group, singles, explained, deadline))
         return
     answers, _ = found[0]
     after = shares.worst.get(frozenset(answers.items()), float("nan"))
@@ -141,6 +74,26 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     explained.add(Finding(
         kinds[-1], first.names[-1], answers, tuple(other for other, _ in found[1:]), before,
         after, len(group)))
+
+
+def _at_some_places(shares: _Shares, group: list[Segment], singles: list[Answers],
+                    explained: Explained, deadline: Deadline) -> Finding:
+    """What explains the segments that differ, if others of their kind agree; or that nothing does.
+
+    A layer that is skipped, or has another one's weights, is one place and no convention.
+    """
+    bad = shares.bad()
+    only = tuple(segment.names[-1] for segment in bad) if len(bad) < len(group) else ()
+    some = shares.of(bad)
+    found = explanations(some, singles, pairs(singles),
+                         deadline.part(_SHARE_OF_TIME)) if only else []
+    answers = found[0][0] if found else {}
+    if answers:
+        explained.there |= dict.fromkeys(only, answers)
+    return Finding(bad[0].kinds[-1], bad[0].names[-1], answers,
+                   tuple(other for other, _ in found[1:]), shares.error(bad[0], {}),
+                   some.worst.get(frozenset(answers.items()), float("nan")),
+                   len(bad) if answers else 1, only=only, out_of=len(group))
 
 
 class _Shares:
@@ -169,6 +122,18 @@ class _Shares:
             self._limits[segment.names[-1]] = _limit_of_output(self._reference, segment,
                                                                self._explained.dialects)
         return self._limits[segment.names[-1]]
+
+    def of(self, group: list[Segment]) -> _Shares:
+        """The same for some of the segments, all of which differ."""
+        some = _Shares(self._reference, group, self._kinds, self._explained)
+        some.differing, some._start_with = group, min(group, key=_pixels)
+        return some
+
+    def bad(self) -> list[Segment]:
+        """The segments that differ."""
+        with np.errstate(all="ignore"):
+            return [segment for segment in self._group
+                    if not self.limit(segment).share(self.error(segment, {})) <= 1]
 
     def error(self, segment: Segment, answers: Answers) -> float:
         """The relative error of a segment's output with these answers."""

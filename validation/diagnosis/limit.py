@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.closeness import LAYERS_OF_A_COUPLING
-from refglow.validation.diagnosis.layer_search import Explained
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.dialects.dialect_glow import DialectGlow
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import LOG_DET_QUESTIONS, QUESTIONS, one_answer
-from refglow.validation.diagnosis.closeness import conditions, log_det_error
+from refglow.validation.diagnosis.closeness import log_det_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
-from refglow.validation.diagnosis.layer_search import Explained
-from refglow.validation.diagnosis.limit import Limit
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import (
     Answers,
@@ -22,13 +21,12 @@ from refglow.validation.diagnosis.searching import (
     pairs,
 )
 from refglow.validation.diagnosis.segments import Segment, evaluated, least_limit, limits
-from refglow.validation.diagnosis.trajectory import trajectory
 from refglow.validation.dialects.dialect import Dialect
 from refglow.validation.dialects.dialect_glow import DialectGlow
 from refglow.validation.dialects.log_dets import BATCHES, SIGNS, TERMS, UNITS
 
 FEWEST_NUMBERS = 3  # with fewer, some pair of answers gives them by chance
-_WHOLE = ("log_det_sign", "log_det_unit", "log_det_batch")
+WHOLE = ("log_det_sign", "log_det_unit", "log_det_batch")
 TERM_OF = {kind: f"log_det_{kind}" for kind in QUESTIONS if kind != "squeeze"}
 
 
@@ -45,24 +43,53 @@ def search_layer_log_dets(reference: DialectGlow, segments: list[Segment], expla
     right = [kind for kind in kinds if kind not in wrong]
     while wrong:
         questions = tuple(dict.fromkeys(
-            q for kind in wrong for q in (*LOG_DET_QUESTIONS[kind], TERM_OF[kind], *_WHOLE)))
+            q for kind in wrong for q in (*LOG_DET_QUESTIONS[kind], TERM_OF[kind], *WHOLE)))
         ones = list(one_answer(Dialect(), questions))
         fitting = _fitting(kinds, ones, wrong, right, deadline)
         answers, kinds_explained = max(fitting, key=lambda found: len(found[1]), default=({}, []))
-        others = tuple(other for other, also in fitting
-                       if other != answers and also == kinds_explained)
         if not kinds_explained:
-            kinds_explained = wrong[:1]
-            found = explanations(kinds[wrong[0]].judge, [], pairs(ones), deadline)
-            answers, others = (found[0][0] if found else {}), tuple(o for o, _ in found[1:])
+            explained.add(_of_one_kind(wrong[0], kinds[wrong[0]], ones, explained, deadline))
+            wrong = wrong[1:]
+            continue
         first = kinds[kinds_explained[0]]
         explained.add(Finding(
-            f"log-det of {kinds_explained[0]}", first.segments[0].names[-1], answers, others,
-            first.error({}), first.error(answers) if answers else float("nan"),
+            f"log-det of {kinds_explained[0]}", first.bad()[0].names[-1], answers,
+            tuple(other for other, also in fitting
+                  if other != answers and also == kinds_explained),
+            first.error({}), first.error(answers),
             sum(len(kinds[kind].segments) for kind in kinds_explained)))
-        explained.dialects = explained.dialects | {
-            kind: explained.dialects[kind].but(**answers) for kind in kinds_explained}
+        _hold(explained, kinds_explained, answers)
         wrong = [kind for kind in wrong if kind not in kinds_explained]
+
+
+def _hold(explained: Explained, kinds: list[str], answers: Answers) -> None:
+    explained.dialects = explained.dialects | {
+        kind: explained.dialects[kind].but(**answers) for kind in kinds}
+
+
+def _of_one_kind(kind: str, group: _KindOfLogDets, ones: list[Answers], explained: Explained,
+                 deadline: Deadline) -> Finding:
+    """What explains this kind's log-dets, whatever the others are; or some layers' of them.
+
+    An answer that would spoil other kinds, which are right, holds for these layers alone. Of a pair
+    both parts count: one that changes nothing here would have left the other to explain it.
+    """
+    bad = group.bad()
+    first, places = bad[0].names[-1], tuple(segment.names[-1] for segment in group.segments)
+    only = tuple(segment.names[-1] for segment in bad)
+    some = group.of(bad)
+    found = explanations(some.judge, ones, [], deadline)
+    if not found:
+        some = group
+        found = explanations(group.judge, [], pairs(ones), deadline)
+    answers = found[0][0] if found else {}
+    alone = only != places or (some is not group and bool(answers))
+    if answers and not alone:
+        _hold(explained, [kind], answers)
+    return Finding(f"log-det of {kind}", first, answers, tuple(other for other, _ in found[1:]),
+                   group.error({}), some.error(answers) if answers else float("nan"),
+                   len(some.segments) if answers else 1, only=only if alone else (),
+                   out_of=len(places))
 
 
 def _fitting(kinds: Mapping[str, _KindOfLogDets], ones: list[Answers], wrong: list[str],
@@ -101,6 +128,16 @@ class _KindOfLogDets:
             worst = max(worst, share)
         return worst
 
+    def bad(self) -> list[Segment]:
+        """The segments whose log-det differs."""
+        with np.errstate(all="ignore"):
+            return [segment for k, segment in enumerate(self.segments)
+                    if not self._limit(k).share(self._error(segment, {})) <= 1]
+
+    def of(self, segments: list[Segment]) -> _KindOfLogDets:
+        """The same for some of the segments."""
+        return _KindOfLogDets(self._reference, self._kind, segments, self._explained)
+
     def _limit(self, k: int) -> Measured:
         segment, widened = self.segments[k], self._explained.widened
 
@@ -116,7 +153,15 @@ class _KindOfLogDets:
             return max(self._error(segment, answers) for segment in self.segments)
 
     def _error(self, segment: Segment, answers: Answers) -> float:
-        dialect = self._explained.dialects[self._kind].but(**answers)
+        known, there = self._explained.dialects, self._explained.there.get(segment.names[-1])
+        dialect = known[self._kind].but(**answers)
+        error = self._error_in(segment, dialect)
+        if there is None or error == 0:
+            return error
+        # The log-det of what is done there, or of what should be.
+        return min(error, self._error_in(segment, known[self._kind].but(**there).but(**answers)))
+
+    def _error_in(self, segment: Segment, dialect: Dialect) -> float:
         _, log_det = evaluated(self._reference, segment,
                                self._explained.dialects | {self._kind: dialect})
         return log_det_error(
@@ -129,82 +174,3 @@ def as_given(log_det: Array, dialect: Dialect, size: int) -> Array:
     """A log-det in nats as an implementation with these conventions gives it."""
     in_unit = UNITS[dialect.log_det_unit](SIGNS[dialect.log_det_sign] * log_det, size)
     return BATCHES[dialect.log_det_batch](in_unit)
-
-
-class Total:
-    """The model's log-det, [B], from its layers' and what is known of their conventions."""
-
-    def __init__(self, reference: DialectGlow, segments: list[Segment], images: Array,
-                 dialects: Mapping[str, Dialect]) -> None:
-        """Keep what it is computed from; the arguments are those of `trajectory`."""
-        self._reference, self._segments, self._images = reference, segments, images
-        self._dialects = dict(dialects)
-        self._parts: dict[frozenset[tuple[str, str]], dict[str, Array]] = {}
-
-    def with_answers(self, answers: Answers) -> Array:
-        """The total if, besides what is known, these answers hold."""
-        inside = {q: a for q, a in answers.items() if not _is_of_the_total(q)}
-        key = frozenset(inside.items())
-        if key not in self._parts:
-            self._parts[key] = self._by_kind(inside, self._reference, self._images)
-        dialects = {kind: dialect.but(**answers) for kind, dialect in self._dialects.items()}
-        total = sum((TERMS[getattr(dialects[kind], TERM_OF[kind])] * part
-                     for kind, part in self._parts[key].items()), np.zeros(len(self._images)))
-        whole = Dialect().but(**{q: self._whole(q) for q in _WHOLE}).but(
-            **{q: a for q, a in answers.items() if q in _WHOLE})
-        return as_given(total, whole, self._reference.structure.dimensions)
-
-    def _whole(self, question: str) -> str:
-        """The answer to a question about the total that was found in layers, if one was."""
-        default = str(getattr(Dialect(), question))
-        given = {str(getattr(dialect, question)) for dialect in self._dialects.values()}
-        given.discard(default)
-        return given.pop() if len(given) == 1 else default
-
-    def _by_kind(self, answers: Answers, there: DialectGlow, images: Array) -> dict[str, Array]:
-        dialects = {kind: dialect.but(**answers) for kind, dialect in self._dialects.items()}
-        results = trajectory(there, self._segments, images, dialects)
-        parts: dict[str, Array] = {}
-        for result in results:
-            if result.kind != "squeeze":
-                parts[result.kind] = parts.get(result.kind, 0.0) + result.log_det
-        return parts
-
-    def condition(self, draws: int) -> float:
-        """kappa of the total, by so many draws."""
-        def evaluate(x: Array, there: DialectGlow) -> list[Array]:
-            parts = self._by_kind({}, there, x)
-            return [sum(parts.values(), np.zeros(len(x)))]
-        return conditions(evaluate, self._images, self._reference, draws)[0]
-
-
-def search_total(reference: DialectGlow, segments: list[Segment], images: Array, seen: Array,
-                 explained: Explained, deadline: Deadline) -> None:
-    """Find what explains the total that was given; adds to `explained`."""
-    total = Total(reference, segments, images, explained.dialects)
-    limit = Limit(explained, seen, reference, total.condition)
-
-    def judge(answers: Answers) -> float:
-        return limit.share(log_det_error(np.asarray(seen, np.float64), total.with_answers(answers),
-                                         reference.structure.dimensions))
-    before = judge({})
-    if before <= 1:
-        return
-    ones = list(one_answer(Dialect(), total_questions()))
-    found = explanations(judge, ones, pairs(ones) if seen.size >= FEWEST_NUMBERS else [], deadline)
-    answers, share = found[0] if found else ({}, float("nan"))
-    explained.dialects = {kind: dialect.but(**answers)
-                          for kind, dialect in explained.dialects.items()}
-    explained.add(Finding("log-det", "image -> latent", answers,
-                          tuple(other for other, _ in found[1:]), before * limit.value,
-                          share * limit.value))
-
-
-def total_questions() -> tuple[str, ...]:
-    """The questions on which the total depends, the layers being known."""
-    formulas = [q for questions in LOG_DET_QUESTIONS.values() for q in questions]
-    return tuple(dict.fromkeys([*TERM_OF.values(), *_WHOLE, *formulas]))
-
-
-def _is_of_the_total(question: str) -> bool:
-    return question in _WHOLE or question in TERM_OF.values()

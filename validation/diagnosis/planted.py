@@ -86,7 +86,7 @@ class Outcome:
         keys = set(itertools.chain.from_iterable(self.accepted))
         return (all(set(self.found) & set(some) for some in self.accepted)
                 and set(self.found) <= keys
-                and all(finding.is_explained for finding in self.diagnosis.findings))
+                and all(finding.is_convention for finding in self.diagnosis.findings))
 
     @property
     def both_named(self) -> bool:

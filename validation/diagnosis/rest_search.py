@@ -11,8 +11,8 @@ from refglow.dtypes import Array
 from refglow.layer_name import kind_of
 from refglow.validation.diagnosis.candidates import one_answer
 from refglow.validation.diagnosis.closeness import conditions, relative_error
+from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
-from refglow.validation.diagnosis.layer_search import Explained
 from refglow.validation.diagnosis.searching import Answers, Deadline, explanations, pairs
 from refglow.validation.dialects.actnorms import STARTS
 from refglow.validation.dialects.dialect import Dialect
@@ -111,15 +111,17 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     some = next(iter(started.values()))
     eps = float(np.finfo(explained.number_type(some)).eps)
 
-    def error(answers: Answers) -> float:
+    def error_at(place: str, answers: Answers) -> float:
         dialect = explained.dialects["actnorm"].but(**answers)
         worst = 0.0
-        for place, batch in batches.items():
-            for role, value in start_of_actnorm(batch, dialect, eps).items():
-                seen = np.asarray(started[f"{place}.{role}"], np.float64)
-                size = max(1.0, float(np.abs(value).max()))
-                worst = max(worst, float(np.abs(seen - value).max()) / size)
+        for role, value in start_of_actnorm(batches[place], dialect, eps).items():
+            seen = np.asarray(started[f"{place}.{role}"], np.float64)
+            size = max(1.0, float(np.abs(value).max()))
+            worst = max(worst, float(np.abs(seen - value).max()) / size)
         return worst
+
+    def error(answers: Answers) -> float:
+        return max(error_at(place, answers) for place in batches)
     before = error({})
     if before <= explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS):
         return  # whatever the condition
@@ -135,7 +137,8 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation", "actnorm_epsilon")))
     found = explanations(lambda answers: error(answers) / limit, ones, pairs(ones), deadline)
     answers, share = found[0] if found else ({}, float("nan"))
-    explained.add(Finding("start of actnorm", next(iter(batches)), answers,
+    first = next(place for place in batches if not error_at(place, {}) <= limit)
+    explained.add(Finding("start of actnorm", first, answers,
                           tuple(other for other, _ in found[1:]), before, share * limit,
                           len(batches)))
 

@@ -15,6 +15,7 @@ _QUESTIONS = {"precision": "the precision of the arithmetic",
 _RIGHT = {"precision": "that of the number type given", "gradient": "the mean's",
           "temperature": "1"}
 _MOST_OTHERS = 3
+_MOST_PLACES = 4
 
 
 def in_words(diagnosis: Diagnosis) -> list[str]:
@@ -38,20 +39,33 @@ def in_words(diagnosis: Diagnosis) -> list[str]:
 def sentence(finding: Finding) -> str:
     """One finding in words."""
     differs = (f"{finding.where}: {finding.subject} differs by {finding.error_before:.1e} of its "
-               "size")
+               f"size{_at_places(finding)}")
     if not finding.is_explained and not finding.of_seen_values:
         return (f"{differs}, and no mistake made in it alone gives these numbers. What layers do "
                 "was not tried: it shows in the latents and in the outputs of layers. Give one of "
                 "them, and it is.")
     if not finding.is_explained:
-        return f"{differs}, and no convention or mistake that refglow knows gives these numbers."
+        link = ". No" if finding.only else ", and no"
+        return f"{differs}{link} convention or mistake that refglow knows gives these numbers."
     said = "; ".join(_answer(question, answer)
                      for question, answer in finding.explanation.items())
     evidence = _evidence(finding)
     others = [" and ".join(f"{question} = {answer}" for question, answer in other.items())
               for other in finding.others[:_MOST_OTHERS]]
     also = f" The same numbers come from: {', or '.join(others)}." if others else ""
-    return f"{finding.where}: {said}.{evidence}{also}"
+    return f"{finding.where}: {said}{_at_places(finding)}.{evidence}{also}"
+
+
+def _at_places(finding: Finding) -> str:
+    """Which places differ, where others of the kind agree."""
+    if not finding.only:
+        return ""
+    if len(finding.only) == finding.out_of:
+        return ", in the log-dets of this kind of layer only"
+    more = len(finding.only) - _MOST_PLACES
+    names = ", ".join(finding.only[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+    return (f", at {len(finding.only)} of {finding.out_of} such places ({names}); the "
+            f"{'other agrees' if finding.out_of - len(finding.only) == 1 else 'others agree'}")
 
 
 def _answer(question: str, answer: str) -> str:
@@ -67,8 +81,8 @@ def _evidence(finding: Finding) -> str:
     """What agrees with the explanation, and how badly it did without."""
     if math.isnan(finding.error_before):  # seen without a number
         return ""
-    places = (f"all {finding.explained} such places agree" if finding.explained > 1
-              else "it agrees")
+    all_of_them = "they agree" if finding.only else f"all {finding.explained} such places agree"
+    places = all_of_them if finding.explained > 1 else "it agrees"
     return (f" With that read as yours, {places} to {finding.error_after:.0e}; "
             f"without, it differs by {finding.error_before:.0e}.")
 
@@ -82,7 +96,8 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
       compared       names of what was looked at, of "latents", "layers", "inverse_log_det",
                      "log_prob", "bits_per_dim", "started", "forward_images", "forward_log_det",
                      "gradients"
-      answers        {question: answer}, all explanations as one; questions are those of a dialect
+      answers        {question: answer}, all explanations as one, but for those that hold at some
+                     places only; questions are those of a dialect
                      (`dialects.FIELDS`), "precision", "gradient" and "temperature"
       findings       a list, in the order from image to density, of
         subject        what differs: a kind of layer, "latents", "log-det", "log_prob", ...
@@ -92,6 +107,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
         error_before   the largest relative error without it; null where it is no number
         error_after    the largest with it; null where there is no explanation
         places         at how many places it was tried
+        only           the names of the places that differ, if others of their kind agree
         words          all this as a sentence
     """
     return {"agrees": diagnosis.agrees, "complete": diagnosis.complete,
@@ -105,6 +121,7 @@ def _finding_as_dict(finding: Finding) -> Mapping[str, object]:
             "others": [dict(other) for other in finding.others],
             "error_before": _number(finding.error_before),
             "error_after": _number(finding.error_after), "places": finding.explained,
+            "only": list(finding.only),
             "words": sentence(finding)}
 
 

@@ -1,0 +1,84 @@
+"""What a diagnosis knows so far of an implementation's dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from refglow.dtypes import Array
+from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.closeness import tolerance
+from refglow.validation.diagnosis.finding import Finding
+from refglow.validation.diagnosis.searching import Answers
+from refglow.validation.dialects.dialect import Dialect
+
+
+@dataclass
+class Explained:
+    """What is known so far of an implementation's dialect, kind by kind.
+
+    Attributes:
+      dialects: for each kind of layer the dialect that explains it (or TFP's where none does).
+      dtype: the number type of the images.
+      frame: the dialect's order of layers and which steps there are, which have no kind.
+      findings: in the order in which they were made.
+      there: by the names of layers, what explains these alone.
+      eps_grown: how much coarser than its number type the implementation's roundings are known
+        to be.
+    """
+
+    dialects: dict[str, Dialect]
+    dtype: np.dtype[Any]
+    frame: Dialect = field(default_factory=Dialect)
+    findings: list[Finding] = field(default_factory=list)
+    there: dict[str, Answers] = field(default_factory=dict)
+    eps_grown: float = 1.0
+
+    def with_nothing(self) -> Explained:
+        """As if no convention differed; the roundings that are known stay known."""
+        return Explained({kind: Dialect() for kind in self.dialects}, self.dtype,
+                         eps_grown=self.eps_grown)
+
+    def add(self, finding: Finding) -> None:
+        """Keep a finding, unless all that it says was said of another layer already."""
+        said = self.known_answers().items()
+        if not finding.is_convention or not finding.explanation.items() <= said:
+            self.findings.append(finding)
+
+    @property
+    def values_are_known(self) -> bool:
+        """Whether every difference of values was explained, so that the rest can be judged."""
+        return all(finding.is_convention for finding in self.findings
+                   if finding.subject in (*QUESTIONS, "latents"))
+
+    def number_type(self, seen: Array) -> np.dtype[Any]:
+        """The coarser of the images' number type and that of a result."""
+        return max(self.dtype, np.dtype(seen.dtype), key=lambda dtype: np.finfo(dtype).eps)
+
+    def limit(self, seen: Array, layers: int, condition: float) -> float:
+        """The largest relative error of a result that is rounding.
+
+        Args:
+          seen: the result.
+          layers: how many layers round on the way to it.
+          condition: its kappa.
+        """
+        return self.widened(tolerance(self.number_type(seen), layers, condition))
+
+    def widened(self, limit: float) -> float:
+        """A limit of errors for the roundings that the implementation is known to have."""
+        return limit * self.eps_grown
+
+    def with_answers(self, kinds: tuple[str, ...], answers: Answers) -> dict[str, Dialect]:
+        """The dialects, with other answers for these kinds where the questions concern them."""
+        return self.dialects | {
+            kind: self.dialects[kind].but(**{
+                question: answer for question, answer in answers.items()
+                if question in QUESTIONS[kind]}) for kind in set(kinds)}
+
+    def known_answers(self) -> Answers:
+        """All answers found that hold at all places of their kind, to try first on the next."""
+        return {question: answer for finding in self.findings if finding.is_convention
+                for question, answer in finding.explanation.items()}
