@@ -227,6 +227,18 @@ def test_the_measure_counts_what_is_named() -> None:
     assert sum(bool(mutant.explains) for mutant in ALL_MUTANTS) >= 60
 
 
+def test_gradients_that_were_added_to_old_ones_are_twice_what_they_should_be() -> None:
+    observed = seen(right())
+    twice = {name: 2 * bar for name, bar in observed.gradients.items()}
+    [finding] = diagnose(model(), replace(observed, gradients=twice)).findings
+    assert finding.explanation == {"gradient": "sum over the batch"}  # which is of two images
+    assert finding.others == ({"gradient": "twice"},)
+    noisy = {name: bar + 0.1 * np.cos(np.arange(bar.size).reshape(bar.shape))
+             for name, bar in observed.gradients.items()}
+    [said] = in_words(diagnose(model(), replace(observed, gradients=noisy)))
+    assert "gradients differ by" in said and "of their size" in said
+
+
 def test_words_say_what_where_whose_and_how_far() -> None:
     diagnosis = diagnosed(wrong("coupling-shift-first"))
     (text,) = in_words(diagnosis)

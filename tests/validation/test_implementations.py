@@ -14,7 +14,7 @@ from rich.console import Console
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
 from refglow.validation.conditioning import UNBOUNDED
-from refglow.validation.diagnosis.of_conformance import diagnosis_of
+from refglow.validation.diagnosis.of_conformance import diagnosis_of, explanation_of
 from refglow.validation.implementations import conformance
 from refglow.validation.implementations.calls import ObjectCalls
 from refglow.validation.implementations.conformance import conformance_of
@@ -332,6 +332,18 @@ def _in_place(x):
         else:
             kept = y.copy()
         yield name, kept, log_det
+
+
+def test_a_narrower_number_type_is_what_differs():
+    glow = glow_of(np.float32)
+    narrow = implementation(glow=glow)
+    found = compared(SimpleNamespace(inverse=lambda x: narrow.inverse(x.astype(np.float32)),
+                                     log_prob=lambda x: narrow.log_prob(x.astype(np.float32))))
+    [said] = explanation_of(found, diagnosis_of(found))
+    assert "it was given float64 and returned float32, to whose digits what differs agrees" in said
+    off = compared(SimpleNamespace(inverse=lambda x: narrow.inverse(
+        x.astype(np.float32)) * np.float32(1.001)))
+    assert "a number type" not in "".join(explanation_of(off, diagnosis_of(off)))
 
 
 def test_a_generator_may_change_a_layer_in_place_once_it_was_taken():

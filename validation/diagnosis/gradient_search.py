@@ -22,6 +22,7 @@ Gradients = dict[str, Array]
 INSTEAD: dict[str, Callable[[Array, Array, int], Array]] = {
     "mean": lambda bar, prior, batch: bar,
     "sum over the batch": lambda bar, prior, batch: bar * batch,
+    "twice": lambda bar, prior, batch: 2 * bar,
     "of the loss": lambda bar, prior, batch: -bar,
     "of the summed loss": lambda bar, prior, batch: -bar * batch,
     "without the log-det": lambda bar, prior, batch: prior,

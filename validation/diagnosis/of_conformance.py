@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from refglow.validation.diagnosis.diagnose import diagnose
 from refglow.validation.diagnosis.finding import Diagnosis
 from refglow.validation.diagnosis.observed import Observed
@@ -49,11 +51,25 @@ def explanation_of(conformance: Conformance, diagnosis: Diagnosis) -> list[str]:
     if not worst:
         return ["No convention: what is wrong could not be compared, or contradicts itself. What "
                 f"could be looked at agrees to rounding: {looked_at}."]
+    narrow = _coarsest_returned(conformance)
+    if narrow is not None and worst <= np.finfo(narrow).eps / np.finfo(conformance.dtype).eps:
+        return [f"No convention, but a number type: it was given {conformance.dtype} and returned "
+                f"{narrow}, to whose digits what differs agrees. Compute in the type that is given; "
+                f"or if {narrow} is meant, judge it in that (--dtype {narrow})."]
     if worst <= LOOKED_INTO:
         return [f"What differs is at most {worst:.2g} times its tolerance: too little to tell a "
                 f"convention or mistake from roundings that are less careful than they could be."]
     return [f"What differs, by up to {worst:.2g} times its tolerance, is not among what can be "
             f"looked at, or is rounding by the wider measure of this search: {looked_at}."]
+
+
+def _coarsest_returned(conformance: Conformance) -> str | None:
+    """The coarsest number type of the results, if it is coarser than what was given."""
+    returned = {name for found in conformance.raw.values() for name in found.dtypes.values()}
+    given = np.finfo(conformance.dtype).eps
+    coarser = {name: np.finfo(name).eps for name in returned & {"float16", "float32"}
+               if np.finfo(name).eps > given}
+    return max(coarser, key=coarser.__getitem__, default=None)
 
 
 def observed_of(conformance: Conformance) -> Observed:

@@ -14,6 +14,7 @@ _QUESTIONS = {"precision": "the precision of the arithmetic",
               "temperature": "what latents are multiplied by on the way to the image"}
 _RIGHT = {"precision": "that of the number type given", "gradient": "the mean's",
           "temperature": "1"}
+_PLURALS = ("latents", "gradients", "bits_per_dim")
 _MOST_OTHERS = 3
 _MOST_PLACES = 4
 
@@ -38,7 +39,8 @@ def in_words(diagnosis: Diagnosis) -> list[str]:
 
 def sentence(finding: Finding) -> str:
     """One finding in words."""
-    differs = (f"{finding.where}: {finding.subject} differs by {finding.error_before:.1e} of its "
+    verb, its = (("differ", "their") if finding.subject in _PLURALS else ("differs", "its"))
+    differs = (f"{finding.where}: {finding.subject} {verb} by {finding.error_before:.1e} of {its} "
                f"size{_at_places(finding)}")
     if not finding.is_explained and not finding.of_seen_values:
         return (f"{differs}, and no mistake made in it alone gives these numbers. What layers do "
