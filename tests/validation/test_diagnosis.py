@@ -283,6 +283,14 @@ def test_what_is_no_result_is_not_guessed_at(results: dict[str, Any]) -> None:
     assert not set(diagnosis.compared) & set(results)
 
 
+def test_latents_and_log_dets_that_were_exchanged_are_no_latents() -> None:
+    observed = seen(right())
+    exchanged = replace(observed, layers=(), log_prob=None, bits_per_dim=None,
+                        latents=observed.inverse_log_det.reshape(-1, 1))
+    assert "latents" not in diagnose(model(), exchanged).compared
+    assert diagnose(model(), exchanged).agrees
+
+
 def test_log_probs_of_zero_differ() -> None:
     diagnosis = diagnose(model(), replace(seen(right()), log_prob=np.zeros(2)))
     assert [finding.subject for finding in diagnosis.findings] == ["log_prob"]

@@ -52,9 +52,10 @@ def explanation_of(conformance: Conformance, diagnosis: Diagnosis) -> list[str]:
         return ["No convention: what is wrong could not be compared, or contradicts itself. What "
                 f"could be looked at agrees to rounding: {looked_at}."]
     narrow = _coarsest_returned(conformance)
-    if narrow is not None and worst <= np.finfo(narrow).eps / np.finfo(conformance.dtype).eps:
+    if narrow is not None and worst <= (
+            np.finfo(narrow).eps / np.finfo(conformance.dtype).eps):
         return [f"No convention, but a number type: it was given {conformance.dtype} and returned "
-                f"{narrow}, to whose digits what differs agrees. Compute in the type that is given; "
+                f"{narrow}, to whose digits what differs agrees. Compute in the type given, "
                 f"or if {narrow} is meant, judge it in that (--dtype {narrow})."]
     if worst <= LOOKED_INTO:
         return [f"What differs is at most {worst:.2g} times its tolerance: too little to tell a "

@@ -31,6 +31,7 @@ def usable(observed: Observed, reference: DialectGlow) -> Observed:
         return value if value is not None and _fits(value, (count,)) else None
     latents = observed.latents
     if latents is not None and not (latents.ndim > 1 and len(latents) == batch
+                                    and latents[0].size in _sizes(reference)
                                     and _finite(latents)):
         latents = None
     z = observed.forward_inputs
@@ -44,6 +45,12 @@ def usable(observed: Observed, reference: DialectGlow) -> Observed:
         forward_images=images, forward_log_det=per_image(observed.forward_log_det, count),
         layers=_layers(observed.layers, batch), started=_started(observed.started, reference),
         gradients=_known(observed.gradients, {**reference.arrays, "x": observed.images}))
+
+
+def _sizes(reference: DialectGlow) -> set[int]:
+    """How many latents an image may have: all, or what goes on at the end, or exits there too."""
+    (h, w, _), (leave, grab, _) = reference.structure.sizes[0], reference.structure.splits[0]
+    return {reference.structure.dimensions, h * w * leave, h * w * (leave + grab)}
 
 
 def _fits(value: Array, shape: tuple[int, ...]) -> bool:
