@@ -6,6 +6,7 @@ import struct
 import subprocess
 from dataclasses import replace
 from importlib import resources
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,13 @@ from refglow.validation.report import report_schema
 from refglow.validation.vectors import results
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.folder import write_vector
-from refglow.validation.vectors.judging import judge_of, judged, only_failed_catch, result_files
+from refglow.validation.vectors.judging import (
+    Judged,
+    judge_of,
+    judged,
+    only_failed_catch,
+    result_files,
+)
 from refglow.validation.vectors.results import evaluated_in, params_of
 from refglow.validation.vectors.sampling import samples_of
 
@@ -125,6 +132,22 @@ def test_a_bug_in_it_is_seen(right, wrong, flag, folder, kept):
     for suspect, count in suspects.items():
         assert count == sum(suspect in one.flags for one in failed)
     assert list(suspects.values()) == sorted(suspects.values(), reverse=True)
+
+
+@pytest.mark.parametrize(("wrong", "possible", "not_made"), [
+    ("inverse/log_det", {"LogDetSign", "MissingHW"}, {"ActNormOrder", "TransposedW", "Gradient"}),
+    ("inverse/value", {"ActNormOrder", "TransposedW"}, {"LogDetSign", "MissingHW", "Gradient"}),
+    ("inverse/vjp/input_bar", {"Gradient"}, {"LogDetSign", "ActNormOrder"})])
+def test_where_values_are_right_no_mistake_of_values_is_suspected(wrong, possible, not_made):
+    rows = tuple(SimpleNamespace(prop=name, passed=name != wrong)
+                 for name in ("inverse/value", "inverse/log_det", "inverse/vjp/input_bar"))
+    given = [Judged("one", rows[:2] + rows[2:] * ("vjp" in wrong),
+                    flags=(*possible, *not_made, "Accumulation"))]
+    assert only_failed_catch(given).keys() == possible | {"Accumulation"}
+    alone = [replace(given[0], rows=tuple(row for row in rows if not row.passed))]
+    if wrong == "inverse/log_det":  # values were not given, and may be wrong
+        assert only_failed_catch(alone).keys() == possible | not_made - {"Gradient"} | {
+            "Accumulation"}
 
 
 def test_the_step_in_c(folder, kept, tmp_path):

@@ -17,11 +17,14 @@ class Flag:
       bug: what is done instead.
       effect: what one sees of it.
       who: whom it hit, or whose convention it is.
+      shows_in: "value", "log_det" or "derivative": what a vector that catches it has wrong, so that
+        it is not made where these are right. Empty where that depends.
     """
 
     bug: str
     effect: str
     who: str
+    shows_in: str = ""
 
 
 _NOBODY = "no report known; a classic of ports"
@@ -32,16 +35,16 @@ FLAGS: dict[str, Flag] = {
         "The squeeze orders channels as (row, column, channel), as space_to_depth does, not as "
         "(channel, row, column).",
         "Channels are exchanged; every round trip and log-det is right, imported weights are not.",
-        "FrEIA with legacy_backend=True; tf.nn.space_to_depth"),
+        "FrEIA with legacy_backend=True; tf.nn.space_to_depth", "value"),
     "SqueezeAxes": Flag(
         "Rows and columns inside a tile are exchanged: (channel, column, row).",
         "As SpaceToDepth; images that equal their transpose hide it.",
         "ports that swap height and width (InvertibleNetworks.jl's axes differ by which is the "
-        "width)"),
+        "width)", "value"),
     "FlattenNCHW": Flag(
         "Images are flattened, or reshaped, in the order channel, row, column.",
         "Latents and their halves are other numbers; sizes and log-dets agree.",
-        "ports between PyTorch and TensorFlow; nflows' flat latents"),
+        "ports between PyTorch and TensorFlow; nflows' flat latents", "value"),
     "PartOrder": Flag(
         "Several arrays that a map takes or gives are in another order: the pieces of a split, the "
         "two preimages of |x|.",
@@ -51,32 +54,32 @@ FLAGS: dict[str, Flag] = {
     "WrongHalf": Flag(
         "The other part of the channels decides.",
         "Everything is invertible and has right log-dets, for another function.",
-        "FrEIA's GLOWCouplingBlock, InvertibleNetworks.jl; nflows, by its mask"),
+        "FrEIA's GLOWCouplingBlock, InvertibleNetworks.jl; nflows, by its mask", "value"),
     "ShiftBeforeScale": Flag(
         "Shifted, then scaled: (x + t) s, where it should be s x + t.",
         "Values differ, log-dets agree.",
-        "OpenAI, rosinality, chaiyujin, y0ast; normflows has (x - t) s"),
+        "OpenAI, rosinality, chaiyujin, y0ast; normflows has (x - t) s", "value"),
     "InterleavedParams": Flag(
         "The network's outputs are read as t = 0::2, r = 1::2 instead of as two halves.",
         "Values and log-dets differ; with one mapped channel nothing does.",
-        "OpenAI, chaiyujin, y0ast, normflows"),
+        "OpenAI, chaiyujin, y0ast, normflows", "value"),
     "SwappedParams": Flag(
         "Scale and shift are exchanged: the halves of a network's output are read as [t, r] where "
         "they are [r, t], or the other way round.",
         "Values and log-dets differ.",
-        "nflows"),
+        "nflows", "value"),
     "ScaleOffset": Flag(
         "The 2 in sigmoid(r + 2) or exp(r + 2) is left out.",
         "Scales are others; training still works.",
-        "InvertibleNetworks.jl"),
+        "InvertibleNetworks.jl", "value"),
     "ScaleFloor": Flag(
         "A small constant, such as 0.001, is added to the scale.",
         "Differences of a thousandth, or nothing that one sees in tests of 1e-2.",
-        "nflows; InvertibleNetworks.jl's inverse divides by s + eps"),
+        "nflows; InvertibleNetworks.jl's inverse divides by s + eps", "value"),
     "ScaleFunction": Flag(
         "The scale is exp where it should be the sigmoid, or the other way round.",
         "Values and log-dets differ.",
-        "normflows' AffineCoupling by default; FrEIA, with atan or tanh inside"),
+        "normflows' AffineCoupling by default; FrEIA, with atan or tanh inside", "value"),
     "AdditiveInstead": Flag(
         "Only the shift is applied.",
         "The log-det is zero.",
@@ -84,24 +87,24 @@ FLAGS: dict[str, Flag] = {
     "InverseDirection": Flag(
         "forward is what others call inverse.",
         "Round trips pass; log-dets have the other sign.",
-        "TFP and normflows go from latents to images, all others the other way"),
+        "TFP and normflows go from latents to images, all others the other way", "value"),
     # ---- log-dets --------------------------------------------------------------------------------
     "MissingHW": Flag(
         "The log-det of a 1x1 convolution or an ActNorm is not multiplied by the number of pixels.",
         "Bits per dimension that are too good or too bad; samples are right.",
-        "tfp#238, tfp#554"),
+        "tfp#238, tfp#554", "log_det"),
     "LogDetSign": Flag(
         "The log-det has the wrong sign.",
         "The likelihood rewards shrinking; training runs away.",
-        "normflows#27, flowjax#208"),
+        "normflows#27, flowjax#208", "log_det"),
     "LogDetBatch": Flag(
         "The log-det is summed or averaged over the batch instead of given for each example.",
         "Right in the mean, wrong for each image; a batch of one hides it.",
-        "tfp#576; training loops that need only the mean"),
+        "tfp#576; training loops that need only the mean", "log_det"),
     "LogDetBroadcast": Flag(
         "A parameter that serves several numbers is counted once in the log-det.",
         "The log-det is too small by a whole factor.",
-        _NOBODY),
+        _NOBODY, "log_det"),
     "LogBase": Flag(
         "Logarithms are to the base 2.",
         "Log-dets and densities differ by the factor 1.44.",
@@ -115,11 +118,11 @@ FLAGS: dict[str, Flag] = {
     "TransposedW": Flag(
         "The matrix multiplies from the other side: x W instead of W x.",
         "The log-det agrees, values do not; a symmetric or diagonal matrix hides it.",
-        "OpenAI, z @ W; imports of its weights"),
+        "OpenAI, z @ W; imports of its weights", "value"),
     "PermutationInverse": Flag(
         "The inverse permutation is applied.",
         "Values differ; permutations that are their own inverses, all of two channels, hide it.",
-        "nflows has L U P where others have P L U; conversions"),
+        "nflows has L U P where others have P L U; conversions", "value"),
     "LUPacking": Flag(
         "Lower and upper triangle are exchanged, or the lower one's diagonal is not 1.",
         "Values differ, and the log-det if the diagonal is taken twice.",
@@ -132,11 +135,11 @@ FLAGS: dict[str, Flag] = {
     "ActNormOrder": Flag(
         "Towards the latents the shift comes after the scale: e^v x + m, not e^v (x + m).",
         "Values differ unless all scales are 1.",
-        "nflows, InvertibleNetworks.jl"),
+        "nflows, InvertibleNetworks.jl", "value"),
     "ActNormGain": Flag(
         "The log-scale is multiplied by 3.",
         "Values, log-dets and that parameter's gradient differ.",
-        "OpenAI's logscale_factor"),
+        "OpenAI's logscale_factor", "value"),
     "SampleStd": Flag(
         "The deviation divides by n - 1 instead of n.",
         "Differences of 1 / (2 n); large batches hide it.",
@@ -162,19 +165,19 @@ FLAGS: dict[str, Flag] = {
     "FlippedKernel": Flag(
         "The kernel is turned by 180 degrees, as a mathematical convolution has it.",
         "Values differ; symmetric kernels and 1x1 hide it.",
-        _NOBODY),
+        _NOBODY, "value"),
     "KernelLayout": Flag(
         "Input and output channels of a kernel, or its two sides, are exchanged.",
         "Values differ; shapes agree if both are of equal size.",
-        "[out, in, h, w] of PyTorch read as [h, w, in, out]"),
+        "[out, in, h, w] of PyTorch read as [h, w, in, out]", "value"),
     "PaddingValue": Flag(
         "Borders are padded with other than zeros, or not seen at all.",
         "Only pixels near the border differ.",
-        "OpenAI's border-indicator channel, rosinality's padding with ones"),
+        "OpenAI's border-indicator channel, rosinality's padding with ones", "value"),
     "Activation": Flag(
         "Another activation: leaky, or none.",
         "Negative hidden numbers go on.",
-        "normflows' LeakyReLU(0) with another slope"),
+        "normflows' LeakyReLU(0) with another slope", "value"),
     # ---- composition, exits ----------------------------------------------------------------------
     "StepOrder": Flag(
         "ActNorm, 1x1 convolution and coupling follow one another in another order.",
@@ -191,11 +194,11 @@ FLAGS: dict[str, Flag] = {
     "ExitHalf": Flag(
         "The other half of the channels exits.",
         "Latents and likelihoods differ.",
-        "nflows, where the high half goes on"),
+        "nflows, where the high half goes on", "value"),
     "ExitForm": Flag(
         "Exiting numbers are whitened with N(mean, e^logs) instead of scaled by exp(r + 2).",
         "Values and log-dets differ; \"is TFP's exit OpenAI's?\"",
-        "tfp#1177; OpenAI, rosinality, chaiyujin, y0ast"),
+        "tfp#1177; OpenAI, rosinality, chaiyujin, y0ast", "value"),
     "ExitFraction": Flag(
         "How many channels exit is rounded another way, or cut at the wrong channel.",
         "Shapes or values differ for fractions other than one half.",
@@ -239,5 +242,5 @@ FLAGS: dict[str, Flag] = {
     "Gradient": Flag(
         "A term of the gradient is missing: through the log-det, the scale, or over pixels.",
         "Training goes another way; values are right.",
-        "hand-written gradients (InvertibleNetworks.jl#122)"),
+        "hand-written gradients (InvertibleNetworks.jl#122)", "derivative"),
 }

@@ -25,6 +25,7 @@ from refglow.validation.strangers.text import one_line, shown
 from refglow.validation.tolerances import LARGEST_USEFUL
 from refglow.validation.vectors.catalogue import BY_NAME
 from refglow.validation.vectors.conditions import layers_of_vector, rule_of
+from refglow.validation.vectors.flags import FLAGS
 from refglow.validation.vectors.kept import KeptVectors
 from refglow.validation.vectors.operations import OPERATIONS
 from refglow.validation.vectors.sampling import Sample, samples_of
@@ -174,10 +175,26 @@ def _to_compare(name: str, array: Array | str, truth: dict[str, dict[str, Array]
 def only_failed_catch(found: list[Judged]) -> dict[str, int]:
     """The mistakes that no vector with right results catches, and how many failed ones do.
 
-    Where to look first: what catches such a mistake failed, wherever it was judged. The mistake
-    that is caught most often comes first.
+    Where to look first: what catches such a mistake failed, wherever it was judged. One that
+    changes values is not made where values are right. The one caught most often comes first.
     """
-    right = {flag for one in found if one.rows and one.passed for flag in one.flags}
-    counts = Counter(flag for one in found if one.rows and not one.passed for flag in one.flags
+    judged_ones = [one for one in found if one.rows]
+    right = {flag for one in judged_ones for flag in one.flags
+             if one.passed or not _may_show(one, FLAGS[flag].shows_in)}
+    counts = Counter(flag for one in judged_ones if not one.passed for flag in one.flags
                      if flag not in right)
     return dict(counts.most_common())
+
+
+def _may_show(one: Judged, kind: str) -> bool:
+    """Whether a mistake that shows in this kind of result may be made in what was given."""
+    rows = [row.passed for row in one.rows if _kind(row.prop) == kind]
+    return not kind or not all(rows) or (not rows and kind != "derivative")
+
+
+def _kind(result: str) -> str:
+    """"value", "log_det" or "derivative", of a result's name."""
+    _, _, what = result.partition("/")
+    if "jvp" in what or "vjp" in what:
+        return "derivative"
+    return what if what == "log_det" else "value"
