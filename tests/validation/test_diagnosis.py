@@ -322,6 +322,22 @@ def test_a_mistake_in_one_direction_does_not_accuse_the_other() -> None:
     assert diagnosis.answers == {"affine": "s (x + t)"} and len(diagnosis.findings) == 1
 
 
+def test_one_direction_may_have_some_of_the_other_ones_mistakes() -> None:
+    """What it has of them is said already, and that they do not undo each other elsewhere."""
+    both = seen(wrong("coupling-shift-first", "log-det-actnorm-one-pixel"))
+    one = seen(wrong("coupling-shift-first"))
+    found = diagnose(model(), replace(both, forward_images=one.forward_images,
+                                      forward_log_det=one.forward_log_det))
+    assert found.answers == {"affine": "s (x + t)", "log_det_pixels": "actnorm not times H W"}
+    assert [finding.subject for finding in found.findings] == ["coupling", "log-det of actnorm"]
+    latents = seen(wrong("coupling-shift-first", "latents-finest-first"))
+    found = diagnose(model(), replace(latents, forward_images=one.forward_images,
+                                      forward_log_det=one.forward_log_det))
+    assert [finding.subject for finding in found.findings] == ["coupling", "latents"]
+    noise = diagnose(model(), replace(both, forward_images=one.forward_images + 0.1))
+    assert noise.findings[-1].subject == "forward" and not noise.findings[-1].is_explained
+
+
 def test_fixed_point_is_not_a_floating_type() -> None:
     observed = seen(right())
     fixed = tuple(replace(layer, output=np.rint(layer.output * 256) / 256)

@@ -41,6 +41,19 @@ class Explained:
         return Explained({kind: Dialect() for kind in self.dialects}, self.dtype,
                          eps_grown=self.eps_grown)
 
+    def with_only(self, findings: tuple[Finding, ...]) -> Explained:
+        """As if only some of the findings had been made."""
+        some = self.with_nothing()
+        some.findings = list(findings)
+        kept = some.known_answers().keys()
+
+        def of(dialect: Dialect) -> Dialect:
+            return Dialect().but(**{question: answer for question, _, answer
+                                    in Dialect().differences(dialect) if question in kept})
+        some.dialects = {kind: of(dialect) for kind, dialect in self.dialects.items()}
+        some.frame = of(self.frame)
+        return some
+
     def add(self, finding: Finding) -> None:
         """Keep a finding, unless all that it says was said of another layer already."""
         said = self.known_answers().items()

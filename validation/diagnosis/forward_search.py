@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -28,6 +29,8 @@ from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import TERMS
 from refglow.validation.dialects.squeezes import SQUEEZES
 from refglow.validation.tolerances import LARGEST_USEFUL
+
+_MOST_MIXED = 5  # conventions of which one direction may have some and the other all
 
 
 class Forward:
@@ -134,14 +137,16 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
     try:
         if _agrees(forward, images, log_det):
             return
-        if explained.known_answers():  # a mistake in the other direction leaves this one right
-            right = explained.with_nothing()
-            search_forward(reference.in_dialect(Dialect()), z, images, log_det, right,
-                           Deadline(0.0))
-            if not right.findings:
-                return
+        if _is_of_some(reference, z, images, log_det, explained, deadline):
+            return
     except ValueError:
         return  # what is known has no inverse: dropped latents, a batch's own statistics
+    _search(forward, images, log_det, explained, deadline)
+
+
+def _search(forward: Forward, images: Array | None, log_det: Array | None, explained: Explained,
+            deadline: Deadline) -> None:
+    """Find what explains what differs from the direction with all that is known."""
     along: Answers = {}
     if images is not None:
         finding = _searched_images(forward, images, forward.limit(images, 0), deadline)
@@ -154,6 +159,23 @@ def search_forward(reference: DialectGlow, z: Array, images: Array | None,
         finding = _searched_log_det(forward, log_det, along, forward.limit(log_det, 1), deadline)
         if finding is not None:
             explained.add(finding)
+
+
+def _is_of_some(reference: DialectGlow, z: Array, images: Array | None, log_det: Array | None,
+                explained: Explained, deadline: Deadline) -> bool:
+    """Whether none, or some only, of what the other direction does differently is done here."""
+    made = [finding for finding in explained.findings if finding.is_convention]
+    for count in (0, *range(min(len(made), _MOST_MIXED) - 1, 0, -1)) if made else ():
+        for findings in itertools.combinations(made, count):
+            if count and deadline.over():
+                return False
+            some = explained.with_only(findings)
+            forward = Forward(reference.in_dialect(some.frame), z.astype(np.float64), some)
+            if not _agrees(forward, images, log_det):
+                _search(forward, images, log_det, some, Deadline(0.0))
+            if some.findings == list(findings):
+                return True
+    return False
 
 
 def _searched_images(forward: Forward, images: Array, limit: Measured,
