@@ -76,7 +76,7 @@ class CouplingLogDetOfPixels(NumpyGlow):
 
 @pytest.mark.parametrize(("kind", "subject", "explanation", "only", "says"), [
     (ConvSkippedOnce, "conv", {"matrix": "left out"}, ["block0.step1.conv"],
-     "at 1 of 4 such places (block0.step1.conv); the others agree. With that read as yours, it"),
+     "That is so at 1 of 4 such places (block0.step1.conv); the others agree. With that read"),
     (LogDetOfEveryOtherCoupling, "log-det of coupling", {"log_det_coupling": "left out"},
      ["block1.step0.coupling", "block0.step0.coupling"], "at 2 of 4 such places"),
     (ConvLogDetInBits, "log-det of conv", {"log_det_unit": "bits"},

@@ -55,7 +55,8 @@ def sentence(finding: Finding) -> str:
     others = [" and ".join(f"{question} = {answer}" for question, answer in other.items())
               for other in finding.others[:_MOST_OTHERS]]
     also = f" The same numbers come from: {', or '.join(others)}." if others else ""
-    return f"{finding.where}: {said}{_at_places(finding)}.{evidence}{also}"
+    where = f" That is so{_at_places(finding)}." if finding.only else ""
+    return f"{finding.where}: {said}.{where}{evidence}{also}"
 
 
 def _at_places(finding: Finding) -> str:
@@ -63,10 +64,10 @@ def _at_places(finding: Finding) -> str:
     if not finding.only:
         return ""
     if len(finding.only) == finding.out_of:
-        return ", in the log-dets of this kind of layer only"
+        return " in the log-dets of this kind of layer only"
     more = len(finding.only) - _MOST_PLACES
     names = ", ".join(finding.only[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
-    return (f", at {len(finding.only)} of {finding.out_of} such places ({names}); the "
+    return (f" at {len(finding.only)} of {finding.out_of} such places ({names}); the "
             f"{'other agrees' if finding.out_of - len(finding.only) == 1 else 'others agree'}")
 
 
