@@ -20,6 +20,7 @@ from refglow.validation.diagnosis.of_conformance import diagnosis_of
 from refglow.validation.implementations.calls import NotAnsweredError
 from refglow.validation.implementations.found import read
 from refglow.validation.implementations.reference import reference_of
+from refglow.validation.implementations.report import details
 from refglow.validation.model_folder.folder_calls import FolderCalls
 from refglow.validation.model_folder.judging import conformances
 from refglow.validation.model_folder.manifest import manifest_schema
@@ -340,6 +341,8 @@ def test_arrays_that_are_no_results(name, array, says, answered):
 def test_what_is_no_safetensors_file(content, answered):
     (answered / "results" / "spoilt.safetensors").write_bytes(content)
     assert "spoilt.safetensors" in problem_in(answered)
+    [told] = [line for line in details(list(judged(answered).values())) if "spoilt" in line]
+    assert told.endswith(".") and not told.endswith("..")
 
 
 def test_what_is_no_file_is_not_opened(answered, tmp_path):
@@ -395,6 +398,16 @@ def refused(folder, says):
     assert "\x1b" not in str(error.value) and len(str(error.value)) < 2000
 
 
+def test_a_model_folder_without_its_manifest_is_not_taken_for_vectors(folder):
+    (folder / "model.json").unlink()
+    assert is_model_folder(folder)
+    refused(folder, r"has no model\.json, which belongs to an exported model")
+    (folder / "model.safetensors").unlink()
+    refused(folder, r"has no model\.json and no model\.safetensors, which")
+    (folder / "inputs.safetensors").unlink()
+    assert not is_model_folder(folder)
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "inputs.safetensors"])
 def test_changed_and_missing_files(name, folder):
     path = folder / name
@@ -403,7 +416,7 @@ def test_changed_and_missing_files(name, folder):
     path.write_bytes(content)
     refused(folder, f"{name} is not the file that was exported")
     path.unlink()
-    refused(folder, f"No such file.*{name}")
+    refused(folder, f"has no {name}, which belongs to an exported model")
     os.mkfifo(path)
     refused(folder, f"not a regular file.*{name}")
     path.unlink()

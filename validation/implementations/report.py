@@ -72,7 +72,7 @@ def details(found: Sequence[Conformance]) -> list[str]:
         for call in one.failed[:_MOST_LISTED]:
             printed = f" Printed: {call.output}" if call.output else ""
             lines.append(f"[bold red]failed[/]  {escape(f'{call.offering}, {call.dtype}: ')}"
-                         f"{escape(call.reason + '.' + printed)}")
+                         f"{escape(call.reason.rstrip('.') + '.' + printed)}")
         if len(one.failed) > _MOST_LISTED:
             lines.append(f"        and {len(one.failed) - _MOST_LISTED} more")
         layer = one.first_wrong_layer

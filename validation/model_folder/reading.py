@@ -50,7 +50,11 @@ class ModelFolder:
 
 def is_model_folder(folder: Path) -> bool:
     """Whether it is a model's folder, sound or not."""
-    return (folder / MANIFEST).exists() or (folder / MANIFEST).is_symlink()
+    return any(_is_there(folder / name) for name in (MANIFEST, MODEL, INPUTS))
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
@@ -60,6 +64,11 @@ def read_model_folder(folder: Path) -> ModelFolder:
       OSError: if a file cannot be read.
       ValueError: if one is not what it should be; says which, and why.
     """
+    missing = [name for name in (MANIFEST, MODEL, INPUTS) if not _is_there(folder / name)]
+    if missing:
+        raise ValueError(f"{folder} has no {' and no '.join(missing)}, which belongs to an "
+                         "exported model. Export the model again, and leave the files beside "
+                         "results/ as they are.")
     manifest = _manifest(inside(folder, MANIFEST))
     for entry in manifest["files"]:
         _require_hash(inside(folder, entry["name"]), entry["sha256"])
