@@ -110,6 +110,37 @@ def test_a_total_that_adds_up_what_was_given_is_no_second_difference():
     assert not finding.only
 
 
+def in_place(kind):
+    """A list of layers whose ActNorms write into what the layer before them gave."""
+    def layers(self, x):
+        found = []
+        for name, y, log_det in kind.layers(self, x):
+            output = y.copy()
+            if name.endswith("actnorm"):
+                found[-1][1][...] = output
+            found.append((name, output, log_det))
+        return found
+    return type("InPlace", (kind,), {
+        "layers": layers, "inverse_and_log_det": lambda self, x: kind(
+            self.a, self.p).inverse_and_log_det(x)})
+
+
+class ActNormLeftOut(NumpyGlow):
+    """Gives back what it gets."""
+
+    def actnorm(self, name, x):
+        return x, 0.0
+
+
+def test_outputs_that_were_overwritten_are_no_mistake_of_a_layer():
+    diagnosis = diagnosed(in_place(NumpyGlow))
+    [finding] = diagnosis.findings
+    assert finding.explanation == {"memory": "overwritten by what follows"}
+    assert finding.where == "block1.squeeze" and finding.explained == 4
+    assert "what is in a layer's output once the next layers have run" in in_words(diagnosis)[0]
+    assert diagnosed(ActNormLeftOut).answers["actnorm"] == "left out"
+
+
 def test_the_first_start_that_differs_is_named():
     port = NumpyGlow(architecture_of(GLOW), parameters_of(GLOW))
     right = port.initialize

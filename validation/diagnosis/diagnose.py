@@ -31,6 +31,7 @@ from refglow.validation.diagnosis.latent_search import search_latents
 from refglow.validation.diagnosis.layer_search import search_layers
 from refglow.validation.diagnosis.log_det_search import search_layer_log_dets
 from refglow.validation.diagnosis.observed import Observed
+from refglow.validation.diagnosis.overwritten import without_overwritten
 from refglow.validation.diagnosis.remembering import RememberedNetworks
 from refglow.validation.diagnosis.rest_search import (
     search_bits_per_dim,
@@ -157,7 +158,8 @@ class _Work:
 
 def _concerns_log_prob(finding: Finding) -> bool:
     """Whether the gradients of log p are those of another function because of it."""
-    return not finding.subject.startswith(("start", "forward", "bits", "direction", "gradients"))
+    return not finding.subject.startswith(("start", "forward", "bits", "direction", "gradients",
+                                           "outputs"))
 
 
 def _layers(reference: DialectGlow, observed: Observed,
@@ -175,7 +177,7 @@ def _layers(reference: DialectGlow, observed: Observed,
         explained.frame = explained.frame.but(steps="last one left out")
         explained.add(Finding("layers", missing, {"steps": "last one left out"}))
     reference = reference.in_dialect(explained.frame)
-    return reference, segments_of(reference, observed)
+    return reference, without_overwritten(reference, segments_of(reference, observed), explained)
 
 
 def _towards_latent(observed: Observed, reference: DialectGlow) -> Observed:

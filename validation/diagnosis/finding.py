@@ -17,7 +17,7 @@ class Finding:
       where: the first place that differs.
       explanation: {question: answer} with which refglow gives the same numbers; empty if nothing
         that was tried does. Questions are those of a dialect, and "precision", "gradient",
-        "temperature".
+        "temperature", "memory".
       others: other explanations that give the same numbers for these data.
       error_before, error_after: the largest relative error, as it is and with the explanation.
       explained: how many places the explanation was tried on, all of which agree with it.

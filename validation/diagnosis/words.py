@@ -11,9 +11,10 @@ from refglow.validation.dialects.known import KNOWN
 
 _QUESTIONS = {"precision": "the precision of the arithmetic",
               "gradient": "the gradient of the mean of log p",
-              "temperature": "what latents are multiplied by on the way to the image"}
+              "temperature": "what latents are multiplied by on the way to the image",
+              "memory": "what is in a layer's output once the next layers have run"}
 _RIGHT = {"precision": "that of the number type given", "gradient": "the mean's",
-          "temperature": "1"}
+          "temperature": "1", "memory": "as it was given"}
 _PLURALS = ("latents", "gradients", "bits_per_dim")
 _MOST_OTHERS = 3
 _MOST_PLACES = 4
@@ -101,7 +102,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
                      "gradients"
       answers        {question: answer}, all explanations as one, but for those that hold at some
                      places only; questions are those of a dialect
-                     (`dialects.FIELDS`), "precision", "gradient" and "temperature"
+                     (`dialects.FIELDS`), "precision", "gradient", "temperature" and "memory"
       findings       a list, in the order from image to density, of
         subject        what differs: a kind of layer, "latents", "log-det", "log_prob", ...
         where          the first place that differs
