@@ -110,6 +110,20 @@ def test_a_total_that_adds_up_what_was_given_is_no_second_difference():
     assert not finding.only
 
 
+@pytest.mark.parametrize(("fewer", "constant", "answers"), [
+    (0, 1e-6, {"actnorm_epsilon": "1e-6"}), (1, 0.0, {"actnorm_deviation": "sample"}),
+    (1, 1e-6, {"actnorm_deviation": "sample", "actnorm_epsilon": "1e-6"})])
+def test_an_actnorm_that_starts_again_is_named_with_its_own_statistics(fewer, constant, answers):
+    """As rosinality#6: after loading, the first batch is taken for the start's."""
+    class StartsAgain(NumpyGlow):
+        def actnorm(self, name, x):
+            v = -np.log(x.std((0, 1, 2), ddof=fewer) + constant)
+            return (x - x.mean((0, 1, 2))) * np.exp(v), x.shape[1] * x.shape[2] * v.sum()
+    diagnosis = diagnosed(StartsAgain)
+    assert diagnosis.answers == {"actnorm": "this batch's statistics", **answers}
+    assert len(diagnosis.findings) == 1
+
+
 def in_place(kind):
     """A list of layers whose ActNorms write into what the layer before them gave."""
     def layers(self, x):

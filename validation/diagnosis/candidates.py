@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
+from refglow.validation.dialects.actnorms import EPSILONS, FROM_EVERY_BATCH
 from refglow.validation.dialects.dialect import FIELDS, Dialect
 
 _NETWORK = ("padding", "activation", "kernel", "bias")
@@ -28,6 +30,19 @@ LOG_DET_QUESTIONS: dict[str, tuple[str, ...]] = {
 }
 # Answers that need arrays which a Glow in TFP's dialect does not have.
 _OTHER_ARRAYS = {"padding": ("border indicator",), "sides": ("both",)}
+
+
+# What the statistics of every batch depend on, where ActNorm takes those instead of its parameters.
+OF_STATISTICS = ("actnorm_deviation", "actnorm_epsilon")
+
+
+def statistics_of_every_batch() -> Iterator[dict[str, str]]:
+    """ActNorms that normalise every batch anew as another project starts them."""
+    for deviation, epsilon in itertools.product(("population", "sample"), EPSILONS):
+        answers = dict(zip(OF_STATISTICS, (deviation, epsilon), strict=True))
+        others = {q: a for q, a in answers.items() if a != getattr(Dialect(), q)}
+        if others:
+            yield {"actnorm": FROM_EVERY_BATCH, **others}
 
 
 def one_answer(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.diagnosis.candidates import QUESTIONS
+from refglow.validation.diagnosis.candidates import OF_STATISTICS, QUESTIONS
 from refglow.validation.diagnosis.closeness import tolerance
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.searching import Answers
+from refglow.validation.dialects.actnorms import FROM_EVERY_BATCH
 from refglow.validation.dialects.dialect import Dialect
 
 
@@ -86,10 +87,12 @@ class Explained:
 
     def with_answers(self, kinds: tuple[str, ...], answers: Answers) -> dict[str, Dialect]:
         """The dialects, with other answers for these kinds where the questions concern them."""
+        statistics = OF_STATISTICS if answers.get("actnorm") == FROM_EVERY_BATCH else ()
         return self.dialects | {
             kind: self.dialects[kind].but(**{
                 question: answer for question, answer in answers.items()
-                if question in QUESTIONS[kind]}) for kind in set(kinds)}
+                if question in QUESTIONS[kind] or (kind == "actnorm" and question in statistics)})
+            for kind in set(kinds)}
 
     def known_answers(self) -> Answers:
         """All answers found that hold at all places of their kind, to try first on the next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,7 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
+from refglow.validation.diagnosis.candidates import (
+    QUESTIONS,
+    one_answer,
+    statistics_of_every_batch,
+)
 from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
@@ -56,8 +61,9 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     base = explained.dialects[kinds[-1]]
     known = {q: a for q, a in explained.known_answers().items() if q in questions}
     singles = list(one_answer(base, questions))
-    found = explanations(shares, [*([known] if known else []), *singles], pairs(singles),
-                         deadline.part(_SHARE_OF_TIME))
+    anew = statistics_of_every_batch() if "actnorm" in questions else ()
+    found = explanations(shares, [*([known] if known else []), *singles],
+                         itertools.chain(anew, pairs(singles)), deadline.part(_SHARE_OF_TIME))
     if not found:
         with suppress(TimeOverError):
             found = explained_by_precision(reference, group, explained.dialects, shares.limit)
