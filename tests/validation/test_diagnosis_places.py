@@ -124,6 +124,40 @@ def test_an_actnorm_that_starts_again_is_named_with_its_own_statistics(fewer, co
     assert len(diagnosis.findings) == 1
 
 
+class HalfWeights(NumpyGlow):
+    """A checkpoint in float16, computed with in float64."""
+
+    def __init__(self, architecture, parameters):
+        super().__init__(architecture, {
+            name: np.float64(np.float16(value)) if value.dtype.kind == "f" else value
+            for name, value in parameters.items()})
+
+
+class Autocast(NumpyGlow):
+    """Networks take and give float16; sums are wide, and couplings too."""
+
+    def convolution(self, x, kernel):
+        return super().convolution(self.half(x), self.half(kernel))
+
+    def network(self, name, x):
+        return self.half(super().network(name, x))
+
+    @staticmethod
+    def half(x):
+        return np.float64(np.float16(x))
+
+
+@pytest.mark.parametrize(("kind", "answer", "where"), [
+    (HalfWeights, "float16 weights", "block1.step1.actnorm"),
+    (Autocast, "float16", "block1.step1.coupling")])
+def test_half_precision_of_weights_and_of_networks_is_recognised(kind, answer, where):
+    diagnosis = diagnosed(kind)
+    [finding] = diagnosis.findings
+    assert finding.explanation == {"precision": answer} and finding.where == where
+    [said] = in_words(diagnosis)
+    assert "are those that roundings to that type make" in said and "agree to" not in said
+
+
 def in_place(kind):
     """A list of layers whose ActNorms write into what the layer before them gave."""
     def layers(self, x):

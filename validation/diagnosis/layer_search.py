@@ -20,7 +20,7 @@ from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.measured import Measured
-from refglow.validation.diagnosis.precision import EPS, explained_by_precision
+from refglow.validation.diagnosis.precision import eps_of, explained_by_precision
 from refglow.validation.diagnosis.searching import (
     Answers,
     Deadline,
@@ -73,8 +73,7 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     answers, _ = found[0]
     after = shares.worst.get(frozenset(answers.items()), float("nan"))
     if "precision" in answers:
-        after = shares.limit(first).value
-        explained.eps_grown = EPS[answers["precision"]] / float(
+        explained.eps_grown = eps_of(answers["precision"]) / float(
             np.finfo(group[0].seen.output.dtype).eps)
     explained.dialects = explained.with_answers(kinds, answers)
     explained.add(Finding(

@@ -3,6 +3,8 @@
     results    every number of the layers that differ is one of the narrower type's
     products   the layer's matrix product or convolutions, with their operands rounded to that type,
                give what was seen, far nearer than with operands as they are
+    weights    parameters rounded to that type, as a checkpoint may hold them, give what was seen
+    networks   as products, and what a network gives is rounded too, as under autocast
 
 TF32, with 10 bits of mantissa, is a type of products only: what comes out of them is float32.
 """
@@ -10,6 +12,7 @@ TF32, with 10 bits of mantissa, is a type of products only: what comes out of th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +21,8 @@ from refglow.validation.diagnosis.closeness import relative_error
 from refglow.validation.diagnosis.measured import Measured
 from refglow.validation.diagnosis.searching import Answers
 from refglow.validation.diagnosis.segments import Dialects, Segment, evaluated
-from refglow.validation.dialects.dialect_glow import DialectGlow
+from refglow.validation.dialects.dialect_glow import DialectGlow, WithOperands
+from refglow.validation.dialects.networks import Layers, NetworkConventions, Operands
 
 _DIFFERING = 0.01  # of the largest difference: numbers that differ by less are left alone
 _NEARER = 8.0  # times: how much nearer rounded operands must bring the result
@@ -49,7 +53,12 @@ OPERANDS: dict[str, Callable[[Array], Array]] = {
     "float16": NARROW["float16"],
 }
 
-EPS = {"float16": 2.0**-10, "tf32": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+_EPS = {"float16": 2.0**-10, "tf32": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23}
+
+
+def eps_of(answer: str) -> float:
+    """eps of the number type of an answer about precision, "float16" or "float16 weights"."""
+    return _EPS[answer.removesuffix(" weights")]
 
 
 def explained_by_precision(reference: DialectGlow, group: list[Segment], dialects: Dialects,
@@ -67,10 +76,29 @@ def explained_by_precision(reference: DialectGlow, group: list[Segment], dialect
         if _holds_only(group, name, rounded) and _is_plausible(reference, group, dialects, name,
                                                                limit):
             return [({"precision": name}, 1.0)]
+    for name in ("bfloat16", "float16"):
+        if _has_weights_of(reference, group, dialects, NARROW[name], limit):
+            return [({"precision": f"{name} weights"}, 1.0)]
     for name, rounded in OPERANDS.items():
-        if all(_is_nearer(reference, segment, dialects, rounded) for segment in group):
+        products = reference.with_products_of(rounded)
+        ways = [products] if name not in NARROW else [  # tf32's products come out in float32
+            products, replace(products, network=_Rounded(products.network, rounded))]
+        if any(all(_is_nearer(reference, narrow, segment, dialects) for segment in group)
+               for narrow in ways):
             return [({"precision": name}, 1.0)]
     return []
+
+
+@dataclass(frozen=True)
+class _Rounded:
+    """Networks that give numbers of a narrower type, as under autocast."""
+
+    network: WithOperands
+    rounded: Callable[[Array], Array]
+
+    def __call__(self, x: Array, layers: Layers, conventions: NetworkConventions,
+                 operands: Operands) -> Array:
+        return self.rounded(self.network(x, layers, conventions, operands))
 
 
 def _holds_only(group: list[Segment], name: str, rounded: Callable[[Array], Array]) -> bool:
@@ -79,7 +107,7 @@ def _holds_only(group: list[Segment], name: str, rounded: Callable[[Array], Arra
         output = segment.seen.output.astype(np.float64)
         if not np.array_equal(rounded(output), output):
             return False
-        if name != "float32" and _is_fixed_point(output, EPS[name]):
+        if name != "float32" and _is_fixed_point(output, _EPS[name]):
             return False
     return True
 
@@ -98,14 +126,25 @@ def _is_plausible(reference: DialectGlow, group: list[Segment], dialects: Dialec
     for segment in group:
         eps = float(np.finfo(segment.seen.output.dtype).eps)
         error = relative_error(segment.seen.output, evaluated(reference, segment, dialects)[0])
-        if eps >= EPS[name] or not error <= limit(segment).value / eps * EPS[name]:
+        if eps >= _EPS[name] or not error <= limit(segment).value / eps * _EPS[name]:
             return False
     return True
 
 
-def _is_nearer(reference: DialectGlow, segment: Segment, dialects: Dialects,
-               rounded: Callable[[Array], Array]) -> bool:
-    """Whether rounding the operands of the segment's products brings the result much nearer.
+def _has_weights_of(reference: DialectGlow, group: list[Segment], dialects: Dialects,
+                    rounded: Callable[[Array], Array],
+                    limit: Callable[[Segment], Measured]) -> bool:
+    """Whether parameters rounded to the type give what was seen, to rounding of its own type."""
+    narrow = replace(reference, arrays={
+        name: rounded(array) if array.dtype.kind == "f" else array
+        for name, array in reference.arrays.items()})
+    return all(limit(segment).share(relative_error(
+        segment.seen.output, evaluated(narrow, segment, dialects)[0])) <= 1 for segment in group)
+
+
+def _is_nearer(reference: DialectGlow, narrow: DialectGlow, segment: Segment,
+               dialects: Dialects) -> bool:
+    """Whether rounding in the segment's products brings the result much nearer.
 
     Most of the numbers that differ: a hidden number that lies between two of the type's is rounded
     to one in the implementation and may be rounded to the other here.
@@ -115,7 +154,7 @@ def _is_nearer(reference: DialectGlow, segment: Segment, dialects: Dialects,
     seen = segment.seen.output.astype(np.float64)
 
     before, after = (np.abs(seen - evaluated(of, segment, dialects)[0])
-                     for of in (reference, reference.with_products_of(rounded)))
+                     for of in (reference, narrow))
     if not before.max():
         return True  # it says nothing
     differing = before > _DIFFERING * before.max()

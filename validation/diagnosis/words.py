@@ -9,7 +9,7 @@ from refglow.validation.diagnosis.finding import Diagnosis, Finding
 from refglow.validation.dialects.dialect import FIELDS, Dialect
 from refglow.validation.dialects.known import KNOWN
 
-_QUESTIONS = {"precision": "the precision of the arithmetic",
+_QUESTIONS = {"precision": "the precision of weights and arithmetic",
               "gradient": "the gradient of the mean of log p",
               "temperature": "what latents are multiplied by on the way to the image",
               "memory": "what is in a layer's output once the next layers have run"}
@@ -85,6 +85,9 @@ def _evidence(finding: Finding) -> str:
     """What agrees with the explanation, and how badly it did without."""
     if math.isnan(finding.error_before):  # seen without a number
         return ""
+    if "precision" in finding.explanation:  # what it rounds to, not each rounding, is known
+        return (f" The errors, up to {finding.error_before:.0e}, are those that roundings to that "
+                "type make.")
     all_of_them = "they agree" if finding.only else f"all {finding.explained} such places agree"
     places = all_of_them if finding.explained > 1 else "it agrees"
     return (f" With that read as yours, {places} to {finding.error_after:.0e}; "
@@ -109,7 +112,8 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, object]:
         explanation    {question: answer} that gives the same numbers; empty if nothing does
         others         a list of other such explanations
         error_before   the largest relative error without it; null where it is no number
-        error_after    the largest with it; null where there is no explanation
+        error_after    the largest with it; null where there is no explanation, or it is a
+                     narrower number type, whose roundings are not all known
         places         at how many places it was tried
         only           the names of the places that differ, if others of their kind agree
         words          all this as a sentence
