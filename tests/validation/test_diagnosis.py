@@ -37,6 +37,7 @@ from refglow.validation.diagnosis.searching import (
 )
 from refglow.validation.diagnosis.words import as_dict, in_words
 from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
+from refglow.validation.dialects.known import KNOWN
 from refglow.validation.dialects.networks import NetworkConventions
 from refglow.validation.implementations.model import architecture_of
 from refglow.validation.mutants import ALL_MUTANTS, MUTANTS, PortedGlow, combined
@@ -339,6 +340,24 @@ def test_one_direction_may_have_some_of_the_other_ones_mistakes() -> None:
     assert [finding.subject for finding in found.findings] == ["coupling", "latents"]
     noise = diagnose(model(), replace(both, forward_images=one.forward_images + 0.1))
     assert noise.findings[-1].subject == "forward" and not noise.findings[-1].is_explained
+
+
+def test_a_start_may_have_some_of_the_layers_mistakes() -> None:
+    both = seen(wrong("input-blue-first", "conv-transposed"))
+    one = seen(wrong("conv-transposed"))
+    found = diagnose(model(), replace(both, started=one.started, forward_images=None,
+                                      forward_log_det=None))
+    assert found.answers == {"images": "last channel first", "matrix": "W^T"}
+    assert len(found.findings) == 2
+
+
+@pytest.mark.parametrize("project", ["openai", "rosinality"])
+def test_the_exit_of_a_project_is_recognised_as_a_whole(project: str) -> None:
+    """Three answers at once: no single one and no pair gives these numbers."""
+    answers = {question: getattr(KNOWN[project].dialect, question)
+               for question in ("exit_affine", "exit_scale", "exit_layout")}
+    [finding] = diagnose(model(), as_observed(Dialect().but(**answers))).findings
+    assert finding.explanation == answers and finding.error_after < 1e-12
 
 
 def test_fixed_point_is_not_a_floating_type() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from refglow.validation.dialects.actnorms import EPSILONS, FROM_EVERY_BATCH
 from refglow.validation.dialects.dialect import FIELDS, Dialect
+from refglow.validation.dialects.known import KNOWN
 
 _NETWORK = ("padding", "activation", "kernel", "bias")
 _PLACES = ("steps", "blocks")
@@ -28,6 +29,7 @@ LOG_DET_QUESTIONS: dict[str, tuple[str, ...]] = {
     "coupling": ("log_det_coupling_formula",),
     "exit": ("log_det_exit_formula",),
 }
+_MOST_SEARCHED = 2  # answers at once: singles and pairs are tried, whosever they are
 # Answers that need arrays which a Glow in TFP's dialect does not have.
 _OTHER_ARRAYS = {"padding": ("border indicator",), "sides": ("both",)}
 
@@ -43,6 +45,23 @@ def statistics_of_every_batch() -> Iterator[dict[str, str]]:
         others = {q: a for q, a in answers.items() if a != getattr(Dialect(), q)}
         if others:
             yield {"actnorm": FROM_EVERY_BATCH, **others}
+
+
+def answers_of_projects(questions: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """What each known project answers otherwise to some questions, where more than two differ.
+
+    With its networks and, as they may be another's, without.
+    """
+    tried: list[dict[str, str]] = []
+    for known in KNOWN.values():
+        differs = {question: answer for question, _, answer
+                   in Dialect().differences(known.dialect) if question in questions
+                   and answer not in _OTHER_ARRAYS.get(question, ())}
+        alone = {question: a for question, a in differs.items() if question not in _NETWORK}
+        for answers in (differs, alone):
+            if len(answers) > _MOST_SEARCHED and answers not in tried:
+                tried.append(answers)
+                yield answers
 
 
 def one_answer(base: Dialect, questions: tuple[str, ...]) -> Iterator[dict[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from refglow.validation.diagnosis.finding import Finding
 from refglow.validation.diagnosis.searching import Answers
 from refglow.validation.dialects.actnorms import FROM_EVERY_BATCH
 from refglow.validation.dialects.dialect import Dialect
+
+_MOST_PARTS = 32  # of one number of answers
 
 
 @dataclass
@@ -42,15 +46,22 @@ class Explained:
         return Explained({kind: Dialect() for kind in self.dialects}, self.dtype,
                          eps_grown=self.eps_grown)
 
-    def with_only(self, findings: tuple[Finding, ...]) -> Explained:
-        """As if only some of the findings had been made."""
-        some = self.with_nothing()
-        some.findings = list(findings)
-        kept = some.known_answers().keys()
+    def parts(self) -> Iterator[Explained]:
+        """As if none, or some only, of the answers that are known were true."""
+        known = tuple(self.known_answers())
+        for count in (0, *range(len(known) - 1, 0, -1)) if known else ():
+            for kept in itertools.islice(itertools.combinations(known, count), _MOST_PARTS):
+                yield self._with_only(kept)
 
+    def _with_only(self, kept: tuple[str, ...]) -> Explained:
         def of(dialect: Dialect) -> Dialect:
             return Dialect().but(**{question: answer for question, _, answer
                                     in Dialect().differences(dialect) if question in kept})
+        some = self.with_nothing()
+        for finding in self.findings:
+            said = {q: a for q, a in finding.explanation.items() if q in kept}
+            if said and finding.is_convention:
+                some.findings.append(replace(finding, explanation=said))
         some.dialects = {kind: of(dialect) for kind, dialect in self.dialects.items()}
         some.frame = of(self.frame)
         return some

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -29,8 +28,6 @@ from refglow.validation.dialects.latent_orders import LATENT_ORDERS, latents_of
 from refglow.validation.dialects.log_dets import TERMS
 from refglow.validation.dialects.squeezes import SQUEEZES
 from refglow.validation.tolerances import LARGEST_USEFUL
-
-_MOST_MIXED = 5  # conventions of which one direction may have some and the other all
 
 
 class Forward:
@@ -164,17 +161,15 @@ def _search(forward: Forward, images: Array | None, log_det: Array | None, expla
 def _is_of_some(reference: DialectGlow, z: Array, images: Array | None, log_det: Array | None,
                 explained: Explained, deadline: Deadline) -> bool:
     """Whether none, or some only, of what the other direction does differently is done here."""
-    made = [finding for finding in explained.findings if finding.is_convention]
-    for count in (0, *range(min(len(made), _MOST_MIXED) - 1, 0, -1)) if made else ():
-        for findings in itertools.combinations(made, count):
-            if count and deadline.over():
-                return False
-            some = explained.with_only(findings)
-            forward = Forward(reference.in_dialect(some.frame), z.astype(np.float64), some)
-            if not _agrees(forward, images, log_det):
-                _search(forward, images, log_det, some, Deadline(0.0))
-            if some.findings == list(findings):
-                return True
+    for some in explained.parts():
+        if some.findings and deadline.over():
+            return False
+        made = len(some.findings)
+        forward = Forward(reference.in_dialect(some.frame), z.astype(np.float64), some)
+        if not _agrees(forward, images, log_det):
+            _search(forward, images, log_det, some, Deadline(0.0))
+        if len(some.findings) == made:
+            return True
     return False
 
 

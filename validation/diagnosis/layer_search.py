@@ -13,6 +13,7 @@ import numpy as np
 from refglow.dtypes import Array
 from refglow.validation.diagnosis.candidates import (
     QUESTIONS,
+    answers_of_projects,
     one_answer,
     statistics_of_every_batch,
 )
@@ -61,9 +62,10 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     base = explained.dialects[kinds[-1]]
     known = {q: a for q, a in explained.known_answers().items() if q in questions}
     singles = list(one_answer(base, questions))
-    anew = statistics_of_every_batch() if "actnorm" in questions else ()
+    several = [*answers_of_projects(questions),
+               *(statistics_of_every_batch() if "actnorm" in questions else ())]
     found = explanations(shares, [*([known] if known else []), *singles],
-                         itertools.chain(anew, pairs(singles)), deadline.part(_SHARE_OF_TIME))
+                         itertools.chain(several, pairs(singles)), deadline.part(_SHARE_OF_TIME))
     if not found:
         with suppress(TimeOverError):
             found = explained_by_precision(reference, group, explained.dialects, shares.limit)

@@ -105,9 +105,25 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     if explained.dialects["actnorm"].actnorm not in STARTS or (
             explained.dialects["actnorm"].steps == "all of them step 0's"):
         return  # what starts then is another thing: said already
+    if _start_that_differs(reference, images, started, explained, Deadline(0.0)) is None:
+        return
+    for part in explained.parts():  # a start may be right, or have some of the layers' mistakes
+        if part.findings and deadline.over():
+            break
+        there = reference.in_dialect(part.frame)
+        if _start_that_differs(there, images, started, part, Deadline(0.0)) is None:
+            return
+    finding = _start_that_differs(reference, images, started, explained, deadline)
+    if finding is not None:
+        explained.add(finding)
+
+
+def _start_that_differs(reference: DialectGlow, images: Array, started: Mapping[str, Array],
+                        explained: Explained, deadline: Deadline) -> Finding | None:
+    """What explains a start, if it differs with all that is known."""
     batches = _batches(reference, images, started, explained)
     if not batches:
-        return
+        return None
     some = next(iter(started.values()))
     eps = float(np.finfo(explained.number_type(some)).eps)
 
@@ -124,23 +140,17 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
         return max(error_at(place, answers) for place in batches)
     before = error({})
     if before <= explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS):
-        return  # whatever the condition
-    if explained.known_answers():  # a start of TFP's kind is right, whatever the layers do
-        right = explained.with_nothing()
-        search_start(reference.in_dialect(Dialect()), images, started, right, Deadline(0.0))
-        if not right.findings:
-            return
+        return None  # whatever the condition
     limit = explained.limit(some, _ROUNDINGS, _CONDITION_OF_DEVIATIONS * max(
         _condition_of_start(reference, images, started, explained)))
     if before <= limit:
-        return
+        return None
     ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation", "actnorm_epsilon")))
     found = explanations(lambda answers: error(answers) / limit, ones, pairs(ones), deadline)
     answers, share = found[0] if found else ({}, float("nan"))
     first = next(place for place in batches if not error_at(place, {}) <= limit)
-    explained.add(Finding("start of actnorm", first, answers,
-                          tuple(other for other, _ in found[1:]), before, share * limit,
-                          len(batches)))
+    return Finding("start of actnorm", first, answers, tuple(other for other, _ in found[1:]),
+                   before, share * limit, len(batches))
 
 
 def _condition_of_start(reference: DialectGlow, images: Array, started: Mapping[str, Array],
