@@ -1,14 +1,17 @@
 """A mistake in some layers of a kind only: where it is, and that it is no convention."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy_glow import NumpyGlow
 
 from refglow.bijectors import Glow
 from refglow.training.model import affine_network
-from refglow.validation.diagnosis import diagnose
+from refglow.validation.diagnosis import Diagnosis, Finding, diagnose
 from refglow.validation.diagnosis.observing import observe
 from refglow.validation.diagnosis.words import as_dict, in_words
+from refglow.validation.dialects import Dialect
 from refglow.validation.implementations.model import architecture_of, parameters_of
 from refglow.validation.random_models import random_images, randomize_weights
 
@@ -119,9 +122,21 @@ def test_an_actnorm_that_starts_again_is_named_with_its_own_statistics(fewer, co
         def actnorm(self, name, x):
             v = -np.log(x.std((0, 1, 2), ddof=fewer) + constant)
             return (x - x.mean((0, 1, 2))) * np.exp(v), x.shape[1] * x.shape[2] * v.sum()
-    diagnosis = diagnosed(StartsAgain)
-    assert diagnosis.answers == {"actnorm": "this batch's statistics", **answers}
-    assert len(diagnosis.findings) == 1
+    port = StartsAgain(architecture_of(GLOW), parameters_of(GLOW))
+    seen = observe(port, IMAGES, GLOW.inverse(OTHERS))
+    for layers in (seen.layers, ()):
+        diagnosis = diagnose(GLOW, replace(seen, layers=layers))
+        assert diagnosis.answers == {"actnorm": "this batch's statistics", **answers}
+        assert len(diagnosis.findings) == 1
+
+
+def test_without_layers_it_is_said_that_they_would_tell():
+    unexplained = Finding("latents", "latents", {}, error_before=0.3)
+    told = in_words(Diagnosis((unexplained,), Dialect(), ("latents",)))
+    assert len(told) == 2 and "tell in which layer it begins" in told[1]
+    for also, given in ((unexplained, ("latents", "layers")),
+                        (replace(unexplained, explanation={"matrix": "W^T"}), ("latents",))):
+        assert len(in_words(Diagnosis((also,), Dialect(), given))) == 1
 
 
 class HalfWeights(NumpyGlow):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from refglow.dtypes import Array
-from refglow.validation.diagnosis.candidates import QUESTIONS, one_answer
+from refglow.validation.diagnosis.candidates import (
+    QUESTIONS,
+    one_answer,
+    statistics_of_every_batch,
+)
 from refglow.validation.diagnosis.closeness import conditions, relative_error
 from refglow.validation.diagnosis.explained import Explained
 from refglow.validation.diagnosis.finding import Finding
@@ -114,8 +118,9 @@ def search_latents(reference: DialectGlow, segments: list[Segment], images: Arra
     if order == "interleaved":
         return
     if order is None and not segments:
-        found = explanations(latents.share, one_answer(Dialect(), WHOLE_QUESTIONS),
-                             pairs(one_answer(Dialect(), WHOLE_QUESTIONS)), deadline)
+        ones = list(one_answer(Dialect(), WHOLE_QUESTIONS))
+        found = explanations(latents.share, ones, statistics_of_every_batch(), deadline) or (
+            explanations(latents.share, (), pairs(ones), deadline))
         if found:
             answers, share = found[0]
             explained.dialects = explained.with_answers(tuple(QUESTIONS), answers)

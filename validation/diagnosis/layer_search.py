@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -64,8 +63,9 @@ def _search_group(reference: DialectGlow, kinds: tuple[str, ...], group: list[Se
     singles = list(one_answer(base, questions))
     several = [*answers_of_projects(questions),
                *(statistics_of_every_batch() if "actnorm" in questions else ())]
-    found = explanations(shares, [*([known] if known else []), *singles],
-                         itertools.chain(several, pairs(singles)), deadline.part(_SHARE_OF_TIME))
+    part = deadline.part(_SHARE_OF_TIME)
+    found = explanations(shares, [*([known] if known else []), *singles], several, part) or (
+        explanations(shares, (), pairs(singles), part))
     if not found:
         with suppress(TimeOverError):
             found = explained_by_precision(reference, group, explained.dialects, shares.limit)

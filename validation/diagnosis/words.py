@@ -16,6 +16,7 @@ _QUESTIONS = {"precision": "the precision of weights and arithmetic",
 _RIGHT = {"precision": "that of the number type given", "gradient": "the mean's",
           "temperature": "1", "memory": "as it was given"}
 _PLURALS = ("latents", "gradients", "bits_per_dim")
+_OF_ALL_LAYERS = ("latents", "log-det")
 _MOST_OTHERS = 3
 _MOST_PLACES = 4
 
@@ -33,6 +34,11 @@ def in_words(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.agrees:
         return [f"Nothing differs: {', '.join(diagnosis.compared)} agree to rounding."]
     said = [sentence(finding) for finding in diagnosis.findings]
+    if "layers" not in diagnosis.compared and any(
+            finding.subject in _OF_ALL_LAYERS and not finding.is_explained
+            and finding.of_seen_values for finding in diagnosis.findings):
+        said.append("Outputs of layers were not given. They tell in which layer it begins, and "
+                    "each is looked at alone.")
     return said if diagnosis.complete else [
         *said, "The time was over before every convention and pair was tried: what is called "
         "unexplained above may have an explanation, and what comes after it may differ too."]
