@@ -11,7 +11,7 @@ import pytest
 
 from refglow import bijectors as tfb
 from refglow.validation.compare import difference
-from refglow.validation.dialects import FIELDS, Dialect, DialectGlow
+from refglow.validation.dialects import FIELDS, Dialect, DialectGlow, Structure
 from refglow.validation.dialects.actnorms import ACTNORMS, FROM_EVERY_BATCH
 from refglow.validation.dialects.affines import AFFINES, LAYOUTS, SCALES, joined
 from refglow.validation.dialects.known import KNOWN
@@ -92,6 +92,12 @@ def test_the_first_answer_is_tfps() -> None:
         assert FIELDS[field.name].answers[0] == field.default
         assert FIELDS[field.name].question
     assert KNOWN["tfp"].dialect == Dialect()
+
+
+def test_a_printed_glow_has_no_weights_in_it() -> None:
+    weights = {"block0.step0.actnorm.shift": np.full(1000, 0.123)}
+    assert "0.123" not in repr(DialectGlow(Structure((2, 2, 1), ((4, 0, 0),), (1,)), Dialect(),
+                                           weights))
 
 
 def test_an_unknown_answer_is_refused() -> None:

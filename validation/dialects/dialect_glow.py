@@ -78,7 +78,7 @@ class DialectGlow:
 
     structure: Structure
     dialect: Dialect
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Array] = field(repr=False)  # many numbers
     operands: Operands = as_they_are
     network: WithOperands = network_output
     _placed: _Placed | None = field(default=None, compare=False, repr=False)
