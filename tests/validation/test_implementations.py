@@ -334,6 +334,21 @@ def _in_place(x):
         yield name, kept, log_det
 
 
+def test_two_calls_that_give_the_same_result_otherwise_are_remarked_on():
+    right, rng = implementation(), np.random.default_rng(0)
+
+    def noisy(x):
+        z, log_det = right.inverse_and_log_det(x)
+        return z + 0.01 * rng.normal(size=z.shape), log_det
+    found = compared(SimpleNamespace(inverse=lambda x: noisy(x)[0], inverse_and_log_det=noisy))
+    [remark] = [text for text in found.remarks if "random" in text]
+    assert remark.startswith("inverse_and_log_det and the call before it give another inverse")
+    assert not compared(right).remarks
+    wrong = compared(SimpleNamespace(inverse=lambda x: 2 * right.inverse(x), inverse_and_log_det=(
+        lambda x: (2 * right.inverse(x), right.inverse_log_det_jacobian(x)))))
+    assert not wrong.passed and not wrong.remarks
+
+
 def test_a_narrower_number_type_is_what_differs():
     glow = glow_of(np.float32)
     narrow = implementation(glow=glow)

@@ -11,7 +11,12 @@ from refglow.validation.implementations.calls import CallFailedError, Calls, Obj
 from refglow.validation.implementations.collecting import Collected, Progress, collected
 from refglow.validation.implementations.digits import Digits, digits_of_rows
 from refglow.validation.implementations.found import Found
-from refglow.validation.implementations.judging import FailedCall, Judgement, judge
+from refglow.validation.implementations.judging import (
+    FailedCall,
+    Judgement,
+    judge,
+    remark_on_another,
+)
 from refglow.validation.implementations.layer_by_layer import (
     LayerFound,
     first_wrong,
@@ -129,7 +134,9 @@ def conformance_of(reference: Reference, calls: Calls,
         if name == "layers":
             layers = layers_found(judgement, given.found[name], usable, reference)
         for result in usable:
-            results.setdefault(result, given.found[name].arrays[result])
+            array = given.found[name].arrays[result]
+            if results.setdefault(result, array) is not array:
+                remark_on_another(judgement, result, results[result], array, name, reference)
     progress("own consistency")
     OwnConsistency(judgement, given.calls, given.found, results, reference).check()
     return _conformance(judgement, given, layers, reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from refglow.dtypes import Array
+from refglow.validation.compare import difference
 from refglow.validation.implementations.found import Found
 from refglow.validation.implementations.reference import Reference
 from refglow.validation.row import Row, compared
@@ -151,6 +153,18 @@ def _judge_names(judgement: Judgement, found: Found, reference: Reference) -> No
         if names:
             judgement.fail("layers", reference, f"{len(names)} of the layers' names "
                            f"{'are' if len(names) > 1 else 'is'} {problem}: {_listed(names)}")
+
+
+def remark_on_another(judgement: Judgement, result: str, one: Array, other: Array,
+                      offering: str, reference: Reference) -> None:
+    """Say so where two calls that give the same result give other numbers, and one is wrong."""
+    apart = difference(one, other, np.float64).relative
+    wrong = any(row.prop == result and not row.passed for row in judgement.rows)
+    if wrong and not apart <= math.sqrt(np.finfo(reference.dtype).eps):
+        judgement.remarks.append(
+            f"{offering} and the call before it give another {result} for the same data, by "
+            f"{apart:.0e} ({reference.dtype}): one of them is wrong, or something is random or "
+            "remembers calls (dropout, noise, an ActNorm that starts again)")
 
 
 def _remark_on_types(judgement: Judgement, offering: str, found: Found,
