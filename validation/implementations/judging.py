@@ -160,7 +160,8 @@ def remark_on_another(judgement: Judgement, result: str, one: Array, other: Arra
     """Say so where two calls that give the same result give other numbers, and one is wrong."""
     apart = difference(one, other, np.float64).relative
     wrong = any(row.prop == result and not row.passed for row in judgement.rows)
-    if wrong and not apart <= math.sqrt(np.finfo(reference.dtype).eps):
+    eps = max(np.finfo(dtype).eps for dtype in (one.dtype, other.dtype, reference.dtype))
+    if wrong and not apart <= math.sqrt(eps):
         judgement.remarks.append(
             f"{offering} and the call before it give another {result} for the same data, by "
             f"{apart:.0e} ({reference.dtype}): one of them is wrong, or something is random or "
