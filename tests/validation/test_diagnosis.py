@@ -253,6 +253,11 @@ def test_words_say_what_where_whose_and_how_far() -> None:
     assert report["answers"] == {"affine": "s (x + t)"} and report["agrees"] is False
 
 
+def test_projects_are_told_apart_in_a_list() -> None:
+    [text] = in_words(diagnosed(wrong("coupling-high-half")))
+    assert "(as in nflows MultiscaleCompositeTransform, FrEIA GLOWCouplingBlock, Inv" in text
+
+
 def test_log_dets_that_cancel_are_compared_by_their_terms() -> None:
     assert closeness.log_det_error(np.array([1e-14]), np.array([0.0]), 100) == 1e-15
     assert closeness.log_det_error(np.array([np.inf]), np.array([np.inf]), 4) == 0

@@ -81,7 +81,7 @@ def _at_places(finding: Finding) -> str:
 def _answer(question: str, answer: str) -> str:
     asked = FIELDS[question].question if question in FIELDS else _QUESTIONS[question]
     right = getattr(Dialect(), question) if question in FIELDS else _RIGHT[question]
-    projects = [known.title for known in KNOWN.values()
+    projects = [known.title.replace(", ", " ") for known in KNOWN.values()
                 if question in FIELDS and getattr(known.dialect, question) == answer]
     as_in = f" (as in {', '.join(projects)})" if projects else ""
     return f"{asked}: yours is \"{answer}\"{as_in}, refglow's and TFP's is \"{right}\""
