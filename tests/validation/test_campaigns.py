@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import distributed
+import numba
 import numpy as np
 import pytest
 from dask.system import CPU_COUNT
@@ -115,8 +116,16 @@ def test_a_cluster_by_its_address(client, place):
 def test_each_worker_has_its_share_of_the_cores(client):
     for found in client.run(lambda: dict(os.environ)).values():
         assert {found[name] for name in workers._ONE_THREAD} == {"1"}
-        assert int(found["NUMBA_NUM_THREADS"]) == max(1, CPU_COUNT // 2)
+    threads = client.run(lambda: __import__("numba").config.NUMBA_NUM_THREADS)
+    assert {*threads.values()} == {max(1, CPU_COUNT // 2)}
     assert client.scheduler.address.startswith("tcp://127.0.0.1:")
+
+
+@pytest.mark.usefixtures("client")
+def test_this_process_keeps_its_threads():
+    before = numba.config.NUMBA_NUM_THREADS
+    numba.config.reload_config()  # reads the environment; refuses another number of running threads
+    assert before == numba.config.NUMBA_NUM_THREADS
 
 
 def test_the_environment_is_as_before(monkeypatch):

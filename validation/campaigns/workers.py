@@ -22,7 +22,9 @@ WORKER_SECONDS = 60.0  # for a cluster to have a worker
 # strangers' processes that it starts compute does not depend on how many workers there are.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-_SHARED_THREADS = "NUMBA_NUM_THREADS"  # refglow's kernels: the same bits on any number
+# refglow's kernels give the same bits on any number. A worker sets it for itself: here Numba, which
+# reads it again and again, would refuse to change the number of threads that it has.
+_SHARED_THREADS = "NUMBA_NUM_THREADS"
 
 # A process that takes nearly all of its share of the memory is ended, and started again. (Dask
 # would first stop giving it work, for good where the memory is not freed.)
@@ -47,11 +49,12 @@ def local_workers(count: int | None) -> Iterator[Any]:
         raise ValueError(f"There must be at least 1 worker; got {count}.")
     cores = dask.system.CPU_COUNT
     workers = cores if count is None else count
-    threads = dict.fromkeys(_ONE_THREAD, "1") | {_SHARED_THREADS: str(max(1, cores // workers))}
-    environment = {"distributed.nanny.pre-spawn-environ": threads}
+    environment = {
+        "distributed.nanny.pre-spawn-environ": dict.fromkeys(_ONE_THREAD, "1"),
+        "distributed.nanny.environ": {_SHARED_THREADS: str(max(1, cores // workers))}}
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG | environment))
-        stack.enter_context(_environment_kept(threads))
+        stack.enter_context(_environment_kept((*_ONE_THREAD, "PYTHONHASHSEED")))
         with _interrupts_held():
             cluster = stack.enter_context(distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, silence_logs=logging.CRITICAL,
