@@ -228,3 +228,19 @@ class Glow(Composition):
             h, w, c = self._image_shape
             raise ValueError(f"{self.name}: expected latents of shape [..., {size}] "
                              f"({h} * {w} * {c}); got {list(shape)}.")
+
+
+def require_glow(given: Any, what: str) -> Glow:
+    """The Glow that was given.
+
+    Args:
+      given: whatever was given.
+      what: who takes it, and the verb, "schematic draws"; begins the message.
+
+    Raises:
+      TypeError: if it is not refglow's; says how to take over others.
+    """
+    if not isinstance(given, Glow):
+        raise TypeError(f"{what} a Glow of refglow; got {type(given).__name__}. Those of other "
+                        "projects are taken over by refglow.validation.adapters.")
+    return given

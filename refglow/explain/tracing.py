@@ -22,7 +22,7 @@ import numpy as np
 from refglow.array_library import to_host
 from refglow.backend import use_backend
 from refglow.bijectors.activation_normalization import require_initialized
-from refglow.bijectors.glow import Glow
+from refglow.bijectors.glow import Glow, require_glow
 from refglow.distributions import Normal, Sample
 from refglow.dtypes import Array
 from refglow.explain.record import Running, Stage, Trace
@@ -105,8 +105,7 @@ def stage_names(glow: Glow) -> list[str]:
 
 def _batch(glow: Glow, x: Any, to_latent: bool) -> Array:
     """What goes in, checked, with a batch dimension."""
-    if not isinstance(glow, Glow):
-        raise TypeError(f"A trace is of a Glow of refglow; got {type(glow).__name__}.")
+    require_glow(glow, "A trace is of")
     require_initialized(glow, "a trace")
     array = to_host(glow._convert(x, "images" if to_latent else "x", 3 if to_latent else 1))
     if array.dtype.kind != "f":

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refglow.bijectors.glow import require_glow
 from refglow.dtypes import Array
 from refglow.image_grid import side_by_side
 from refglow.plot.images import images_of
-from refglow.plot.style import GREY, axes_for, ink, require_glow
+from refglow.plot.style import GREY, axes_for, ink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def latents(glow: Any, x: Any, ax: Axes | None = None) -> Axes:
 
     Source: Kingma & Dhariwal 2018, figure 2b; `Glow.split_latents`.
     """
-    model = require_glow(glow, "latents")
+    model = require_glow(glow, "latents draws")
     images = images_of(model, x)
     if len(images) > _MOST_IMAGES:
         raise ValueError(f"Latents of at most {_MOST_IMAGES} images can be told apart in one "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refglow.bijectors.glow import Glow
+from refglow.bijectors.glow import Glow, require_glow
 from refglow.dtypes import Array
 from refglow.layer_name import kind_of
 from refglow.plot.images import images_of
@@ -18,7 +18,6 @@ from refglow.plot.style import (
     ink,
     mark_blocks,
     plain,
-    require_glow,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def logdet_waterfall(glow: Any, x: Any, ax: Axes | None = None) -> Axes:
 
     Source: Kingma & Dhariwal 2018, equation 6 and table 1.
     """
-    model = require_glow(glow, "logdet_waterfall")
+    model = require_glow(glow, "logdet_waterfall draws")
     images = images_of(model, x)
     names, added = _contributions(model, images)
     axes = axes_for(ax, (9.0, 4.5))

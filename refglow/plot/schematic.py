@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refglow.bijectors.glow import Glow
+from refglow.bijectors.glow import Glow, require_glow
 from refglow.layer_name import block_of
 from refglow.plot.style import (
     BLUE,
@@ -18,7 +18,6 @@ from refglow.plot.style import (
     VERMILION,
     axes_for,
     ink,
-    require_glow,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def schematic(glow: Any, ax: Axes | None = None) -> Axes:
 
     Source: tfp.bijectors.Glow, "Glow Schematic Diagram"; Kingma & Dhariwal 2018, figure 2.
     """
-    model = require_glow(glow, "schematic")
+    model = require_glow(glow, "schematic draws")
     shape = tuple(model.parameters["output_shape"])
     stages = stages_of(model)
     blocks = len(model.blockwise_splits)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from refglow.bijectors.glow import Glow
 from refglow.extras import from_extra
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#808080"
 FAINT = 0.3  # opacity of areas that text or lines lie on
 
-# The explorer page gives each kind the same hue (explorer/page.css).
+# The explorer page gives each kind a blue, green, purple or orange of its own (explorer/page.css).
 LAYER_COLOURS = {"actnorm": BLUE, "conv": GREEN, "coupling": PURPLE, "exit": VERMILION}
 LAYER_NAMES = {"actnorm": "ActNorm", "conv": "1x1 convolution", "coupling": "coupling",
                "exit": "exit"}
@@ -55,22 +54,6 @@ def ink(ax: Axes) -> Any:
 def plain(ax: Axes) -> None:
     """Leave away the upper and the right side of the box."""
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def require_glow(glow: Any, what: str) -> Glow:
-    """The Glow that was given.
-
-    Args:
-      glow: whatever was given.
-      what: the function's name; begins the message.
-
-    Raises:
-      TypeError: if it is not refglow's; says how to take over others.
-    """
-    if not isinstance(glow, Glow):
-        raise TypeError(f"{what} draws a Glow of refglow; got {type(glow).__name__}. Those of "
-                        "other projects are taken over by refglow.validation.adapters.")
-    return glow
 
 
 def mark_blocks(ax: Axes, layers: list[str]) -> None:
