@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -105,22 +105,21 @@ def search_start(reference: DialectGlow, images: Array, started: Mapping[str, Ar
     if explained.dialects["actnorm"].actnorm not in STARTS or (
             explained.dialects["actnorm"].steps == "all of them step 0's"):
         return  # what starts then is another thing: said already
-    if _start_that_differs(reference, images, started, explained, Deadline(0.0)) is None:
+    searched = _if_it_differs(reference, images, started, explained)
+    if searched is None:
         return
     for part in explained.parts():  # a start may be right, or have some of the layers' mistakes
         if part.findings and deadline.over():
             break
         there = reference.in_dialect(part.frame)
-        if _start_that_differs(there, images, started, part, Deadline(0.0)) is None:
+        if _if_it_differs(there, images, started, part) is None:
             return
-    finding = _start_that_differs(reference, images, started, explained, deadline)
-    if finding is not None:
-        explained.add(finding)
+    explained.add(searched(deadline))
 
 
-def _start_that_differs(reference: DialectGlow, images: Array, started: Mapping[str, Array],
-                        explained: Explained, deadline: Deadline) -> Finding | None:
-    """What explains a start, if it differs with all that is known."""
+def _if_it_differs(reference: DialectGlow, images: Array, started: Mapping[str, Array],
+                   explained: Explained) -> Callable[[Deadline], Finding] | None:
+    """What looks for what explains a start; None if, with all that is known, it does not differ."""
     batches = _batches(reference, images, started, explained)
     if not batches:
         return None
@@ -145,12 +144,16 @@ def _start_that_differs(reference: DialectGlow, images: Array, started: Mapping[
         _condition_of_start(reference, images, started, explained)))
     if before <= limit:
         return None
-    ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation", "actnorm_epsilon")))
-    found = explanations(lambda answers: error(answers) / limit, ones, pairs(ones), deadline)
-    answers, share = found[0] if found else ({}, float("nan"))
-    first = next(place for place in batches if not error_at(place, {}) <= limit)
-    return Finding("start of actnorm", first, answers, tuple(other for other, _ in found[1:]),
-                   before, share * limit, len(batches))
+
+    def searched(deadline: Deadline) -> Finding:
+        ones = list(one_answer(Dialect(), ("actnorm_mean", "actnorm_deviation",
+                                           "actnorm_epsilon")))
+        found = explanations(lambda answers: error(answers) / limit, ones, pairs(ones), deadline)
+        answers, share = found[0] if found else ({}, float("nan"))
+        first = next(place for place in batches if not error_at(place, {}) <= limit)
+        return Finding("start of actnorm", first, answers, tuple(other for other, _ in found[1:]),
+                       before, share * limit, len(batches))
+    return searched
 
 
 def _condition_of_start(reference: DialectGlow, images: Array, started: Mapping[str, Array],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,11 +51,7 @@ class ModelFolder:
 
 def is_model_folder(folder: Path) -> bool:
     """Whether it is a model's folder, sound or not."""
-    return any(_is_there(folder / name) for name in (MANIFEST, MODEL, INPUTS))
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
+    return any(os.path.lexists(folder / name) for name in (MANIFEST, MODEL, INPUTS))
 
 
 def read_model_folder(folder: Path) -> ModelFolder:
@@ -64,7 +61,7 @@ def read_model_folder(folder: Path) -> ModelFolder:
       OSError: if a file cannot be read.
       ValueError: if one is not what it should be; says which, and why.
     """
-    missing = [name for name in (MANIFEST, MODEL, INPUTS) if not _is_there(folder / name)]
+    missing = [name for name in (MANIFEST, MODEL, INPUTS) if not os.path.lexists(folder / name)]
     if missing:
         raise ValueError(f"{folder} has no {' and no '.join(missing)}, which belongs to an "
                          "exported model. Export the model again, and leave the files beside "
