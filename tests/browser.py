@@ -8,6 +8,7 @@ other event loop can run in the thread.
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -110,6 +111,15 @@ class Opened:
         self.turn(scheme)
         self.page.set_viewport_size({"width": width, "height": 800})
         self.unfold(unfolded)
+
+    def assert_outlined(self):
+        """One main heading, no level left out below it, and no name given twice."""
+        levels = [int(tag[1]) for tag in self.page.evaluate(
+            "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => h.tagName)")]
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in pairwise(levels))
+        ids = self.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+        assert len(ids) == len(set(ids))
 
     def overflow(self):
         """By how many pixels the page is wider than the window."""

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -397,12 +397,7 @@ def test_a_trace_writes_its_page_and_works_a_pixel(traces, tmp_path):
 def test_headings_are_in_order_and_names_unique(browser, pages):
     with opened(browser, pages["image to latent"]) as found:
         found.page.keyboard.press("ArrowRight")
-        levels = [int(tag[1]) for tag in found.page.evaluate(
-            "[...document.querySelectorAll('h1,h2,h3,h4')].map(h => h.tagName)")]
-        assert levels[0] == 1 and levels.count(1) == 1
-        assert all(after <= before + 1 for before, after in pairwise(levels))
-        ids = found.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-        assert len(ids) == len(set(ids))
+        found.assert_outlined()
         nameless = found.page.evaluate(
             "[...document.querySelectorAll('button,input,canvas,[role=img]')].filter("
             "e => !e.getAttribute('aria-label')).length")

@@ -110,6 +110,16 @@ def test_the_schematic_has_the_shapes_and_widths_of_the_model():
     assert [stage.kind for stage in stages_of(glow)] == ["squeeze", "block", "exit"] * 2
 
 
+def test_a_figure_of_latents_is_as_wide_as_they_are():
+    """So that those of a small model do not stand at its edge."""
+    small = rg.bijectors.Glow((4, 4, 1), 1, 1, seed=0)
+    pixels = np.random.default_rng(0).random((2, 4, 4, 1), dtype=np.float32)
+    small.initialize(pixels)
+    narrow = rg.plot.latents(small, pixels).figure.get_size_inches()[0]
+    wide = rg.plot.latents(model(), images(model())).figure.get_size_inches()[0]
+    assert narrow < 5 < wide <= 9
+
+
 def test_latents_are_the_models_pieces():
     glow = model()
     x = images(glow)

@@ -5,7 +5,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from itertools import pairwise, product
+from itertools import product
 
 import pytest
 from browser import LEAST_CONTRAST, SCHEMES, WIDTHS, opened
@@ -137,12 +137,7 @@ def test_printed_it_fits_on_the_sheet(browser, pages):
 @pytest.mark.parametrize("name", REPORTS)
 def test_headings_are_in_order_and_names_unique(browser, pages, name):
     with opened(browser, pages[name]) as found:
-        levels = [int(tag[1]) for tag in found.page.evaluate(
-            "[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => h.tagName)")]
-        assert levels[0] == 1 and levels.count(1) == 1
-        assert all(after <= before + 1 for before, after in pairwise(levels))
-        ids = found.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
-        assert len(ids) == len(set(ids))
+        found.assert_outlined()
         told = found.page.evaluate("[...document.querySelectorAll('[aria-labelledby]')].every("
                                    "e => document.getElementById(e.ariaLabelledBy ?? "
                                    "e.getAttribute('aria-labelledby')))")
