@@ -1,7 +1,9 @@
 """Packages that only some users need, by the extra that brings them.
 
-with from_extra("train", "Plots"):
-import matplotlib
+    with from_extra("train", "Plots"):
+        import matplotlib
+
+One that is missing is reported with the command that installs it.
 """
 
 from __future__ import annotations
